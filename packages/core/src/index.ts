@@ -1,1 +1,5 @@
-export {}
+export * from './block.ts'
+export * from './bytes.ts'
+export * from './codec.ts'
+export * from './errors.ts'
+export * from './random.ts'
