@@ -194,7 +194,8 @@ function howItEnded(file: TestFile, end: End, summed: boolean): string[] {
 }
 
 function whatItSaid(all: { total: number; passed: number; skipped: number }[]): string[] {
-  if (all.length === 0) return ['printed no summary: its tests did not run to the end']
+  if (all.length === 0)
+    return ['printed no summary: no suite called `.run()`, or it ended before its last test']
   if (all.length > 1) return ['printed two summaries: call every `.run()` before the first `await`']
   const { total, passed, skipped } = all[0] as { total: number; passed: number; skipped: number }
   const problems: string[] = []
