@@ -1,0 +1,219 @@
+/**
+ * Claims: why a block is kept. A claim is a signed register for each (block, claimant); the highest
+ * sequence wins, live or ended. An owner signs one Merkle root over a whole change of claims, and each
+ * slot's part of it travels with the slot's blocks, so nobody walks a graph to learn what is needed.
+ *
+ * The encoding is fixed: version 1 below stays readable for ever, another gets another version byte.
+ */
+import { type BlockKey, blockKeyCodec, type PeerId, slotOf } from './block.ts'
+import { concat, toHex, toUtf8 } from './bytes.ts'
+import {
+  bool,
+  type Codec,
+  type Decoded,
+  decode,
+  encode,
+  fixed,
+  hex,
+  list,
+  oneOf,
+  struct,
+  text,
+  u8,
+  u16,
+  varint
+} from './codec.ts'
+import { type Crypto, SHA256_BYTES, SIGNATURE_BYTES } from './crypto.ts'
+import { CairnError } from './errors.ts'
+import { merklePath, merkleRoot, merkleTree, merkleVerify, PATH_STEPS_MAX } from './merkle.ts'
+
+/** N may be 1 to this. Above it a copy more protects from nothing that a copy less does not. */
+export const REPLICAS_MAX = 32
+/** Keys of one slot in one part; a slot with more gets several parts. */
+export const PART_KEYS_MAX = 32
+/** The most that an encoded part may take: 32 keys of 66 bytes, 20 steps of 32, header and signature. */
+export const PART_BYTES_MAX = 4_096
+
+const VERSION = 1
+/** Length of a network id and of an upload's or ref's id, bytes. */
+export const NETWORK_ID_BYTES = 16
+export const CLAIMANT_ID_BYTES = 32
+
+export const CLAIMANT_KINDS = ['ref', 'upload', 'mirror'] as const
+export type ClaimantKind = (typeof CLAIMANT_KINDS)[number]
+
+const peerId = text(64) as Codec<string> as Codec<PeerId>
+
+const header = struct({
+  version: u8,
+  network: hex(NETWORK_ID_BYTES),
+  /** Whose key signs; it alone can raise the sequence. */
+  owner: peerId,
+  kind: oneOf(CLAIMANT_KINDS),
+  /** Of the ref, upload or mirror: unique under its owner. */
+  id: hex(CLAIMANT_ID_BYTES),
+  sequence: varint,
+  live: bool,
+  replicas: u8,
+  /** How long the claim binds from its arrival at a holder, ms, counted by that holder; 0 is without end. */
+  lifetimeMs: varint,
+  parts: varint,
+  root: fixed(SHA256_BYTES)
+})
+
+const leaf = struct({ slot: u16, keys: list(blockKeyCodec, PART_KEYS_MAX) })
+
+const part = struct({
+  header,
+  signature: fixed(SIGNATURE_BYTES),
+  index: varint,
+  path: list(fixed(SHA256_BYTES), PATH_STEPS_MAX),
+  leaf
+})
+
+/** What an owner says of a set of blocks. */
+export interface Change {
+  network: string
+  owner: PeerId
+  kind: ClaimantKind
+  id: string
+  sequence: number
+  live: boolean
+  replicas: number
+  lifetimeMs: number
+}
+
+/** One slot's part of a signed change: what travels with its blocks. */
+export type ClaimPart = Decoded<typeof part>
+
+/** A claim as a store keeps it: what decisions need, and the part that proves it to the next holder. */
+export interface HeldClaim {
+  /** `kind` and owner and id in one word: claims of one claimant replace each other. */
+  claimant: string
+  sequence: number
+  live: boolean
+  replicas: number
+  proof: Uint8Array
+}
+
+const DOMAIN = toUtf8('cairn-claim/1\0')
+
+function signedBytes(value: ClaimPart['header']): Uint8Array {
+  return concat([DOMAIN, encode(header, value)])
+}
+
+/** Signs a change over `keys` and returns the part of each key. Keys may come in any order, once each. */
+export function signChange(
+  change: Change,
+  keys: readonly BlockKey[],
+  crypto: Pick<Crypto, 'sha256' | 'sign'>
+): Map<BlockKey, HeldClaim> {
+  const leaves = partition(keys)
+  const encoded = leaves.map((value) => encode(leaf, value))
+  const tree = merkleTree(encoded, crypto.sha256)
+  const head = { version: VERSION, ...change, parts: leaves.length, root: merkleRoot(tree) }
+  const signature = crypto.sign(signedBytes(head))
+  const claims = new Map<BlockKey, HeldClaim>()
+  leaves.forEach((value, index) => {
+    const proof = encode(part, { header: head, signature, index, path: merklePath(tree, index), leaf: value })
+    const claim = heldClaim(head, proof)
+    for (const key of value.keys) claims.set(key, claim)
+  })
+  return claims
+}
+
+function partition(keys: readonly BlockKey[]): { slot: number; keys: BlockKey[] }[] {
+  const sorted = [...keys].sort((a, b) => slotOf(a) - slotOf(b) || (a < b ? -1 : a > b ? 1 : 0))
+  const leaves: { slot: number; keys: BlockKey[] }[] = []
+  for (const key of sorted) {
+    const last = leaves[leaves.length - 1]
+    if (last?.slot === slotOf(key) && last.keys.length < PART_KEYS_MAX) last.keys.push(key)
+    else leaves.push({ slot: slotOf(key), keys: [key] })
+  }
+  return leaves
+}
+
+function heldClaim(head: ClaimPart['header'], proof: Uint8Array): HeldClaim {
+  const { kind, owner, id, sequence, live, replicas } = head
+  return { claimant: `${kind}:${owner}:${id}`, sequence, live, replicas, proof }
+}
+
+/**
+ * Reads and checks a part that a peer sent, or a disk kept: form, network, path, signature.
+ * `trusted` may remember headers whose signature was seen to be good: a change of many parts costs one.
+ *
+ * @throws CairnError BAD_MESSAGE when it is malformed or not signed by its owner, WRONG_NETWORK.
+ */
+export function readClaim(
+  proof: Uint8Array,
+  expect: { network: string; key: BlockKey },
+  crypto: Pick<Crypto, 'sha256' | 'verify'>,
+  trusted?: TrustedHeaders
+): HeldClaim {
+  const value = decode(part, proof)
+  const { header: head, leaf: mine } = value
+  if (head.version !== VERSION) refuse(`claim of version ${head.version}`)
+  if (head.network !== expect.network) {
+    throw new CairnError('WRONG_NETWORK', `a claim of network ${head.network} in network ${expect.network}`)
+  }
+  if (head.replicas < 1 || head.replicas > REPLICAS_MAX) refuse(`N = ${head.replicas}`)
+  if (!mine.keys.includes(expect.key) || mine.keys.some((key) => slotOf(key) !== mine.slot)) {
+    refuse('a claim on another block')
+  }
+  const { index, path } = value
+  const proved = { leaf: encode(leaf, mine), index, count: head.parts, path, root: head.root }
+  if (!merkleVerify(proved, crypto.sha256)) refuse('a path that does not lead to the signed root')
+  const signed = signedBytes(head)
+  const seen = trusted && toHex(crypto.sha256(concat([signed, value.signature])))
+  if (seen === undefined || !trusted?.has(seen)) {
+    if (!crypto.verify(head.owner, signed, value.signature)) refuse("a signature that is not its owner's")
+    if (seen !== undefined) trusted?.add(seen)
+  }
+  return heldClaim(head, proof)
+}
+
+function refuse(what: string): never {
+  throw new CairnError('BAD_MESSAGE', `refused claim: ${what}`)
+}
+
+/** Headers already verified, by the hash of header and signature; the oldest are forgotten first. */
+export interface TrustedHeaders {
+  has(hash: string): boolean
+  add(hash: string): void
+}
+
+export function trustedHeaders(max: number): TrustedHeaders {
+  const hashes = new Set<string>()
+  return {
+    has: (hash) => hashes.has(hash),
+    add(hash) {
+      hashes.add(hash)
+      if (hashes.size > max) hashes.delete(hashes.values().next().value as string)
+    }
+  }
+}
+
+/** Whether a claim takes the place of another of the same claimant: the higher sequence, and of two alike the end. */
+export function outranks(
+  next: Pick<HeldClaim, 'sequence' | 'live'>,
+  known: Pick<HeldClaim, 'sequence' | 'live'>
+): boolean {
+  if (next.sequence !== known.sequence) return next.sequence > known.sequence
+  return known.live && !next.live
+}
+
+/** The claims of a block after `incoming` arrived, one for each claimant, in the claimants' order. */
+export function mergeClaims(known: readonly HeldClaim[], incoming: readonly HeldClaim[]): HeldClaim[] {
+  const byClaimant = new Map(known.map((claim) => [claim.claimant, claim]))
+  for (const claim of incoming) {
+    const before = byClaimant.get(claim.claimant)
+    if (before === undefined || outranks(claim, before)) byClaimant.set(claim.claimant, claim)
+  }
+  return [...byClaimant.values()].sort((a, b) => (a.claimant < b.claimant ? -1 : 1))
+}
+
+/** N for a block: the most that a live claim asks for, or, with none live, that an ended one did. */
+export function replicasOf(claims: readonly Pick<HeldClaim, 'replicas' | 'live'>[]): number {
+  const live = claims.filter((claim) => claim.live)
+  return (live.length > 0 ? live : claims).reduce((most, claim) => Math.max(most, claim.replicas), 1)
+}

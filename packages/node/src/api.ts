@@ -1,0 +1,149 @@
+/**
+ * What an application, the gateway and the command see of a node: this interface and nothing behind it.
+ */
+import type { Block } from '@cairn/blocks'
+import type { Member, PeerId } from '@cairn/core'
+import type { Usage } from '@cairn/store'
+import type { CID } from 'multiformats/cid'
+
+/** How many receipts a put waits for: N, a majority of N, or one. */
+export type Ack = 'all' | 'quorum' | 'one'
+
+export interface PutOptions {
+  /** N for these blocks. The network's by default. */
+  replicas?: number
+  ack?: Ack
+  signal?: AbortSignal
+}
+
+/** A block that has fewer receipts than asked for, and why. */
+export interface ShortBlock {
+  cid: CID
+  replicas: number
+  reason: string
+}
+
+/** What is known when the blocks of one call are as durable as they will be within its limits. */
+export interface PutOutcome {
+  blocks: number
+  bytes: number
+  /** Receipts that every block of the call has, at least: "3 of 3". */
+  replicas: number
+  /** N asked for. */
+  wanted: number
+  /** Receipts asked for by `ack`, given the members that live now. */
+  needed: number
+  /** Who gave receipts, with how many blocks each. */
+  holders: { peer: PeerId; name: string; blocks: number }[]
+  /** Those short of N, at most 100 of them named; empty when `replicas === wanted`. */
+  short: ShortBlock[]
+  /** Of `keep`: those that fewer than N hold, so that their bytes must be sent. */
+  absent: CID[]
+}
+
+/** An upload: blocks kept under one claim, until `finish` makes of them a pin. */
+export interface Upload {
+  /** 32 hexadecimal digits, chosen by who uploads; the same id continues the same upload. */
+  readonly id: string
+  /** Sends blocks to their holders; resolves with receipts. Each block was verified by the caller. @throws TOO_FEW_REPLICAS */
+  put(blocks: readonly Block[], options?: PutOptions): Promise<PutOutcome>
+  /** Claims blocks that may already be held, without their bytes; tells which must be sent. */
+  keep(cids: readonly CID[], options?: PutOptions): Promise<PutOutcome>
+  /** The upload is whole: its blocks are kept as a pin named by its root. */
+  finish(root: CID, about: { name?: string; bytes: number; blocks: number }): Promise<Pin>
+}
+
+export interface Pin {
+  root: CID
+  upload: string
+  name: string | undefined
+  replicas: number
+  blocks: number
+  bytes: number
+  /** Milliseconds since 1970, by the clock of the node that pinned it. */
+  createdMs: number
+}
+
+export type Verdict = 'healthy' | 'under-replicated' | 'at-risk' | 'lost'
+
+/** How safe the data is: of the network as its members see it, or of one DAG. */
+export interface Safety {
+  verdict: Verdict
+  /** One plain sentence: why it is so, and what is being done. */
+  reason: string
+  wanted: number
+  blocks: number
+  bytes: number
+  /** Blocks by living copies: [0 copies, 1 copy, 2, …, N or more]. */
+  byCopies: number[]
+  /** Bytes on their way now, and to come, for blocks below N. */
+  repairing: { blocks: number; bytes: number }
+  /** Seconds until all is at N, when that can be said. */
+  etaSeconds: number | undefined
+}
+
+export interface NodeStatus extends Safety {
+  id: PeerId
+  name: string
+  /** Members alive, this one among them. */
+  alive: number
+  members: number
+  usage: Usage
+}
+
+export interface DagStatus extends Safety {
+  root: CID
+  holders: { peer: PeerId; name: string; state: Member['state']; blocks: number }[]
+}
+
+export interface PeerInfo extends Member {
+  /** The round trip of control messages, ms; undefined before the first. */
+  rttMs: number | undefined
+  connected: boolean
+  self: boolean
+}
+
+export type NodeEvent =
+  | { type: 'member'; peer: PeerId; name: string; state: Member['state']; was: Member['state'] | undefined; atMs: number }
+  | { type: 'repair'; blocks: number; bytes: number; left: number; atMs: number }
+  | { type: 'block-lost'; cid: CID; reason: string; atMs: number }
+  | { type: 'pin'; root: CID; removed: boolean; atMs: number }
+  | { type: 'log'; level: 'info' | 'warn' | 'error'; text: string; atMs: number }
+
+export interface NetworkInfo {
+  /** 32 hexadecimal digits. */
+  id: string
+  open: boolean
+  replicas: number
+}
+
+export interface CairnNode {
+  readonly id: PeerId
+  readonly name: string
+  readonly version: string
+  readonly network: NetworkInfo
+  readonly home: string
+  /** Bearer token of the HTTP API, also in `HOME/token` (0600). */
+  readonly token: string
+  addresses(): string[]
+  /** One string that lets another machine join. @throws CairnError FORBIDDEN nothing: any member may invite */
+  invite(): string
+  /** Told to the other members, so that `peers` shows where the API is. */
+  announceHttp(url: string): void
+  upload(id: string): Upload
+  pins(): Promise<Pin[]>
+  /** Ends the claims of a pin. @throws NOT_FOUND when this node has no such pin */
+  unpin(root: CID): Promise<void>
+  /** A verified block, from this disk or another member's. @throws NO_PROVIDER, BLOCK_CORRUPT, TIMEOUT */
+  get(cid: CID, options?: { signal?: AbortSignal }): Promise<Uint8Array>
+  status(): Promise<NodeStatus>
+  statusOf(root: CID, options?: { signal?: AbortSignal }): Promise<DagStatus>
+  peers(): PeerInfo[]
+  /** From now on, at most 1,000 waiting; the oldest are dropped and counted in a log event. */
+  events(signal?: AbortSignal): AsyncIterable<NodeEvent>
+  /** Leaves for good: says so, hands over what it holds, stops. Resolves when it has stopped. */
+  leave(options?: { onProgress?: (left: { blocks: number; bytes: number }) => void }): Promise<void>
+  stop(): Promise<void>
+}
+
+export type { Block }
