@@ -88,7 +88,7 @@ export type ClaimPart = Decoded<typeof part>
 
 /** A claim as a store keeps it: what decisions need, and the part that proves it to the next holder. */
 export interface HeldClaim {
-  /** `kind` and owner and id in one word: claims of one claimant replace each other. */
+  /** Kind, and a hash of owner and id, 33 bytes as hex: claims of one claimant replace each other. */
   claimant: string
   sequence: number
   live: boolean
@@ -116,7 +116,7 @@ export function signChange(
   const claims = new Map<BlockKey, HeldClaim>()
   leaves.forEach((value, index) => {
     const proof = encode(part, { header: head, signature, index, path: merklePath(tree, index), leaf: value })
-    const claim = heldClaim(head, proof)
+    const claim = heldClaim(head, proof, crypto.sha256)
     for (const key of value.keys) claims.set(key, claim)
   })
   return claims
@@ -133,9 +133,17 @@ function partition(keys: readonly BlockKey[]): { slot: number; keys: BlockKey[] 
   return leaves
 }
 
-function heldClaim(head: ClaimPart['header'], proof: Uint8Array): HeldClaim {
-  const { kind, owner, id, sequence, live, replicas } = head
-  return { claimant: `${kind}:${owner}:${id}`, sequence, live, replicas, proof }
+function heldClaim(head: ClaimPart['header'], proof: Uint8Array, sha256: Crypto['sha256']): HeldClaim {
+  const { sequence, live, replicas } = head
+  return { claimant: claimantOf(head, sha256), sequence, live, replicas, proof }
+}
+
+/** The register that claims of this ref, upload or mirror share. */
+export function claimantOf(claim: Pick<Change, 'kind' | 'owner' | 'id'>, sha256: Crypto['sha256']): string {
+  const kind = CLAIMANT_KINDS.indexOf(claim.kind)
+  const name = sha256(toUtf8(`${claim.owner} ${claim.id}`))
+  return toHex(Uint8Array.of(kind, ...name))
+}
 }
 
 /**
@@ -169,7 +177,7 @@ export function readClaim(
     if (!crypto.verify(head.owner, signed, value.signature)) refuse("a signature that is not its owner's")
     if (seen !== undefined) trusted?.add(seen)
   }
-  return heldClaim(head, proof)
+  return heldClaim(head, proof, crypto.sha256)
 }
 
 function refuse(what: string): never {
