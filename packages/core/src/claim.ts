@@ -144,7 +144,6 @@ export function claimantOf(claim: Pick<Change, 'kind' | 'owner' | 'id'>, sha256:
   const name = sha256(toUtf8(`${claim.owner} ${claim.id}`))
   return toHex(Uint8Array.of(kind, ...name))
 }
-}
 
 /**
  * Reads and checks a part that a peer sent, or a disk kept: form, network, path, signature.
