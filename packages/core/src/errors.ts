@@ -36,6 +36,7 @@ const KINDS = {
   // the surface
   BAD_CONFIG: { status: 400, exit: 2, retryable: false },
   BAD_REQUEST: { status: 400, exit: 2, retryable: false },
+  TOO_LARGE: { status: 413, exit: 2, retryable: false },
   UNAUTHORIZED: { status: 401, exit: 8, retryable: false },
   FORBIDDEN: { status: 403, exit: 8, retryable: false },
   PORT_IN_USE: { status: 500, exit: 1, retryable: true },
