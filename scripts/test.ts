@@ -25,7 +25,8 @@ const outcomes: Outcome[] = []
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.on(signal, () => {
     for (const owner of running) killAll(processesOf(owner))
-    process.stdout.write(`stopped by ${signal}\n`)
+    const { passed, failed, skipped } = sum(outcomes)
+    process.stdout.write(`\nstopped by ${signal}\n\n${lastLine({ passed, failed: failed + 1, skipped })}\n`)
     process.exit(1)
   })
 }

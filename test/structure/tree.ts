@@ -27,6 +27,7 @@ export interface Manifest {
   devDependencies?: Record<string, string>
   optionalDependencies?: Record<string, string>
   files?: string[]
+  bin?: Record<string, string>
 }
 
 export function textOf(path: string): string {
