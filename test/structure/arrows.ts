@@ -22,11 +22,11 @@ function at({ path, line, from }: Use): string {
   return `${path}:${line} imports ${from ?? 'something computed'}`
 }
 
-/** What `names` lists and `uses` do not import, and the other way round. */
-function unequal(where: string, declared: readonly string[], uses: readonly Use[]): string[] {
+/** What is declared and never imported. */
+function unused(where: string, declared: readonly string[], uses: readonly Use[]): string[] {
   const imported = new Set(uses.map(({ from }) => (from === undefined ? undefined : packageOf(from))))
-  const unused = declared.filter((name) => !imported.has(name) && !TOOLS.has(name))
-  return unused.map((name) => `${where} declares ${name}, which nothing there imports`)
+  const idle = declared.filter((name) => !imported.has(name) && !TOOLS.has(name))
+  return idle.map((name) => `${where} declares ${name}, which nothing there imports`)
 }
 
 function undeclared(declared: readonly string[], uses: readonly Use[]): string[] {
@@ -162,14 +162,14 @@ arrows('every declared dependency is imported', () => {
     const { dependencies = {}, devDependencies = {} } = manifestOf(`packages/${name}`)
     const where = `packages/${name}/package.json`
     return [
-      ...unequal(where, Object.keys(dependencies), usesBelow(`packages/${name}/src`)),
-      ...unequal(where, Object.keys(devDependencies), usesBelow(`packages/${name}/test`))
+      ...unused(where, Object.keys(dependencies), usesBelow(`packages/${name}/src`)),
+      ...unused(where, Object.keys(devDependencies), usesBelow(`packages/${name}/test`))
     ]
   })
   const { devDependencies = {} } = manifestOf('')
   // @cairn/*: the root links them all, so that `npx cairn` is found and any test may cross packages
   const external = Object.keys(devDependencies).filter((name) => !name.startsWith('@cairn/'))
-  const atRoot = unequal('package.json', external, [...usesBelow('scripts'), ...usesBelow('test')])
+  const atRoot = unused('package.json', external, [...usesBelow('scripts'), ...usesBelow('test')])
   none([...inPackages, ...atRoot], 'each is code that we ship and must watch: remove it')
 })
 
