@@ -12,6 +12,8 @@ const KINDS = {
   BAD_CAR: { status: 400, exit: 7, retryable: false },
   BAD_DAG: { status: 422, exit: 7, retryable: false },
   BAD_NAME: { status: 400, exit: 1, retryable: false },
+  FILE_CHANGED: { status: 409, exit: 1, retryable: true },
+  FILE_EXISTS: { status: 409, exit: 1, retryable: false },
   UNSAFE_PATH: { status: 422, exit: 7, retryable: false },
   NOT_FOUND: { status: 404, exit: 4, retryable: false },
   NO_PROVIDER: { status: 504, exit: 5, retryable: true },
