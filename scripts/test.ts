@@ -5,7 +5,7 @@
  * --node PATH   the Node that runs the files (a second run on another version)
  * --no-check    the files only
  */
-import { existsSync } from 'node:fs'
+import { existsSync, rmSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { runChecks } from './test/check.ts'
@@ -24,7 +24,10 @@ const outcomes: Outcome[] = []
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.on(signal, () => {
-    for (const owner of running) killAll(processesOf(owner))
+    for (const owner of running) {
+      killAll(processesOf(owner))
+      rmSync(owner.tmp, { recursive: true, force: true })
+    }
     const { passed, failed, skipped } = sum(outcomes)
     process.stdout.write(`\nstopped by ${signal}\n\n${lastLine({ passed, failed: failed + 1, skipped })}\n`)
     process.exit(1)

@@ -35,6 +35,15 @@ export function describeLeft({ pid, command, ports }: Left): string {
   return `process ${pid} (${command})${listening}`
 }
 
+/** Network namespaces that have a name, which outlive the process that made them. */
+export function networkNamespaces(): string[] {
+  try {
+    return readdirSync('/run/netns')
+  } catch (error) {
+    return absent(error, [])
+  }
+}
+
 /** SIGKILL to each; one that has gone meanwhile is what was wanted. */
 export function killAll(left: readonly Left[]): void {
   for (const { pid } of left) {
@@ -57,7 +66,8 @@ function belongs(pid: number, owner: Owner): boolean {
   const [state, , group, session] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
   if (state === undefined || state === '' || state === 'Z' || state === 'X') return false
   if (Number(group) === owner.pid || Number(session) === owner.pid) return true
-  return `\0${readProc(`${pid}/environ`)}`.includes(`\0TMPDIR=${owner.tmp}\0`)
+  const tmp = /(?:^|\0)TMPDIR=([^\0]*)/.exec(readProc(`${pid}/environ`))?.[1]
+  return tmp === owner.tmp || tmp?.startsWith(`${owner.tmp}/`) === true // a test may make one below it
 }
 
 function commandOf(pid: number): string {

@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os'
 import { delimiter, dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { TestFile } from './find.ts'
-import { describeLeft, killAll, type Left, type Owner, processesOf } from './leaks.ts'
+import { describeLeft, killAll, type Left, networkNamespaces, type Owner, processesOf } from './leaks.ts'
 
 export interface RunOptions {
   root: string
@@ -55,17 +55,26 @@ interface End {
   ports: string[]
 }
 
+/** What is left of a test apart from processes. */
+interface Traces {
+  files: string[]
+  namespaces: string[]
+}
+
 export async function runFile(file: TestFile, options: RunOptions): Promise<Outcome> {
   const startedMs = performance.now()
   const tmp = mkdtempSync(join(tmpdir(), 'cairn-t-'))
+  const namespaces = new Set(networkNamespaces())
   const output = { text: '' }
   const child = start(file, options, tmp)
   const owner = { pid: child.pid ?? 0, tmp }
   options.onStart?.(owner)
   const end = await ending(child, owner, output, file.limitMs, options.lingerMs ?? LINGER_MS)
   const files = emptied(tmp)
+  // with another test beside it, a new namespace could be either's
+  const made = file.exclusive ? networkNamespaces().filter((name) => !namespaces.has(name)) : []
   const seconds = (performance.now() - startedMs) / 1_000
-  return judge(file, end, files, output.text, seconds)
+  return judge(file, end, { files, namespaces: made }, output.text, seconds)
 }
 
 function start(file: TestFile, { node, root }: RunOptions, tmp: string): ChildProcess {
@@ -162,11 +171,11 @@ function summaries(output: string): { total: number; passed: number; skipped: nu
   }))
 }
 
-function judge(file: TestFile, end: End, files: string[], output: string, seconds: number): Outcome {
+function judge(file: TestFile, end: End, traces: Traces, output: string, seconds: number): Outcome {
   const all = summaries(output)
   const { total, passed } = all.at(-1) ?? { total: 0, passed: 0 }
   const skipped = [...output.matchAll(/SKIPPED: (.+)/g)].map(([, why]) => why as string)
-  const problems = [...howItEnded(file, end, all.length > 0), ...whatItSaid(all), ...whatItLeft(end, files)]
+  const problems = [...howItEnded(file, end, all.length > 0), ...whatItSaid(all), ...whatItLeft(end, traces)]
   if (file.problem !== undefined) problems.push(file.problem)
   const failed = problems.length === 0 ? 0 : Math.max(1, total - passed)
   return {
@@ -205,9 +214,10 @@ function whatItSaid(all: { total: number; passed: number; skipped: number }[]): 
   return problems
 }
 
-function whatItLeft({ left, stopped }: End, files: string[]): string[] {
+function whatItLeft({ left, stopped }: End, { files, namespaces }: Traces): string[] {
   const when = stopped === undefined ? 'left behind' : 'had running'
   const problems = left.map((process) => `${when} ${describeLeft(process)}`)
   if (files.length > 0) problems.push(`left in its TMPDIR: ${files.join(', ')}`)
+  if (namespaces.length > 0) problems.push(`left the network namespaces ${namespaces.join(', ')}`)
   return problems
 }

@@ -36,6 +36,7 @@ const BROKEN: Record<string, RegExp> = {
   'leaked-directory': /left in its TMPDIR: left-/,
   'leaked-process': /left behind process \d+ \(sleep 120\)/,
   'leaked-daemon': /left behind process \d+ \(.*\), listening on 127\.0\.0\.1:\d+/,
+  'leaked-nested': /left behind process \d+ \(sleep 121\)/,
   'leaked-port': /something is left open.*listens on 127\.0\.0\.1:\d+/,
   rejection: /exited with 1/,
   'throws-at-load': /exited with 1/,
