@@ -1,1 +1,3 @@
-export {}
+/** Files and directories on disk to trees and back. The part of the package that needs Node. */
+export { type LeftOut, type WalkPathOptions, walkPath } from './walk-path.ts'
+export { type WriteProgress, type WriteTreeOptions, type Written, writeTree } from './write-tree.ts'

@@ -1,0 +1,141 @@
+/**
+ * A file or directory on disk becomes a tree for `treeBlocks`: depth first, each directory in the order of
+ * its names' bytes, so that the same files give the same blocks in the same order. Files are opened one at
+ * a time, when their content is asked for; names of one directory a level are held.
+ */
+import { constants, type Dirent } from 'node:fs'
+import { type FileHandle, open, readdir, readlink, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { CairnError, fromUtf8, toHex } from '@cairn/core'
+import type { TreeEntry } from './directory.ts'
+import { diskError, onDisk } from './disk-error.ts'
+import { CHUNK_BYTES } from './file.ts'
+import { compareBytes } from './hamt.ts'
+
+export interface LeftOut {
+  readonly path: string
+  readonly why: 'hidden' | 'not a file, directory or symlink'
+}
+
+export interface WalkPathOptions {
+  /** Take what begins with a dot too. The argument itself is always taken. */
+  hidden?: boolean
+  /** Told of everything that is not taken: hidden files, sockets, pipes, devices. */
+  onLeftOut?: (leftOut: LeftOut) => void
+}
+
+/**
+ * The tree at `path`, whose own entry has an empty path. If `path` is a symlink it is followed, since who
+ * names one means what it leads to; symlinks inside are kept as symlinks.
+ *
+ * @throws CairnError NOT_FOUND, BAD_NAME for a name that is not UTF-8, FILE_CHANGED while content is read
+ */
+export async function* walkPath(
+  path: string,
+  options: WalkPathOptions = {}
+): AsyncGenerator<TreeEntry, void> {
+  const { size, ...is } = await onDisk(path, async () => {
+    const stats = await stat(path)
+    return { size: stats.size, file: stats.isFile(), directory: stats.isDirectory() }
+  })
+  if (is.file) yield { type: 'file', path: [], size, content: contentOf(path, 0) }
+  else if (is.directory) yield* walkDirectory(path, [], options)
+  else {
+    throw new CairnError('BAD_NAME', `${path} is neither a file nor a directory`, {
+      hint: 'pipe its content instead: cat FILE | cairn put -'
+    })
+  }
+}
+
+async function* walkDirectory(
+  root: string,
+  path: readonly string[],
+  options: WalkPathOptions
+): AsyncGenerator<TreeEntry, void> {
+  yield { type: 'directory', path }
+  const directory = join(root, ...path)
+  const entries = await onDisk(directory, () =>
+    readdir(directory, { encoding: 'buffer', withFileTypes: true })
+  )
+  entries.sort((a, b) => compareBytes(a.name, b.name))
+  for (const entry of entries) {
+    if (entry.name[0] === DOT && options.hidden !== true) {
+      options.onLeftOut?.({ path: join(directory, entry.name.toString()), why: 'hidden' })
+      continue
+    }
+    const name = nameOf(directory, entry)
+    const below = [...path, name]
+    const full = join(directory, name)
+    if (entry.isDirectory()) yield* walkDirectory(root, below, options)
+    else if (entry.isSymbolicLink()) {
+      yield { type: 'symlink', path: below, target: await onDisk(full, () => readlink(full, 'buffer')) }
+    } else if (entry.isFile())
+      yield { type: 'file', path: below, content: contentOf(full, constants.O_NOFOLLOW) }
+    else options.onLeftOut?.({ path: full, why: 'not a file, directory or symlink' })
+  }
+}
+
+const DOT = 0x2e
+
+function nameOf(directory: string, { name }: Dirent<Buffer>): string {
+  const text = fromUtf8(name)
+  if (text !== undefined) return text
+  const shown = name
+    .toString('latin1')
+    .replace(/[^ -~]/g, (char) => `\\x${toHex(Buffer.from(char, 'latin1'))}`)
+  throw new CairnError('BAD_NAME', `${join(directory, shown)} has a name that is not UTF-8`, {
+    hint: 'rename it, for instance with convmv'
+  })
+}
+
+/**
+ * The bytes of a file in pieces of one chunk, the next one being read while the last is used.
+ *
+ * @throws CairnError FILE_CHANGED when its size or times differ at the end
+ */
+async function* contentOf(path: string, flags: number): AsyncGenerator<Uint8Array, void> {
+  let file: FileHandle | undefined
+  let next: Promise<Buffer> | undefined
+  try {
+    // O_NONBLOCK: a pipe that took the file's place must not hang the walk.
+    file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK | flags)
+    const before = await file.stat({ bigint: true })
+    if (!before.isFile()) throw changed(path)
+    const size = Number(before.size)
+    let offset = 0
+    next = readPiece(file, size, 0)
+    for (let piece = await next; piece.length > 0; piece = await next) {
+      offset += piece.length
+      next = readPiece(file, size, offset)
+      next.catch(() => {}) // awaited above, unless the consumer leaves
+      yield piece
+    }
+    const after = await file.stat({ bigint: true })
+    const same =
+      after.size === before.size && after.mtimeNs === before.mtimeNs && BigInt(offset) === before.size
+    if (!same) throw changed(path)
+  } catch (cause) {
+    throw diskError(cause, path)
+  } finally {
+    await next?.catch(() => {})
+    await file?.close()
+  }
+}
+
+/** Up to a chunk; empty only at the end. Never larger than what is left, plus a byte to see growth. */
+async function readPiece(file: FileHandle, size: number, offset: number): Promise<Buffer> {
+  const buffer = Buffer.allocUnsafeSlow(Math.min(CHUNK_BYTES, Math.max(size - offset, 1)))
+  let have = 0
+  while (have < buffer.length) {
+    const { bytesRead } = await file.read(buffer, have, buffer.length - have, offset + have)
+    if (bytesRead === 0) break
+    have += bytesRead
+  }
+  return buffer.subarray(0, have)
+}
+
+function changed(path: string): CairnError {
+  return new CairnError('FILE_CHANGED', `${path} changed while it was read`, {
+    hint: 'run the command again when nothing writes to it'
+  })
+}
