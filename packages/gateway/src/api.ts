@@ -1,0 +1,90 @@
+/** The routes whose answer is one JSON value, by hono. The guard has run before any of them. */
+import { parseCid } from '@cairn/blocks'
+import type { CairnNode } from '@cairn/node'
+import type { HttpBindings } from '@hono/node-server'
+import { type Context, Hono } from 'hono'
+import type { ContentfulStatusCode } from 'hono/utils/http-status'
+import { errorHeaders, readJson, toCairnError } from './answer.ts'
+import {
+  askedPut,
+  askedToFinish,
+  askedToKeep,
+  askedUpload,
+  KEEP_BODY_BYTES_MAX,
+  SMALL_BODY_BYTES_MAX
+} from './asked.ts'
+import { toJson } from './json.ts'
+import { type JsonRouteName, ROUTES } from './routes.ts'
+
+/** The API's version; a client refuses another. */
+export const API_VERSION = 1
+
+type Env = { Bindings: HttpBindings }
+type App = Hono<Env>
+type Asking = Context<Env>
+type Answers = Record<JsonRouteName, (c: Asking) => Promise<unknown> | unknown>
+
+export function jsonApi(node: CairnNode, onBug: (error: unknown) => void): App {
+  const app: App = new Hono()
+  const answers = answersOf(node)
+  for (const route of ROUTES) {
+    if (route.kind !== 'json') continue
+    app.on(route.method, route.path, async (c) => {
+      const body = toJson(await answers[route.name](c))
+      return c.body(body, 200, { 'content-type': 'application/json' })
+    })
+  }
+  app.onError((cause, c) => {
+    const error = toCairnError(cause, onBug)
+    const headers = { 'content-type': 'application/json', ...errorHeaders(error) }
+    return c.body(toJson({ error }), error.status as ContentfulStatusCode, headers)
+  })
+  return app
+}
+
+function answersOf(node: CairnNode): Answers {
+  const upload = (c: Asking) => node.upload(askedUpload(c.req.param('id')))
+  const query = (c: Asking): URLSearchParams => new URL(c.req.url).searchParams
+  // from node:http's own stream: hono's limit on bodies makes a second Request of each
+  const body = (c: Asking, bytesMax: number): Promise<unknown> => readJson(c.env.incoming, bytesMax)
+  const cid = (c: Asking) => parseCid(c.req.param('cid') ?? '')
+  const signal = (c: Asking): { signal: AbortSignal } => ({ signal: c.req.raw.signal })
+
+  return {
+    hint: () => ({
+      cairn: node.version,
+      name: node.name,
+      api: '/v1/node',
+      hint: 'this is the HTTP API of a Cairn node; the command `cairn status` shows how it is'
+    }),
+    healthz: () => ({ ok: true }),
+    node: async () => ({
+      id: node.id,
+      name: node.name,
+      version: node.version,
+      api: API_VERSION,
+      network: node.network,
+      addresses: node.addresses(),
+      home: node.home,
+      usage: (await node.status()).usage
+    }),
+    status: () => node.status(),
+    'status-of': (c) => node.statusOf(cid(c), signal(c)),
+    peers: () => ({ peers: node.peers() }),
+    invite: () => ({ invite: node.invite() }),
+    pins: async () => ({ pins: await node.pins() }),
+    unpin: async (c) => {
+      await node.unpin(cid(c))
+      return {}
+    },
+    keep: async (c) =>
+      upload(c).keep(askedToKeep(await body(c, KEEP_BODY_BYTES_MAX)), {
+        ...askedPut(query(c)),
+        ...signal(c)
+      }),
+    finish: async (c) => {
+      const { root, about } = askedToFinish(await body(c, SMALL_BODY_BYTES_MAX))
+      return upload(c).finish(root, about)
+    }
+  }
+}

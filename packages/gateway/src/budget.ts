@@ -1,0 +1,55 @@
+/**
+ * A shared amount (of memory, of blocks) that callers take a part of and give back, first come first
+ * served: what bounds a node's memory whatever the number of requests.
+ */
+
+export interface Budget {
+  /** Waits for `amount`, and returns what gives it back; calling that twice is harmless. */
+  take(amount: number, signal?: AbortSignal): Promise<() => void>
+}
+
+export function createBudget(total: number): Budget {
+  let left = total
+  const waiting: { amount: number; go: () => void }[] = []
+
+  const serve = (): void => {
+    for (let next = waiting[0]; next !== undefined && next.amount <= left; next = waiting[0]) {
+      waiting.shift()
+      left -= next.amount
+      next.go()
+    }
+  }
+  const give = (amount: number): (() => void) => {
+    let given = false
+    return () => {
+      if (given) return
+      given = true
+      left += amount
+      serve()
+    }
+  }
+  return {
+    async take(asked, signal) {
+      const amount = Math.min(asked, total) // more than there is would wait for ever
+      signal?.throwIfAborted()
+      const { promise, resolve, reject } = Promise.withResolvers<void>()
+      const entry = { amount, go: resolve }
+      waiting.push(entry)
+      const abort = (): void => {
+        const at = waiting.indexOf(entry)
+        if (at < 0) return // served already: the caller sees its signal by itself
+        waiting.splice(at, 1)
+        reject(signal?.reason)
+        serve()
+      }
+      signal?.addEventListener('abort', abort, { once: true })
+      serve()
+      try {
+        await promise
+      } finally {
+        signal?.removeEventListener('abort', abort)
+      }
+      return give(amount)
+    }
+  }
+}

@@ -1,0 +1,213 @@
+/**
+ * The two routes that move blocks, on the raw streams: in (`send`) and out (`blocks`), both as CARs.
+ * Bounded whatever is asked: requests at once, and bytes in memory over all of them.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { type Block, carOf, readCar } from '@cairn/blocks'
+import { BLOCK_BYTES_MAX, CairnError } from '@cairn/core'
+import type { CairnNode, PutOptions, PutOutcome } from '@cairn/node'
+import type { CID } from 'multiformats/cid'
+import { flushed, goneSignal, readBody, readJson, sendJson, tooLarge, write } from './answer.ts'
+import { askedBlocks, askedPut, askedUpload, BLOCKS_BODY_BYTES_MAX } from './asked.ts'
+import { type Budget, createBudget } from './budget.ts'
+import { CONTENT_TYPES } from './routes.ts'
+
+/** Bulk requests at once; more are told BUSY. A client has four in flight. */
+export const BULK_MAX = 64
+/** The most that one upload's body may hold; the slack is for the CAR's header and CIDs. */
+export const CAR_BYTES_MAX = 64 * 1024 * 1024
+const CAR_SLACK_BYTES = 1024 * 1024
+/** Blocks handed to the node at once: one claim and one group of receipts each. As a client's batch. */
+const GROUP_BYTES = 16 * 1024 * 1024
+const GROUP_BLOCKS = 4_096
+/** Of all uploads together, bytes read and not yet on the holders' disks. */
+const SENDING_BYTES = 64 * 1024 * 1024
+/** Of one answer, blocks asked for ahead of the one being written; and of all answers, in memory. */
+const AHEAD_BLOCKS = 8
+const ANSWERING_BLOCKS = 32
+/** Blocks that are named when short of copies; as in PutOutcome. */
+const SHORT_MAX = 100
+
+export interface BulkRequest {
+  req: IncomingMessage
+  res: ServerResponse
+  params: Record<string, string>
+  query: URLSearchParams
+}
+
+export interface Bulk {
+  send(request: BulkRequest): Promise<void>
+  blocks(request: BulkRequest): Promise<void>
+}
+
+export function createBulk(node: CairnNode): Bulk {
+  const sending = createBudget(SENDING_BYTES)
+  const answering = createBudget(ANSWERING_BLOCKS)
+  let running = 0
+
+  const bounded = async (work: () => Promise<void>): Promise<void> => {
+    if (running >= BULK_MAX) {
+      throw new CairnError('BUSY', `${BULK_MAX} transfers are under way`, { hint: 'ask again in a second' })
+    }
+    running++
+    try {
+      await work()
+    } finally {
+      running--
+    }
+  }
+  return {
+    send: (request) => bounded(() => receive(node, request, sending)),
+    blocks: (request) => bounded(() => answer(node, request, answering))
+  }
+}
+
+/** `POST /v1/uploads/:id/blocks`: each block is checked against its CID as it comes in. */
+async function receive(
+  node: CairnNode,
+  { req, res, params, query }: BulkRequest,
+  sending: Budget
+): Promise<void> {
+  const upload = node.upload(askedUpload(params.id))
+  const signal = goneSignal(res)
+  const options: PutOptions = { ...askedPut(query), signal }
+  const bytesMax = CAR_BYTES_MAX + CAR_SLACK_BYTES
+  const declared = Number(req.headers['content-length'] ?? bytesMax)
+  if (declared > bytesMax) throw tooLarge(bytesMax)
+
+  // taken before the first byte is read: who waits here holds a socket's buffer and no more
+  const give = await sending.take(Math.min(declared, GROUP_BYTES + BLOCK_BYTES_MAX), signal)
+  try {
+    const outcomes: PutOutcome[] = []
+    const { blocks } = await readCar(limited(readBody(req), bytesMax))
+    for await (const group of groups(blocks)) outcomes.push(await upload.put(group, options))
+    if (outcomes.length === 0)
+      throw new CairnError('BAD_REQUEST', 'the CAR holds no block', { hint: 'send at least one' })
+    sendJson(res, outcomes.reduce(both))
+  } finally {
+    give()
+  }
+}
+
+/** `POST /v1/blocks`: the blocks in the order asked. */
+async function answer(node: CairnNode, { req, res }: BulkRequest, answering: Budget): Promise<void> {
+  const signal = goneSignal(res)
+  const cids = askedBlocks(await readJson(req, BLOCKS_BODY_BYTES_MAX))
+  const stop = new AbortController() // what was asked for ahead is of no use once one fails
+  const blocks = ahead(node, cids, { answering, signal: AbortSignal.any([signal, stop.signal]) })
+  try {
+    // the first block comes before the first byte: when it can't be had, the answer can still say why
+    const first = await blocks.next()
+    res.writeHead(200, { 'content-type': CONTENT_TYPES.car })
+    const torn: { error?: unknown } = {}
+    for await (const bytes of carOf([], untilTorn(first, blocks, torn))) await write(res, bytes, signal)
+    if ('error' in torn) {
+      // what came before the missing block arrives, so that the asker knows which one it is
+      await flushed(res, signal)
+      throw torn.error
+    }
+    res.end()
+  } finally {
+    stop.abort()
+    await blocks.return(undefined)
+  }
+}
+
+/**
+ * Blocks in order, some asked for ahead. Each takes its place in the budget before it is asked for,
+ * in order, so that whoever holds places holds that of the block it is to write next: no deadlock.
+ */
+async function* ahead(
+  node: CairnNode,
+  cids: readonly CID[],
+  { answering, signal }: { answering: Budget; signal: AbortSignal }
+): AsyncGenerator<Block, void> {
+  const fetching: Promise<{ block: Block; give: () => void }>[] = []
+  let taken: Promise<unknown> = Promise.resolve()
+  const ask = (cid: CID): void => {
+    const place = taken.then(() => answering.take(1, signal))
+    taken = place.catch(() => {}) // its own waiter below gets the error
+    const fetched = place.then(async (give) => {
+      try {
+        return { block: { cid, bytes: await node.get(cid, { signal }) }, give }
+      } catch (error) {
+        give()
+        throw error
+      }
+    })
+    fetched.catch(() => {}) // handled when its turn comes; until then it is no unhandled rejection
+    fetching.push(fetched)
+  }
+  let next = 0
+  try {
+    while (next < cids.length || fetching.length > 0) {
+      while (fetching.length < AHEAD_BLOCKS && next < cids.length) ask(cids[next++] as CID)
+      const { block, give } = await (fetching.shift() as Promise<{ block: Block; give: () => void }>)
+      try {
+        yield block
+      } finally {
+        give()
+      }
+    }
+  } finally {
+    for (const rest of fetching) rest.then(({ give }) => give()).catch(() => {})
+  }
+}
+
+/** `first` and the rest up to an error, which is left in `torn`: a CAR's writer gathers, and would drop it all. */
+async function* untilTorn(
+  first: IteratorResult<Block, void>,
+  rest: AsyncGenerator<Block, void>,
+  torn: { error?: unknown }
+): AsyncGenerator<Block> {
+  if (first.done === true) return
+  yield first.value
+  try {
+    yield* rest
+  } catch (error) {
+    torn.error = error
+  }
+}
+
+async function* limited(body: AsyncIterable<Uint8Array>, bytesMax: number): AsyncGenerator<Uint8Array> {
+  let length = 0
+  for await (const part of body) {
+    length += part.length
+    if (length > bytesMax) throw tooLarge(bytesMax)
+    yield part
+  }
+}
+
+async function* groups(blocks: AsyncIterable<Block>): AsyncGenerator<Block[]> {
+  let group: Block[] = []
+  let bytes = 0
+  for await (const block of blocks) {
+    group.push(block)
+    bytes += block.bytes.length
+    if (bytes < GROUP_BYTES && group.length < GROUP_BLOCKS) continue
+    yield group
+    group = []
+    bytes = 0
+  }
+  if (group.length > 0) yield group
+}
+
+/** What is known of two groups together. */
+function both(a: PutOutcome, b: PutOutcome): PutOutcome {
+  const holders = a.holders.map((holder) => ({ ...holder }))
+  for (const more of b.holders) {
+    const known = holders.find(({ peer }) => peer === more.peer)
+    if (known === undefined) holders.push({ ...more })
+    else known.blocks += more.blocks
+  }
+  return {
+    blocks: a.blocks + b.blocks,
+    bytes: a.bytes + b.bytes,
+    replicas: Math.min(a.replicas, b.replicas),
+    wanted: Math.max(a.wanted, b.wanted),
+    needed: Math.max(a.needed, b.needed),
+    holders,
+    short: [...a.short, ...b.short].slice(0, SHORT_MAX),
+    absent: [...a.absent, ...b.absent]
+  }
+}

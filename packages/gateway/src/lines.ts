@@ -1,0 +1,103 @@
+/** The routes whose answer is lines of JSON for as long as something goes on: events, and leaving. */
+import type { ServerResponse } from 'node:http'
+import { CairnError } from '@cairn/core'
+import type { CairnNode } from '@cairn/node'
+import { goneSignal, sendJson, toCairnError, write } from './answer.ts'
+import { askedTypes } from './asked.ts'
+import { toJson } from './json.ts'
+
+/** Between heartbeats, so that a reader knows a quiet stream from a dead one. Below usual proxies' 30-60 s. */
+const HEARTBEAT_MS = 15_000
+/** Streams of events at once. A dashboard has one. */
+const EVENT_STREAMS_MAX = 64
+
+export interface Lines {
+  events(res: ServerResponse, query: URLSearchParams): Promise<void>
+  leave(res: ServerResponse): Promise<void>
+  stop(res: ServerResponse): void
+}
+
+export function createLines(
+  node: CairnNode,
+  {
+    onStop,
+    onBug
+  }: {
+    /** Called once the answer to `stop`, or to `leave`, is on its way. */
+    onStop: () => void
+    onBug: (error: unknown) => void
+  }
+): Lines {
+  let streams = 0
+  return {
+    async events(res, query) {
+      if (streams >= EVENT_STREAMS_MAX) {
+        throw new CairnError('BUSY', `${EVENT_STREAMS_MAX} streams of events are open`, {
+          hint: 'close one of them'
+        })
+      }
+      streams++
+      try {
+        await streamEvents(node, res, askedTypes(query))
+      } finally {
+        streams--
+      }
+    },
+    async leave(res) {
+      const signal = goneSignal(res)
+      begin(res)
+      // lines are dropped, not awaited, once the asker has gone: leaving goes on without it
+      const line = (value: unknown): void => {
+        if (!signal.aborted) res.write(`${toJson(value)}\n`)
+      }
+      try {
+        await node.leave({ onProgress: line })
+      } catch (cause) {
+        line({ error: toCairnError(cause, onBug) })
+        res.end()
+        return
+      }
+      line({ left: true })
+      end(res, onStop)
+    },
+    stop(res) {
+      sendJson(res, {})
+      end(res, onStop)
+    }
+  }
+}
+
+async function streamEvents(
+  node: CairnNode,
+  res: ServerResponse,
+  types: ReadonlySet<string> | undefined
+): Promise<void> {
+  const gone = goneSignal(res)
+  const events = node.events(gone) // before the head: whoever has seen that misses nothing after it
+  begin(res)
+  const heartbeat = setInterval(() => res.write('{"type":"heartbeat"}\n'), HEARTBEAT_MS)
+  try {
+    for await (const event of events) {
+      if (types === undefined || types.has(event.type)) await write(res, `${toJson(event)}\n`, gone)
+    }
+    res.end() // the node has stopped
+  } catch (error) {
+    if (!gone.aborted) throw error // gone is how this stream usually ends
+  } finally {
+    clearInterval(heartbeat)
+  }
+}
+
+function begin(res: ServerResponse): void {
+  res.writeHead(200, { 'content-type': 'application/x-ndjson' })
+  res.flushHeaders()
+}
+
+function end(res: ServerResponse, then: () => void): void {
+  if (res.closed || res.destroyed) then()
+  else {
+    res.once('close', then) // after the last byte, or when the asker went without it
+    res.shouldKeepAlive = false
+    res.end()
+  }
+}
