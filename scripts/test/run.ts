@@ -85,6 +85,7 @@ function start(file: TestFile, { node, root }: RunOptions, tmp: string): ChildPr
   }
   env.PATH = [dirname(node), env.PATH].join(delimiter)
   env.NO_COLOR = '1'
+  env.NODE_DISABLE_COMPILE_CACHE = '1' // npm keeps one in TMPDIR, which must be empty in the end
   env.TMPDIR = tmp
   env.CAIRN_HOME = join(tmp, 'no-home-was-given') // never the user's own node
   return spawn(node, ['--conditions=cairn-src', file.path], {

@@ -20,11 +20,11 @@ function isAtLeast([major, minor]) {
   return ownMajor > major || (ownMajor === major && ownMinor >= minor)
 }
 
-function refuse(least) {
+function refuse(least, hint) {
   process.stderr.write(
     `error: cairn needs Node ${least.join('.')} or newer, and this is ${process.versions.node}\n`
   )
-  process.stderr.write('hint: in a clone, `npm start` once installs a Node of its own\n')
+  process.stderr.write(`hint: ${hint}\n`)
   process.exit(1)
 }
 
@@ -32,7 +32,9 @@ function nodeForSource() {
   if (isAtLeast(NODE_LEAST_FROM_SOURCE)) return process.execPath
   const name = `node-${process.platform}-${process.arch}`
   const pinned = fileURLToPath(new URL(`../../../node_modules/${name}/bin/node`, import.meta.url))
-  return existsSync(pinned) ? pinned : refuse(NODE_LEAST_FROM_SOURCE)
+  return existsSync(pinned)
+    ? pinned
+    : refuse(NODE_LEAST_FROM_SOURCE, '`npm start` in the clone installs one for it')
 }
 
 function runSource() {
@@ -49,4 +51,4 @@ function runSource() {
 
 if (existsSync(source)) runSource()
 else if (isAtLeast(NODE_LEAST)) await import('../dist/main.js')
-else refuse(NODE_LEAST)
+else refuse(NODE_LEAST, 'install it, and run the same command again')
