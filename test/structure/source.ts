@@ -95,7 +95,10 @@ const DYNAMIC = /\bimport\s*\(\s*(?:"#(\d+)"\s*[,)])?/g
 export function importsOf({ code, strings }: Source): Import[] {
   return [...code.matchAll(STATIC), ...code.matchAll(DYNAMIC)].map((found) => {
     const index = found[1] ?? found[2]
-    return { from: index === undefined ? undefined : strings[Number(index)], line: lineAt(code, found.index) }
+    return {
+      from: index === undefined ? undefined : strings[Number(index)],
+      line: lineAt(code, found.index + found[0].length)
+    }
   })
 }
 
