@@ -142,7 +142,9 @@ class Input {
   }
 
   async ended(): Promise<boolean> {
-    return this.left === 0 || !(await this.#more())
+    if (this.left === 0) return true
+    if (await this.#more()) return false
+    return this.left === Number.POSITIVE_INFINITY || badCar('it is cut short')
   }
 
   async take(length: number): Promise<Uint8Array> {
