@@ -1,0 +1,38 @@
+/** Processes of nodes: whether they live, ending them, and starting them so that they outlive nobody unasked. */
+import { setTimeout as wait } from 'node:timers/promises'
+import { isAlive } from './home.ts'
+
+/** Between looks at a condition. */
+const LOOK_MS = 50
+
+/** Looks again and again until `look` gives a value. `undefined` when the limit comes first. */
+export async function until<T>(
+  look: () => Promise<T | undefined> | T | undefined,
+  limitMs: number,
+  signal?: AbortSignal
+): Promise<T | undefined> {
+  const endMs = performance.now() + limitMs
+  for (;;) {
+    signal?.throwIfAborted()
+    const seen = await look()
+    if (seen !== undefined) return seen
+    if (performance.now() >= endMs) return undefined
+    await wait(LOOK_MS)
+  }
+}
+
+/** False when the process still lives at the limit. */
+export async function untilGone(pid: number, limitMs: number): Promise<boolean> {
+  return (await until(() => (isAlive(pid) ? undefined : true), limitMs)) === true
+}
+
+/** Sends a signal; false when the process was gone already. */
+export function signalProcess(pid: number, signal: NodeJS.Signals): boolean {
+  try {
+    process.kill(pid, signal)
+    return true
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false
+    throw error
+  }
+}
