@@ -2,6 +2,7 @@
  * Core is a function of what is passed in. Its tsconfig (no types, ES2023 alone) lets no I/O compile;
  * what ES2023 itself brings along, and whatever a `declare` could smuggle in, is forbidden here by name.
  */
+import { dirname } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { importsOf, lineAt, read } from './source.ts'
@@ -39,6 +40,14 @@ function findings(path: string, text: string): string[] {
       ({ from, line }) => `${path}:${line} imports ${from ?? 'something computed'}: core has no dependencies`
     )
   return [...ambient, ...imports]
+}
+
+/** A file and all that it imports, directly or not. */
+function closure(path: string, seen: Set<string>): string[] {
+  if (seen.has(path)) return []
+  seen.add(path)
+  const imported = importsOf(read(textOf(path))).flatMap(({ from }) => (from?.startsWith('./') ? [from] : []))
+  return [path, ...imported.flatMap((from) => closure(`${dirname(path)}/${from.slice(2)}`, seen))]
 }
 
 const core = suite('core')
@@ -98,10 +107,13 @@ core('compiles with ES2023 and no types', () => {
 })
 
 core('places with integers alone', () => {
-  const code = read(textOf('packages/core/src/placement.ts')).code
-  const found = [...code.matchAll(new RegExp(INEXACT, 'g'))].map(
-    ({ 0: word, index }) => `line ${lineAt(code, index)}: ${word}`
-  )
+  const paths = closure('packages/core/src/placement.ts', new Set())
+  const found = paths.flatMap((path) => {
+    const { code } = read(textOf(path))
+    return [...code.matchAll(new RegExp(INEXACT, 'g'))].map(
+      ({ 0: word, index }) => `${path}:${lineAt(code, index)} uses ${word}`
+    )
+  })
   none(found, 'engines may differ in the last bit of these, and then two nodes disagree on who holds a block')
 })
 
