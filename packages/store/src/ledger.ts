@@ -1,0 +1,103 @@
+/**
+ * What is held, in memory: sizes and claims by slot and key, for stores small enough to keep that there
+ * (the one in memory). What an entry would change is decided here, before any byte is kept.
+ */
+import { type BlockKey, CairnError, encode, type HeldClaim, slotOf } from '@cairn/core'
+import { checkClaims, claimsCodec, mergeClaims, newClaims, replicasOf } from './claims.ts'
+import type { BlockStat, Entry, ListOptions, SlotSummary } from './store.ts'
+import { Changes } from './summary.ts'
+import { verifyBytes } from './verify.ts'
+
+/** What one entry does to the store. */
+export interface Change {
+  key: BlockKey
+  /** Present when the block is new. */
+  bytes?: Uint8Array
+  claims: readonly HeldClaim[]
+}
+
+interface Held {
+  size: number
+  claims: readonly HeldClaim[]
+}
+
+export class Ledger {
+  readonly #slots = new Map<number, Map<BlockKey, Held>>()
+  readonly #changes = new Changes()
+  blocks = 0
+  bytes = 0
+
+  stat(key: BlockKey): BlockStat | undefined {
+    const held = this.#slots.get(slotOf(key))?.get(key)
+    return held && { key, size: held.size, replicas: replicasOf(held.claims), claims: held.claims }
+  }
+
+  list(slot: number, { after = '' as BlockKey, limit }: ListOptions): BlockStat[] {
+    const keys = [...(this.#slots.get(slot)?.keys() ?? [])].filter((key) => key > after).sort()
+    return keys.slice(0, limit).map((key) => this.stat(key) as BlockStat)
+  }
+
+  /** The changes that a put makes, one a key, after every check: verified, known, within limits. */
+  plan(entries: readonly Entry[]): Change[] {
+    const plan: Change[] = []
+    for (const { key, bytes, claims } of unite(entries)) {
+      const held = this.stat(key)
+      if (bytes !== undefined) verifyBytes(key, bytes)
+      else if (held === undefined) {
+        throw new CairnError('NOT_FOUND', `claims for ${key}, which is not held here`, {
+          hint: 'Send the block along with its claims.'
+        })
+      }
+      const merged = mergeClaims(held?.claims ?? [], claims)
+      if (held !== undefined && newClaims(held.claims, claims).length === 0) continue
+      plan.push(
+        held === undefined && bytes !== undefined ? { key, bytes, claims: merged } : { key, claims: merged }
+      )
+    }
+    return plan
+  }
+
+  set(key: BlockKey, size: number, claims: readonly HeldClaim[]): void {
+    this.remove(key)
+    const slot = slotOf(key)
+    const keys = this.#slots.get(slot) ?? new Map<BlockKey, Held>()
+    this.#slots.set(slot, keys.set(key, { size, claims }))
+    this.#changes.mark(slot, replicasOf(claims))
+    this.blocks++
+    this.bytes += size
+  }
+
+  remove(key: BlockKey): void {
+    const held = this.stat(key)
+    if (held === undefined) return
+    this.#slots.get(slotOf(key))?.delete(key)
+    this.#changes.mark(slotOf(key), held.replicas)
+    this.blocks--
+    this.bytes -= held.size
+  }
+
+  async changes(limit: number): Promise<SlotSummary[]> {
+    return this.#changes.take(limit, (slot) => this.#all(slot))
+  }
+
+  async *#all(slot: number): AsyncGenerator<BlockStat> {
+    yield* this.list(slot, { limit: Number.POSITIVE_INFINITY })
+  }
+}
+
+/** Entries of one key become one: its bytes if any has them, and all claims. */
+export function unite(entries: readonly Entry[]): Entry[] {
+  const united = new Map<BlockKey, Entry>()
+  for (const entry of entries) {
+    checkClaims(entry.claims)
+    const { key, bytes = entry.bytes, claims } = united.get(entry.key) ?? { key: entry.key, claims: [] }
+    const both = [...claims, ...entry.claims]
+    united.set(key, bytes === undefined ? { key, claims: both } : { key, bytes, claims: both })
+  }
+  return [...united.values()]
+}
+
+/** What claims weigh on a disk, bytes. */
+export function claimsBytes(claims: readonly HeldClaim[]): number {
+  return encode(claimsCodec, [...claims]).length
+}

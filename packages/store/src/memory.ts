@@ -1,0 +1,93 @@
+/** The store in memory: for tests, the simulator, and nodes that keep nothing. Same promises but durability. */
+import { type BlockKey, CairnError } from '@cairn/core'
+import { claimsBytes, Ledger } from './ledger.ts'
+import type { Store, StoreOptions } from './store.ts'
+import { matches } from './verify.ts'
+
+export function memoryStore({ capacity, onLost }: StoreOptions): Store {
+  const ledger = new Ledger()
+  const blocks = new Map<BlockKey, Uint8Array>()
+  let used = 0
+  let full = false
+  let closed = false
+
+  function open(): void {
+    if (closed) throw new RangeError('the store is closed')
+  }
+
+  function remove(key: BlockKey): void {
+    const held = ledger.stat(key)
+    if (held === undefined) return
+    used -= held.size + claimsBytes(held.claims)
+    blocks.delete(key)
+    ledger.remove(key)
+    full = false
+  }
+
+  return {
+    async put(entries) {
+      open()
+      const plan = ledger.plan(entries)
+      let more = 0
+      for (const { key, bytes, claims } of plan) {
+        more += (bytes?.length ?? 0) + claimsBytes(claims) - claimsBytes(ledger.stat(key)?.claims ?? [])
+      }
+      full = more > 0 && used + more > capacity
+      if (full) throw fullError(capacity)
+      for (const { key, bytes, claims } of plan) {
+        if (bytes !== undefined) blocks.set(key, bytes.slice())
+        ledger.set(key, (blocks.get(key) as Uint8Array).length, claims)
+      }
+      used += more
+    },
+
+    async get(key) {
+      open()
+      const bytes = blocks.get(key)
+      if (bytes === undefined) return undefined
+      if (matches(key, bytes)) return bytes.slice()
+      remove(key)
+      onLost?.(key)
+      return undefined
+    },
+
+    async stat(key) {
+      open()
+      return ledger.stat(key)
+    },
+
+    async list(slot, options) {
+      open()
+      return ledger.list(slot, options)
+    },
+
+    async delete(keys) {
+      open()
+      for (const key of keys) remove(key)
+    },
+
+    async changes(limit) {
+      open()
+      return ledger.changes(limit)
+    },
+
+    usage: () => ({
+      blocks: ledger.blocks,
+      bytes: ledger.bytes,
+      diskBytes: used,
+      capacity,
+      full,
+      readOnly: false
+    }),
+
+    async close() {
+      closed = true
+    }
+  }
+}
+
+export function fullError(capacity: number): CairnError {
+  return new CairnError('FULL', `the store has reached its ${capacity} bytes`, {
+    hint: 'Nothing is lost: the other members take what is new. Raise the capacity to take more here.'
+  })
+}

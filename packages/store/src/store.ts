@@ -1,0 +1,93 @@
+/**
+ * What a block store is, whatever keeps the bytes: memory, or segments on one disk. Decides the words
+ * and the limits that all of them share; `contract.ts` is the same in executable form.
+ */
+import { type BlockKey, type HeldClaim, PART_BYTES_MAX } from '@cairn/core'
+
+/** A claimant is a kind and a hash of owner and id (core's `claimantOf`). */
+export const CLAIMANT_BYTES_MAX = 33
+/** A claim's proof is the signed part that it came in. */
+export const PROOF_BYTES_MAX = PART_BYTES_MAX
+/** One block may be claimed by this many; beyond it a put is refused as FULL. Bounds `stat`. A guess. */
+export const CLAIMS_PER_BLOCK_MAX = 1024
+export interface Entry {
+  key: BlockKey
+  /** Absent: only add the claims to a block already held. Must not change until `put` settles. */
+  bytes?: Uint8Array
+  claims: readonly HeldClaim[]
+}
+
+export interface BlockStat {
+  key: BlockKey
+  size: number
+  /** The most that a live claim wants; if none is live, the most that an ended one did; 1 if none at all. */
+  replicas: number
+  /** Sorted by claimant. */
+  claims: readonly HeldClaim[]
+}
+
+/** All blocks of one slot that want the same N: the unit of comparison. */
+export interface SlotSummary {
+  slot: number
+  replicas: number
+  blocks: number
+  bytes: number
+  /**
+   * Hex of the first 16 bytes of SHA-256 over, for each key in order, the key's bytes and the SHA-256
+   * of its claims (claimant, sequence, live) by claimant. Empty when `blocks` is 0.
+   */
+  fingerprint: string
+}
+
+export interface Usage {
+  blocks: number
+  /** Of blocks. */
+  bytes: number
+  /** Everything on disk: blocks, claims, padding, index. */
+  diskBytes: number
+  capacity: number
+  /** The last put was refused for want of room, and no room was made since. A healthy state. */
+  full: boolean
+  /** Puts and deletes are refused: the disk failed a sync or became read-only. */
+  readOnly: boolean
+}
+
+export interface ListOptions {
+  /** Only keys after this one. */
+  after?: BlockKey
+  limit: number
+}
+
+export interface Store {
+  /**
+   * Durable (data, directory entries, claims) when it resolves. Bytes are verified against their keys
+   * before anything is written. A call that rejects with any of the codes below has stored nothing; a
+   * crash leaves each entry whole or absent. Putting the same again costs no write.
+   *
+   * @throws CairnError BLOCK_CORRUPT, BLOCK_TOO_LARGE, NOT_FOUND (claims for a block not held), FULL,
+   *   READ_ONLY, TOO_MANY_FILES, DISK_FAILED. RangeError for a malformed claim.
+   */
+  put(entries: readonly Entry[]): Promise<void>
+  /** Verified before it is returned. A copy that does not match is put aside, told to `onLost`, absent. */
+  get(key: BlockKey): Promise<Uint8Array | undefined>
+  stat(key: BlockKey): Promise<BlockStat | undefined>
+  /** The blocks of a slot, sorted by key. */
+  list(slot: number, options: ListOptions): Promise<BlockStat[]>
+  /** Block and claims, durably. Keys not held are passed over. */
+  delete(keys: readonly BlockKey[]): Promise<void>
+  /**
+   * What changed since it was last returned (everything, after open), at most `limit`; [] when nothing
+   * did. A (slot, replicas) that became empty is returned once with `blocks` 0.
+   */
+  changes(limit: number): Promise<SlotSummary[]>
+  usage(): Usage
+  close(): Promise<void>
+}
+
+/** What every store can be told. */
+export interface StoreOptions {
+  /** Bytes that everything together may take, at least `CAPACITY_MIN` on a disk. */
+  capacity: number
+  /** A copy was found damaged and put aside: the block is missing from now on. */
+  onLost?: (key: BlockKey) => void
+}
