@@ -119,6 +119,11 @@ files(`every source of ${TESTED.join(', ')} has a test of the same name`, () => 
     assert.ok(sources().includes(path), `${path} has gone: forget it here`)
 })
 
+files('nothing is declared with `using`', () => {
+  const found = code().flatMap((path) => matches(path, /\busing\s+\w+\s*=/))
+  none(found, 'Node 22 cannot parse it, and sources run as they are: use try and finally')
+})
+
 files('no test is singled out or left out', () => {
   const found = tests().flatMap((path) => matches(path, /\.\s*(?:only|skip)\s*\(/))
   none(found, 'run all: a test that cannot run here prints `SKIPPED: why` and returns')
