@@ -3,7 +3,11 @@
  * or make us remember. `configure` rejects combinations that cannot work.
  */
 
+import { DATA_DEFAULTS } from './limits.ts'
+
 export const DEFAULTS = {
+  ...DATA_DEFAULTS,
+
   /** Copies of every block. Three survive two losses inside one repair window. */
   replicas: 3,
   /** A block that lacks one copy waits this long, so that a restart moves nothing. DESIGN.md, Urgency. */
@@ -39,8 +43,11 @@ export const DEFAULTS = {
   /** … to this many random members (memberlist: 3). */
   newsPeers: 3,
 
-  /** Between exchanges of differing tables that a member starts. A guess: 3 kB a time at 10,000 members. */
-  exchangeIntervalMs: 5_000,
+  /**
+   * Between exchanges of differing tables that a member starts: `exchangeIntervalMs * max(1,
+   * log10(members))`. A guess: at 10,000 members, where there is always some difference, 3 kB in 4 s.
+   */
+  exchangeIntervalMs: 1_000,
   /** Between attempts to reach one random dead member, so that a healed partition rejoins. A guess. */
   retryDeadMs: 5_000,
   /** After this a dead member is forgotten and would return as new. */

@@ -42,8 +42,7 @@ type Message<T extends Gossip['type']> = Extract<Gossip, { type: T }>
 export function compare(state: Membership, peer: PeerId, theirs: Digest, nowMs: number): void {
   const ours = digestOf(state.table)
   if ((ours.a === theirs.a && ours.b === theirs.b) || nowMs < state.exchange.dueMs) return
-  const alone = livingCount(state) === 1 // joining: everything is missing
-  const waitMs = alone ? state.config.joinRetryMs : state.config.exchangeIntervalMs
+  const waitMs = state.config.exchangeIntervalMs * Math.max(1, Math.log10(livingCount(state)))
   state.exchange.dueMs = nowMs + waitMs * (0.75 + state.random() / 2) // apart from the others
   begin(state, peer)
 }

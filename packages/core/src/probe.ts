@@ -80,6 +80,7 @@ export function tickProbing(state: Membership, nowMs: number): void {
     probing.dueMs = nowMs + config.probeIntervalMs * healthFactor(state)
     const target = nextTarget(state)
     if (target !== undefined) startProbe(state, target, nowMs)
+    else greetAnyone(state)
   }
   if (nowMs >= probing.retryDueMs) {
     probing.retryDueMs = nowMs + config.retryDeadMs
@@ -120,6 +121,12 @@ export function relay(state: Membership, asker: PeerId, ask: { seq: number; targ
 /** To greet a new connection or try a dead member: no answer is expected, so none is missed. */
 export function greet(state: Membership, peer: PeerId): void {
   ping(state, peer, nextSeq(state.probing), true)
+}
+
+/** Connected but alone: the first greeting was lost. */
+function greetAnyone(state: Membership): void {
+  const peer = [...state.connected][pick(state.random, state.connected.size)]
+  if (peer !== undefined) greet(state, peer)
 }
 
 /** Takes a new member into this round, at a random place (SWIM §4.3). */

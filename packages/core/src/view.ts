@@ -235,11 +235,11 @@ export function announce(state: Membership, own: Member, nowMs: number): void {
 
 /** Puts a member into the table and tells the caller. */
 export function change(state: Membership, member: Member, nowMs: number, signature?: Uint8Array): void {
-  const before = state.table.known.get(member.id)
-  const sinceMs = before?.member.state === member.state ? before.sinceMs : nowMs
-  put(state.table, member, sinceMs, signature)
-  state.out.push({ type: 'member', member, was: before?.member.state })
-  const asBefore = before !== undefined && before.member.addresses.join() === member.addresses.join()
+  const known = state.table.known.get(member.id)
+  const before = known?.member
+  put(state.table, member, before?.state === member.state ? (known?.sinceMs ?? nowMs) : nowMs, signature)
+  state.out.push({ type: 'member', member, was: before?.state })
+  const asBefore = before !== undefined && before.addresses.join() === member.addresses.join()
   if (asBefore && member.id !== state.self) return
   const dueMs = Math.max(nowMs + KEEP_AFTER_MS, state.keptMs + state.config.keepIntervalMs)
   state.keepDueMs = Math.min(state.keepDueMs, dueMs)

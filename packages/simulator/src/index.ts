@@ -1,1 +1,3 @@
-export {}
+export * from './members.ts'
+export * from './network.ts'
+export * from './run.ts'
