@@ -51,6 +51,7 @@ arrows('the reader finds each form of import, and none in comments or texts', ()
     "} from '@x/e/sub'",
     "const f = await import('f')",
     'const g = await import(name)',
+    'client.import(car)',
     "// import { h } from 'h'",
     'const i = "import { i } from \'i\'"',
     // biome-ignore lint/suspicious/noTemplateCurlyInString: it is the source of a template

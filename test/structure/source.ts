@@ -89,7 +89,7 @@ function skip(cursor: Cursor, pattern: RegExp): string {
 }
 
 const STATIC = /\b(?:import|export)\b[^"'`;()]*?\bfrom\s*"#(\d+)"|\bimport\s*"#(\d+)"/g
-const DYNAMIC = /\bimport\s*\(\s*(?:"#(\d+)"\s*[,)])?/g
+const DYNAMIC = /(?<![.\w$])import\s*\(\s*(?:"#(\d+)"\s*[,)])?/g
 
 /** Every module that a source names: `import`, `export … from`, `import()`. */
 export function importsOf({ code, strings }: Source): Import[] {
