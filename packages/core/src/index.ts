@@ -3,16 +3,33 @@ export * from './bytes.ts'
 export * from './claim.ts'
 export * from './codec.ts'
 export * from './config.ts'
+export {
+  type Core,
+  type CoreAction,
+  type CoreEvent,
+  type CoreOptions,
+  coreDeadline,
+  coreStep,
+  createCore,
+  leftToHandOver
+} from './core.ts'
 export * from './crypto.ts'
 export * from './errors.ts'
+export type { FetchOutcome, FetchPurpose, Tried } from './fetch.ts'
 export * from './fingerprint.ts'
 export * from './gossip.ts'
+export { actingHolders } from './holders.ts'
+export { DATA_DEFAULTS, DATA_LIMITS, type DataConfig } from './limits.ts'
 export * from './member.ts'
 export * from './membership.ts'
 export * from './merkle.ts'
 export * from './placement.ts'
 export * from './random.ts'
 export * from './receipt.ts'
+export type { Listed } from './reconcile.ts'
 export { type Rumour, rumourCodec } from './rumour.ts'
+export type { Count, ShortCount, Tally } from './safety.ts'
 export { type PlacedMember, WEIGHT_MAX, WEIGHT_QUANTUM_BYTES, weightOf } from './score.ts'
 export type { KeptMember, Membership, MembershipAction } from './view.ts'
+export * from './wire.ts'
+export type { Ack, PutRequest, SendOutcome, SettledBlock } from './write.ts'

@@ -1,3 +1,5 @@
+export * from './cluster.ts'
+export * from './disk.ts'
 export * from './members.ts'
 export * from './network.ts'
 export * from './run.ts'

@@ -1,0 +1,128 @@
+/**
+ * Who must hold a slot now: placement, seen through what is known of each member. A member that died
+ * less than `repairDelayMs` ago keeps its place, so that a restart moves nothing, unless the slot is
+ * down to its last copy; a full one keeps what it has, and the next in the order acts beside it.
+ */
+import type { PeerId } from './block.ts'
+import { DATA_LIMITS as LIMITS } from './limits.ts'
+import { isLiving, type Member } from './member.ts'
+import { createPlacement, type Placement } from './placement.ts'
+import { weightOf } from './score.ts'
+
+interface Standing {
+  living: boolean
+  full: boolean
+  /** When its place is given away; undefined while it lives. */
+  vacantAtMs: number | undefined
+}
+
+export interface Holders {
+  readonly repairDelayMs: number
+  readonly placement: Placement
+  readonly standing: Map<PeerId, Standing>
+  /** Rises with each change of any answer below. */
+  version: number
+  /** Acting holders by N, then slot; emptied when `version` rises. */
+  readonly cache: Map<number, (readonly PeerId[])[]>
+}
+
+/** The largest N for which orders are kept; above it each call scores every member. */
+const DEPTH = 16
+
+export function createHolders(repairDelayMs: number): Holders {
+  const placement = createPlacement({ depth: DEPTH })
+  return { repairDelayMs, placement, standing: new Map(), version: 0, cache: new Map() }
+}
+
+/** Takes a member's news. What its state means for placement is decided here and nowhere else. */
+export function placeMember(holders: Holders, member: Member, nowMs: number): void {
+  const { placement, standing, repairDelayMs } = holders
+  const { id, full, zone, capacity } = member
+  const before = standing.get(id)
+  const living = isLiving(member.state) && member.state !== 'leaving'
+  if (living) {
+    const placed = { id, weight: weightOf(capacity), zone }
+    const version = placement.version
+    if (placement.has(id)) placement.update(placed)
+    else placement.add(placed)
+    standing.set(id, { living, full, vacantAtMs: undefined })
+    if (before?.living && before.full === full && placement.version === version) return
+  } else if (member.state === 'dead') {
+    if (before === undefined || !before.living) return
+    standing.set(id, { living, full, vacantAtMs: nowMs + repairDelayMs })
+  } else {
+    if (placement.has(id)) placement.remove(id)
+    standing.delete(id)
+  }
+  changed(holders)
+}
+
+/** Gives away the places of those dead for longer than the delay. */
+export function vacatePlaces(holders: Holders, nowMs: number): void {
+  for (const [id, { vacantAtMs }] of holders.standing) {
+    if (vacantAtMs === undefined || vacantAtMs > nowMs) continue
+    holders.placement.remove(id)
+    holders.standing.delete(id)
+    changed(holders)
+  }
+}
+
+/** When `vacatePlaces` next has something to do. */
+export function vacancyDeadline(holders: Holders): number {
+  let next = Number.POSITIVE_INFINITY
+  for (const { vacantAtMs } of holders.standing.values()) {
+    if (vacantAtMs !== undefined && vacantAtMs < next) next = vacantAtMs
+  }
+  return next
+}
+
+function changed(holders: Holders): void {
+  holders.version++
+  holders.cache.clear()
+}
+
+/** The living members that must hold the slot's blocks of this N, best first. */
+export function actingHolders(holders: Holders, slot: number, n: number): readonly PeerId[] {
+  let slots = holders.cache.get(n)
+  if (slots === undefined) {
+    slots = []
+    holders.cache.set(n, slots)
+  }
+  const known = slots[slot]
+  if (known !== undefined) return known
+  const acting = computeActing(holders, slot, n)
+  slots[slot] = acting
+  return acting
+}
+
+function computeActing({ placement, standing }: Holders, slot: number, n: number): readonly PeerId[] {
+  if (placement.size === 0) return []
+  const order = placement.order(slot, n + LIMITS.standIns)
+  const first = order.slice(0, n)
+  const copies = first.filter((id) => standing.get(id)?.living).length
+  const patient = copies >= 2
+  const acting: PeerId[] = []
+  let seats = 0
+  for (const id of order) {
+    if (seats === n) break
+    const { living, full } = standing.get(id) as Standing
+    if (living) acting.push(id)
+    if (living ? !full : patient) seats++
+  }
+  return acting
+}
+
+/** Those that a new block may be sent to, best first: living, with room; the first N of them, then stand-ins. */
+export function writeOrder({ placement, standing }: Holders, slot: number, n: number): PeerId[] {
+  if (placement.size === 0) return []
+  return placement.order(slot, n + LIMITS.standIns).filter((id) => {
+    const member = standing.get(id)
+    return member?.living && !member.full
+  })
+}
+
+/** Those that a block may be asked of, past rank N too. */
+export function readOrder({ placement, standing }: Holders, slot: number): PeerId[] {
+  if (placement.size === 0) return []
+  return placement.order(slot, LIMITS.readBreadth).filter((id) => standing.get(id)?.living)
+}

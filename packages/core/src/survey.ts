@@ -1,0 +1,147 @@
+/**
+ * Asking all living members one question and waiting, within a limit, for what they answer: how safe the
+ * data is, or who holds some blocks. Silence is an answer of its own: it is counted, never filled in.
+ */
+import type { BlockKey, PeerId } from './block.ts'
+import { addTallies, type Tally } from './safety.ts'
+import type { SurveyMessage } from './wire.ts'
+
+/** How long members have to answer, ms. Above a control round trip behind a stalled event loop's p99. */
+export const SURVEY_TIMEOUT_MS = 1_000
+/** Questions under way for users; one more waits for nothing and is refused as nobody's answer. */
+const SURVEYS_MAX = 64
+
+export type SurveyAction =
+  | { type: 'send'; to: PeerId; message: SurveyMessage }
+  | { type: 'look-up'; token: number; keys: BlockKey[] }
+  | { type: 'surveyed'; request: number; tally: Tally; silent: PeerId[] }
+  | { type: 'inquired'; request: number; holders: Map<BlockKey, PeerId[]>; silent: PeerId[] }
+
+interface Survey {
+  request: number
+  waiting: Set<PeerId>
+  tallies: Tally[]
+  /** The keys of an inquiry; undefined for a survey of safety. */
+  keys: readonly BlockKey[] | undefined
+  holders: Map<BlockKey, PeerId[]>
+  untilMs: number
+}
+
+export interface Surveys {
+  readonly self: PeerId
+  readonly open: Map<number, Survey>
+  /** Others' inquiries that the store is looking up, by its token. */
+  readonly lookups: Map<number, { to: PeerId; token: number; keys: readonly BlockKey[] }>
+  nextToken: number
+}
+
+export function createSurveys(self: PeerId): Surveys {
+  return { self, open: new Map(), lookups: new Map(), nextToken: 1 }
+}
+
+/** Asks everybody; `keys` makes it an inquiry. */
+export function startSurvey(
+  surveys: Surveys,
+  ask: { request: number; own: Tally; keys?: readonly BlockKey[] },
+  members: readonly PeerId[],
+  nowMs: number
+): SurveyAction[] {
+  const token = surveys.nextToken++
+  const { request, own, keys } = ask
+  const waiting = new Set(surveys.open.size < SURVEYS_MAX ? members : [])
+  const untilMs = nowMs + SURVEY_TIMEOUT_MS
+  const survey: Survey = { request, waiting, tallies: [own], keys, holders: new Map(), untilMs }
+  surveys.open.set(token, survey)
+  const message: SurveyMessage =
+    keys === undefined ? { type: 'survey', token } : { type: 'inquiry', token, keys: [...keys] }
+  const actions: SurveyAction[] = [...waiting].map((to) => ({ type: 'send', to, message }))
+  if (keys === undefined) return [...actions, ...finish(surveys, token, false)]
+  waiting.add(surveys.self)
+  return [...actions, lookUp(surveys, { to: surveys.self, token, keys })]
+}
+
+/** Answers another's question, or takes an answer to ours. */
+export function onSurveyMessage(
+  surveys: Surveys,
+  from: PeerId,
+  message: SurveyMessage,
+  own: () => Tally
+): SurveyAction[] {
+  const { token } = message
+  switch (message.type) {
+    case 'survey':
+      return [{ type: 'send', to: from, message: { type: 'tally', token, tally: own() } }]
+    case 'inquiry':
+      return surveys.lookups.size < SURVEYS_MAX
+        ? [lookUp(surveys, { to: from, token, keys: message.keys })]
+        : []
+    case 'tally': {
+      const survey = surveys.open.get(token)
+      if (survey?.waiting.delete(from)) survey.tallies.push(message.tally)
+      return finish(surveys, token, false)
+    }
+    case 'inquired':
+      return onHeld(surveys, from, token, message.held)
+  }
+}
+
+function lookUp(
+  surveys: Surveys,
+  wanted: { to: PeerId; token: number; keys: readonly BlockKey[] }
+): SurveyAction {
+  // Negative: the reconciler's tokens for the same action are positive.
+  const token = -surveys.nextToken++
+  surveys.lookups.set(token, wanted)
+  return { type: 'look-up', token, keys: [...wanted.keys] }
+}
+
+/** The store's answer to a `look-up` of ours. */
+export function onSurveyLookedUp(
+  surveys: Surveys,
+  result: { token: number; found: ReadonlyMap<BlockKey, unknown> }
+): SurveyAction[] {
+  const wanted = surveys.lookups.get(result.token)
+  if (wanted === undefined) return []
+  surveys.lookups.delete(result.token)
+  const { to, token, keys } = wanted
+  const held = new Uint8Array(Math.ceil(keys.length / 8))
+  keys.forEach((key, i) => {
+    if (result.found.has(key)) held[i >> 3] = (held[i >> 3] as number) | (1 << (i & 7))
+  })
+  if (to === surveys.self) return onHeld(surveys, to, token, held)
+  return [{ type: 'send', to, message: { type: 'inquired', token, held } }]
+}
+
+function onHeld(surveys: Surveys, from: PeerId, token: number, held: Uint8Array): SurveyAction[] {
+  const survey = surveys.open.get(token)
+  if (survey?.keys === undefined || !survey.waiting.delete(from)) return []
+  survey.keys.forEach((key, i) => {
+    if ((((held[i >> 3] ?? 0) >> (i & 7)) & 1) === 0) return
+    const holders = survey.holders.get(key)
+    if (holders === undefined) survey.holders.set(key, [from])
+    else holders.push(from)
+  })
+  return finish(surveys, token, false)
+}
+
+/** Ends what is answered or has waited long enough. */
+export function surveysTick(surveys: Surveys, nowMs: number): SurveyAction[] {
+  const late = [...surveys.open].filter(([, { untilMs }]) => untilMs <= nowMs)
+  return late.flatMap(([token]) => finish(surveys, token, true))
+}
+
+export function surveysDeadline(surveys: Surveys): number {
+  let next = Number.POSITIVE_INFINITY
+  for (const { untilMs } of surveys.open.values()) next = Math.min(next, untilMs)
+  return next
+}
+
+function finish(surveys: Surveys, token: number, late: boolean): SurveyAction[] {
+  const survey = surveys.open.get(token)
+  if (survey === undefined || (survey.waiting.size > 0 && !late)) return []
+  surveys.open.delete(token)
+  const { request, waiting, holders, tallies, keys } = survey
+  const silent = [...waiting]
+  if (keys === undefined) return [{ type: 'surveyed', request, tally: addTallies(tallies), silent }]
+  return [{ type: 'inquired', request, holders, silent }]
+}

@@ -1,0 +1,54 @@
+/**
+ * Every message that members exchange about members and data, as one closed union. A peer's bytes pass
+ * `decodeMessage` once, at the edge; behind it nothing checks their shape.
+ */
+import { blockKeyCodec } from './block.ts'
+import { bytes, type Codec, type Decoded, decode, encode, list, struct, union, varint } from './codec.ts'
+import { GOSSIP_CASES, GOSSIP_TAGS, type Gossip } from './gossip.ts'
+import { DATA_LIMITS as LIMITS } from './limits.ts'
+import { COMPARE_MESSAGES, COMPARE_TAGS, type CompareMessage } from './reconcile.ts'
+import { tallyCodec } from './safety.ts'
+
+/** The protocol's version: both ends must speak the same. */
+export const PROTOCOL_VERSION = 1
+/** Any message, encoded. */
+export const MESSAGE_BYTES_MAX = 64 * 1024
+
+const SURVEY_MESSAGES = {
+  /** "How safe is what you answer for?" */
+  survey: struct({ token: varint }),
+  tally: struct({ token: varint, tally: tallyCodec }),
+  /** "Which of these do you hold?" */
+  inquiry: struct({ token: varint, keys: list(blockKeyCodec, LIMITS.inquiryKeys) }),
+  /** A bit for each key asked, in order, lowest bit first. */
+  inquired: struct({ token: varint, held: bytes(LIMITS.inquiryKeys / 8) })
+}
+const SURVEY_TAGS = { survey: 30, tally: 31, inquiry: 32, inquired: 33 } as const
+
+export type SurveyMessage = {
+  [K in keyof typeof SURVEY_MESSAGES]: { type: K } & Decoded<(typeof SURVEY_MESSAGES)[K]>
+}[keyof typeof SURVEY_MESSAGES]
+
+export type Message = Gossip | CompareMessage | SurveyMessage
+
+const messageCodec = union(
+  { ...GOSSIP_CASES, ...COMPARE_MESSAGES, ...SURVEY_MESSAGES },
+  { ...GOSSIP_TAGS, ...COMPARE_TAGS, ...SURVEY_TAGS }
+) as Codec<unknown> as Codec<Message>
+
+export function encodeMessage(message: Message): Uint8Array {
+  return encode(messageCodec, message)
+}
+
+/** @throws CairnError BAD_MESSAGE when it is not exactly one message. */
+export function decodeMessage(from: Uint8Array): Message {
+  return decode(messageCodec, from)
+}
+
+export function isGossip(message: Message): message is Gossip {
+  return Object.hasOwn(GOSSIP_CASES, message.type)
+}
+
+export function isCompare(message: Message): message is CompareMessage {
+  return Object.hasOwn(COMPARE_MESSAGES, message.type)
+}

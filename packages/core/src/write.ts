@@ -1,0 +1,287 @@
+/**
+ * Writing: direct mail with receipts. Each block goes to its holders at once; one that is down, full or
+ * silent for `standInAfterMs` is stood in for by the next in the order, so that one bad member delays
+ * nobody. What comes back is counted in receipts, never in bytes sent.
+ */
+import { type BlockKey, type PeerId, slotOf } from './block.ts'
+import { type Holders, writeOrder } from './holders.ts'
+import type { DataConfig } from './limits.ts'
+
+/** How many receipts a put waits for: N, a majority of N, or one. */
+export type Ack = 'all' | 'quorum' | 'one'
+
+/** What a member answered about one block that it was sent. */
+export type SendOutcome = 'held' | 'absent' | 'full' | 'refused' | 'failed'
+
+export type WriteAction =
+  /** Send these blocks (or, where the put has no bytes for them, their claims). Answer with `answered`. */
+  | { type: 'send-blocks'; transfer: number; put: number; to: PeerId; keys: BlockKey[] }
+  /** The caller can be answered. Transfers may go on; `put-over` says when the bytes may be forgotten. */
+  | { type: 'put-settled'; put: number; blocks: SettledBlock[] }
+  | { type: 'put-over'; put: number; late: number[] }
+
+export interface SettledBlock {
+  key: BlockKey
+  receipts: PeerId[]
+  wanted: number
+  needed: number
+  /** Somebody was asked to claim a block that it did not have. */
+  absent: boolean
+  /** Why it is short; undefined when it has all that were wanted. */
+  reason: string | undefined
+}
+
+interface Wanting {
+  key: BlockKey
+  wanted: number
+  receipts: Set<PeerId>
+  /** Asked and not answered yet. */
+  pending: Set<PeerId>
+  /** Asked at all. */
+  asked: Set<PeerId>
+  failures: string[]
+  absent: boolean
+}
+
+interface Put {
+  id: number
+  ack: Ack
+  blocks: Map<BlockKey, Wanting>
+  /** Blocks that do not yet have what `ack` needs. */
+  open: Set<BlockKey>
+  transfers: Set<number>
+  settled: boolean
+  deadlineMs: number
+}
+
+interface Transfer {
+  put: number
+  to: PeerId
+  keys: Set<BlockKey>
+  startedMs: number
+  /** A stand-in was asked for what is left of it. */
+  stoodIn: boolean
+}
+
+export interface Writes {
+  readonly config: Pick<DataConfig, 'standInAfterMs' | 'putTimeoutMs'>
+  readonly puts: Map<number, Put>
+  readonly transfers: Map<number, Transfer>
+  /** When each member last answered anything: a long queue is not silence. */
+  readonly heardMs: Map<PeerId, number>
+  nextTransfer: number
+}
+
+export function createWrites(config: Writes['config']): Writes {
+  return { config, puts: new Map(), transfers: new Map(), heardMs: new Map(), nextTransfer: 1 }
+}
+
+export interface PutRequest {
+  put: number
+  ack: Ack
+  entries: readonly { key: BlockKey; replicas: number }[]
+}
+
+export function startPut(
+  writes: Writes,
+  holders: Holders,
+  request: PutRequest,
+  nowMs: number
+): WriteAction[] {
+  const blocks = new Map<BlockKey, Wanting>()
+  for (const { key, replicas } of request.entries) {
+    const none = { receipts: new Set<PeerId>(), pending: new Set<PeerId>(), asked: new Set<PeerId>() }
+    blocks.set(key, { key, wanted: replicas, ...none, failures: [], absent: false })
+  }
+  const put: Put = {
+    id: request.put,
+    ack: request.ack,
+    blocks,
+    open: new Set(blocks.keys()),
+    transfers: new Set(),
+    settled: false,
+    deadlineMs: nowMs + writes.config.putTimeoutMs
+  }
+  writes.puts.set(put.id, put)
+  return advance(writes, holders, put, [...blocks.values()], nowMs)
+}
+
+/** A member's answer for some of a transfer's blocks. */
+export function onAnswered(
+  writes: Writes,
+  holders: Holders,
+  answer: { transfer: number; items: readonly { key: BlockKey; outcome: SendOutcome; reason?: string }[] },
+  nowMs: number
+): WriteAction[] {
+  const transfer = writes.transfers.get(answer.transfer)
+  const put = transfer && writes.puts.get(transfer.put)
+  if (transfer === undefined || put === undefined) return []
+  writes.heardMs.set(transfer.to, nowMs)
+  const touched: Wanting[] = []
+  for (const { key, outcome, reason } of answer.items) {
+    const block = put.blocks.get(key)
+    if (block === undefined || !transfer.keys.delete(key)) continue
+    block.pending.delete(transfer.to)
+    if (outcome === 'held') block.receipts.add(transfer.to)
+    else if (outcome === 'absent') block.absent = true
+    else block.failures.push(`${transfer.to}: ${reason ?? outcome}`)
+    touched.push(block)
+  }
+  if (transfer.keys.size === 0) dropTransfer(writes, put, answer.transfer)
+  return advance(writes, holders, put, touched, nowMs)
+}
+
+/** A transfer ended; what it had not answered is asked of others. */
+export function onSendEnded(
+  writes: Writes,
+  holders: Holders,
+  ended: { transfer: number; reason: string },
+  nowMs: number
+): WriteAction[] {
+  const transfer = writes.transfers.get(ended.transfer)
+  const put = transfer && writes.puts.get(transfer.put)
+  if (transfer === undefined || put === undefined) return []
+  const left = [...transfer.keys].map((key) => put.blocks.get(key) as Wanting)
+  for (const block of left) {
+    block.pending.delete(transfer.to)
+    block.failures.push(`${transfer.to}: ${ended.reason}`)
+  }
+  dropTransfer(writes, put, ended.transfer)
+  return advance(writes, holders, put, left, nowMs)
+}
+
+/** A member died: what it was sent is asked of others at once. */
+export function writesForget(writes: Writes, holders: Holders, peer: PeerId, nowMs: number): WriteAction[] {
+  const dead = [...writes.transfers].filter(([, { to }]) => to === peer).map(([transfer]) => transfer)
+  writes.heardMs.delete(peer)
+  return dead.flatMap((transfer) => onSendEnded(writes, holders, { transfer, reason: 'died' }, nowMs))
+}
+
+/** Stand-ins for what is silent, and the end of what took too long. */
+export function writesTick(writes: Writes, holders: Holders, nowMs: number): WriteAction[] {
+  const actions: WriteAction[] = []
+  for (const transfer of writes.transfers.values()) {
+    if (transfer.stoodIn || nowMs < silentAtMs(writes, transfer)) continue
+    transfer.stoodIn = true
+    const put = writes.puts.get(transfer.put) as Put
+    const left = [...transfer.keys].map((key) => put.blocks.get(key) as Wanting)
+    actions.push(...advance(writes, holders, put, left, nowMs))
+  }
+  for (const put of writes.puts.values()) {
+    if (nowMs < put.deadlineMs) continue
+    for (const id of put.transfers) writes.transfers.delete(id)
+    const late = [...put.transfers]
+    put.transfers.clear()
+    for (const block of put.blocks.values()) {
+      for (const peer of block.pending) block.failures.push(`${peer}: no answer`)
+      block.pending.clear()
+    }
+    actions.push(...settle(writes, holders, put, late, true))
+  }
+  return actions
+}
+
+export function writesDeadline(writes: Writes): number {
+  let next = Number.POSITIVE_INFINITY
+  for (const transfer of writes.transfers.values()) {
+    if (!transfer.stoodIn) next = Math.min(next, silentAtMs(writes, transfer))
+  }
+  for (const put of writes.puts.values()) next = Math.min(next, put.deadlineMs)
+  return next
+}
+
+function silentAtMs({ config, heardMs }: Writes, { to, startedMs }: Transfer): number {
+  return Math.max(startedMs, heardMs.get(to) ?? 0) + config.standInAfterMs
+}
+
+function dropTransfer(writes: Writes, put: Put, id: number): void {
+  writes.transfers.delete(id)
+  put.transfers.delete(id)
+}
+
+/** Asks as many more members as the blocks still need, then sees whether the put is done. */
+function advance(
+  writes: Writes,
+  holders: Holders,
+  put: Put,
+  blocks: readonly Wanting[],
+  nowMs: number
+): WriteAction[] {
+  const byPeer = new Map<PeerId, BlockKey[]>()
+  for (const block of blocks) {
+    for (const peer of nextTargets(writes, holders, put, block)) {
+      block.asked.add(peer)
+      block.pending.add(peer)
+      const keys = byPeer.get(peer)
+      if (keys === undefined) byPeer.set(peer, [block.key])
+      else keys.push(block.key)
+    }
+  }
+  const actions: WriteAction[] = []
+  for (const [to, keys] of byPeer) {
+    const transfer = writes.nextTransfer++
+    writes.transfers.set(transfer, { put: put.id, to, keys: new Set(keys), startedMs: nowMs, stoodIn: false })
+    put.transfers.add(transfer)
+    actions.push({ type: 'send-blocks', transfer, put: put.id, to, keys })
+  }
+  for (const block of blocks) if (enough(holders, put, block)) put.open.delete(block.key)
+  return [...actions, ...settle(writes, holders, put, [], false)]
+}
+
+function nextTargets(writes: Writes, holders: Holders, put: Put, block: Wanting): PeerId[] {
+  if (block.absent) return [] // a claim without bytes: whoever asked must send them
+  let hopeful = block.receipts.size
+  for (const peer of block.pending) if (!isSilent(writes, put, peer, block.key)) hopeful++
+  const missing = block.wanted - hopeful
+  if (missing <= 0) return []
+  const order = writeOrder(holders, slotOf(block.key), block.wanted)
+  return order.filter((peer) => !block.asked.has(peer)).slice(0, missing)
+}
+
+function isSilent(writes: Writes, put: Put, peer: PeerId, key: BlockKey): boolean {
+  for (const id of put.transfers) {
+    const transfer = writes.transfers.get(id) as Transfer
+    if (transfer.to === peer && transfer.keys.has(key)) return transfer.stoodIn
+  }
+  return false
+}
+
+/** What `ack` needs, never more than there are members that could give it. */
+function neededFor(holders: Holders, put: Put, block: Wanting): number {
+  const { wanted } = block
+  const asked = put.ack === 'all' ? wanted : put.ack === 'quorum' ? Math.floor(wanted / 2) + 1 : 1
+  const living = writeOrder(holders, slotOf(block.key), wanted).length
+  return Math.max(1, Math.min(asked, living))
+}
+
+/** Enough receipts, or nobody left that could give one more. */
+function enough(holders: Holders, put: Put, block: Wanting): boolean {
+  const needed = put.ack === 'all' ? block.wanted : neededFor(holders, put, block)
+  return block.receipts.size >= needed || block.pending.size === 0
+}
+
+function settle(writes: Writes, holders: Holders, put: Put, late: number[], expired: boolean): WriteAction[] {
+  const actions: WriteAction[] = []
+  if (!put.settled && (put.open.size === 0 || expired)) {
+    put.settled = true
+    const blocks = [...put.blocks.values()].map((block) => ({
+      key: block.key,
+      receipts: [...block.receipts],
+      wanted: block.wanted,
+      needed: neededFor(holders, put, block),
+      absent: block.absent,
+      reason: block.receipts.size >= block.wanted ? undefined : whyShort(block)
+    }))
+    actions.push({ type: 'put-settled', put: put.id, blocks })
+  }
+  if (put.settled && put.transfers.size === 0) {
+    writes.puts.delete(put.id)
+    actions.push({ type: 'put-over', put: put.id, late })
+  }
+  return actions
+}
+
+function whyShort({ failures, pending }: Wanting): string {
+  if (failures.length > 0) return failures.slice(-3).join('; ')
+  return pending.size > 0 ? 'still waiting for receipts' : 'waiting for a member'
+}
