@@ -94,7 +94,7 @@ function partsWithin(part: FilePart, node: FileNode, offset: number, end: number
   for (let i = 0; i < node.links.length && start < end; i++) {
     const size = node.sizes[i] as number
     // A part without bytes is never asked for, or a few blocks could keep a reader busy for ever.
-    if (size > 0 && start + size > offset) {
+    if (Math.min(start + size, end) > Math.max(start, offset)) {
       if (part.depth === FILE_DEPTH_MAX) badDag(`a file of more than ${FILE_DEPTH_MAX} levels`)
       parts.push({ cid: cidOfLink(node.links[i] as Link), start, size, depth: part.depth + 1 })
     }

@@ -66,7 +66,7 @@ export interface Written {
 
 /**
  * Writes what `cid` is to `target`: a file there, or a directory with all that it holds. The directory
- * that `target` lies in must exist.
+ * that `target` lies in must exist; `target` may not be a symlink.
  *
  * @throws CairnError UNSAFE_PATH, FILE_EXISTS, BAD_NAME when the filesystem can't hold a name, BAD_DAG;
  *   what `getBlock` throws
@@ -177,8 +177,8 @@ async function makeDirectory(job: Job, path: string): Promise<void> {
   try {
     await mkdir(path)
   } catch (cause) {
-    // The target itself may be a symlink to a directory: its owner chose it. Nothing below it may.
-    const there = path === job.target ? await statOf(`${path}/.`) : await statOf(path)
+    // Also the target itself: an earlier tree may have been a symlink, and this one would go where it says.
+    const there = await statOf(path)
     if (there?.isSymbolicLink()) throw inTheWay('UNSAFE_PATH', path, 'a symlink')
     if (there !== undefined && !there.isDirectory()) throw inTheWay('FILE_EXISTS', path, 'a file')
     if (there === undefined) throw diskError(cause, path)

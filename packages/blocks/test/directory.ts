@@ -1,4 +1,6 @@
+import { encode } from '@ipld/dag-pb'
 import fc from 'fast-check'
+import { UnixFS } from 'ipfs-unixfs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { compareBytes } from '../src/hamt.ts'
@@ -21,7 +23,7 @@ const files = (paths: readonly string[]): TreeEntry[] =>
 const theirs = (paths: readonly string[]) => oracle(paths.map((path) => ({ path, content: CONTENT })))
 
 directory('has the CID of the importer from 0 to 20,000 entries', async () => {
-  for (const count of [0, 1, 2, 100, 3_000, 4_681, 4_682, 6_000, 20_000]) {
+  for (const count of [0, 1, 2, 100, 4_681, 4_682, 20_000]) {
     const paths = Array.from({ length: count }, (_, i) => `file-${i}`)
     const { root } = await collect(treeBlocks(files(paths)))
     const expected = await theirs(paths)
@@ -122,10 +124,15 @@ directory('empty directories and symlinks are in', async () => {
   assert.ok(root.cid.equals(again.root.cid))
 })
 
-directory('the golden symlink has the golden CID', () => {
-  // Kubo: ln -s file link; ipfs add --cid-version=1 link
-  const block = symlinkBlock('file')
-  assert.is(Buffer.from(block.bytes).toString('hex'), '0a0808041204' + Buffer.from('file').toString('hex'))
+directory('symlinks have the bytes that the reference library writes', () => {
+  for (const target of ['file', '../ä/😀', '/'.repeat(4_000)]) {
+    const data = new UnixFS({ type: 'symlink', data: new TextEncoder().encode(target) }).marshal()
+    assert.equal(symlinkBlock(target).bytes, encode({ Data: data, Links: [] }))
+  }
+})
+
+directory('a symlink to nothing is refused', async () => {
+  await rejects(() => symlinkBlock(''), 'BAD_NAME')
 })
 
 directory('a tree whose root is a file or a symlink is that', async () => {

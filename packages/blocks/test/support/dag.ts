@@ -62,7 +62,7 @@ export async function bytesOf(source: AsyncIterable<Uint8Array>): Promise<Uint8A
 
 interface OracleEntry {
   path?: string
-  content?: Uint8Array
+  content: Uint8Array
 }
 
 /** What ipfs-unixfs-importer makes of the same files, with the same profile. */
@@ -107,7 +107,12 @@ export function noise(length: number, seed = 1): Uint8Array {
   return new Uint8Array(words.buffer, 0, length)
 }
 
-export async function scratch(): Promise<AsyncDisposable & { path: string }> {
+/** Runs a test in a directory of its own. (`await using` does not parse on Node 22.) */
+export async function inScratch(test: (dir: { path: string }) => Promise<void>): Promise<void> {
   const path = await mkdtemp(join(tmpdir(), 'cairn-blocks-'))
-  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) }
+  try {
+    await test({ path })
+  } finally {
+    await rm(path, { recursive: true, force: true })
+  }
 }
