@@ -1,1 +1,8 @@
-export {}
+export { CairnError, type ErrorCode } from '@cairn/core'
+export { type Client, type ClientOptions, createClient, type PutOptions, type Signalled } from './client.ts'
+export type { GetOptions, Got } from './get.ts'
+export type { EventOptions } from './lines.ts'
+export type { Fetch } from './nodes.ts'
+export type { Progress, Put, PutResult } from './put.ts'
+export type { DirEntry, PathContent, Source } from './source.ts'
+export type * from './types.ts'

@@ -1,0 +1,114 @@
+/** What nodes say over HTTP, as the client gives it on: the shapes of the API with CIDs parsed. */
+import type { Member, PeerId } from '@cairn/core'
+import type { CID } from 'multiformats/cid'
+
+/** How many receipts a put waits for: N, a majority of N, or one. */
+export type Ack = 'all' | 'quorum' | 'one'
+
+export interface Holding {
+  peer: PeerId
+  name: string
+  blocks: number
+}
+
+export interface ShortBlock {
+  cid: CID
+  replicas: number
+  reason: string
+}
+
+/** How durable some blocks are, as receipts say. */
+export interface Outcome {
+  blocks: number
+  bytes: number
+  /** Receipts that every block has, at least. */
+  replicas: number
+  /** N asked for. */
+  wanted: number
+  needed: number
+  holders: Holding[]
+  /** Those short of N; not all of them are named. */
+  short: ShortBlock[]
+  absent: CID[]
+}
+
+export interface Pin {
+  root: CID
+  upload: string
+  name?: string
+  replicas: number
+  blocks: number
+  bytes: number
+  /** Milliseconds since 1970, by the clock of the node that pinned it. */
+  createdMs: number
+}
+
+export type Verdict = 'healthy' | 'under-replicated' | 'at-risk' | 'lost'
+
+export interface Safety {
+  verdict: Verdict
+  /** One plain sentence. */
+  reason: string
+  wanted: number
+  blocks: number
+  bytes: number
+  /** Blocks by living copies: [0 copies, 1 copy, 2, …, N or more]. */
+  byCopies: number[]
+  repairing: { blocks: number; bytes: number }
+  etaSeconds?: number
+}
+
+export interface Usage {
+  blocks: number
+  bytes: number
+  diskBytes: number
+  capacity: number
+  full: boolean
+  readOnly: boolean
+}
+
+export interface NodeStatus extends Safety {
+  id: PeerId
+  name: string
+  alive: number
+  members: number
+  usage: Usage
+}
+
+export interface DagStatus extends Safety {
+  root: CID
+  holders: (Holding & { state: Member['state'] })[]
+}
+
+export type PeerInfo = Member & { rttMs?: number; connected: boolean; self: boolean }
+
+export interface NodeInfo {
+  id: PeerId
+  name: string
+  version: string
+  api: number
+  network: { id: string; open: boolean; replicas: number }
+  addresses: string[]
+  home: string
+  usage: Usage
+}
+
+export type NodeEvent =
+  | {
+      type: 'member'
+      peer: PeerId
+      name: string
+      state: Member['state']
+      was?: Member['state']
+      atMs: number
+    }
+  | { type: 'repair'; blocks: number; bytes: number; left: number; atMs: number }
+  | { type: 'block-lost'; cid: CID; reason: string; atMs: number }
+  | { type: 'pin'; root: CID; removed: boolean; atMs: number }
+  | { type: 'log'; level: 'info' | 'warn' | 'error'; text: string; atMs: number }
+
+/** Left to hand over while a node leaves. */
+export interface LeaveProgress {
+  blocks: number
+  bytes: number
+}

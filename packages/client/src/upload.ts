@@ -1,0 +1,340 @@
+/**
+ * Blocks to a node, in batches, several at once, under one upload's id; and to another node when that one
+ * fails. What is held already is claimed and not sent, so that a repeated put only does what is missing.
+ */
+import { type Block, CODECS, type Root } from '@cairn/blocks'
+import { CairnError, concat } from '@cairn/core'
+import { CID } from 'multiformats/cid'
+import { addBlock, BATCH_BLOCKS, type Batch, carBody, createBuffers, isFull, newBatch } from './batch.ts'
+import type { FetchBlock } from './fetch-blocks.ts'
+import { toOutcome, toPin } from './json.ts'
+import { allFailed, elsewhere, type NodeAt, type Nodes, waitAfter } from './nodes.ts'
+import { addOutcomes, newTally, type Tally } from './outcome.ts'
+import type { Ack, Outcome, Pin } from './types.ts'
+
+/** Batches under way at once, besides the one being filled: with its buffers, some 50 MiB. */
+const BATCHES_MAX = 4
+/** A whole put below this is sent without asking whether it must be. A guess: a round trip's worth. */
+const ASK_BYTES_MIN = 64 * 1024
+/** Once nothing was there, only one batch in so many is asked about. */
+const ASK_EVERY = 8
+/** How long an upload holds out while no node can be reached, ms: a restart of all, and some. */
+const HOLD_OUT_MS = 30_000
+/** Between two rounds over all nodes, ms; doubled each time. */
+const ROUND_MS = 250
+const ROUND_MS_MAX = 4_000
+/** Times that a busy node is waited for before another is taken. */
+const BUSY_WAITS_MAX = 5
+const UPLOAD_ID_BYTES = 16
+
+export interface UploadOptions {
+  replicas?: number
+  ack?: Ack
+  signal?: AbortSignal
+  name?: string
+}
+
+/** Told as it goes: bytes of files only, so that they add up to the size of what is put. */
+export interface UploadWatcher {
+  hashed(bytes: number): void
+  confirmed(bytes: number, replicas: number): void
+}
+
+export interface Uploaded extends Tally {
+  root: Root
+  pin: Pin
+}
+
+/** What was sent by way of a node: kept until `finish`, at 40 bytes a block, in case that node is lost. */
+interface Sent {
+  node: NodeAt
+  readonly cids: Uint8Array
+  readonly replicas: number
+}
+
+interface Upload {
+  readonly nodes: Nodes
+  readonly fetchBlock: FetchBlock
+  readonly id: string
+  readonly query: string
+  readonly signal: AbortSignal
+  readonly watcher: UploadWatcher
+  readonly tally: Tally
+  readonly sent: Sent[]
+  /** The node that takes the blocks now, and how often it had to be changed. */
+  node: NodeAt
+  changes: number
+  batches: number
+  /** Nothing of the batch that was last asked about was there. */
+  fresh: boolean
+}
+
+export async function upload(
+  { nodes, fetchBlock }: { nodes: Nodes; fetchBlock: FetchBlock },
+  blocks: AsyncGenerator<Block, Root>,
+  { watcher, signal, name, ...asked }: UploadOptions & { watcher: UploadWatcher }
+): Promise<Uploaded> {
+  const failed = new AbortController()
+  const up: Upload = {
+    nodes,
+    fetchBlock,
+    id: newUploadId(),
+    query: queryOf(asked),
+    signal: signal === undefined ? failed.signal : AbortSignal.any([signal, failed.signal]),
+    watcher,
+    tally: newTally(),
+    sent: [],
+    node: nodes.ranked()[0] as NodeAt,
+    changes: 0,
+    batches: 0,
+    fresh: false
+  }
+  try {
+    const root = await sendAll(up, blocks, failed)
+    const about = {
+      root: root.cid.toString(),
+      ...(name === undefined ? {} : { name }),
+      bytes: root.size,
+      blocks: up.tally.blocks
+    }
+    const pin = await finish(up, about)
+    return { ...up.tally, root, pin }
+  } finally {
+    // not awaited: its source may be waiting for something that never comes
+    blocks.return(undefined as never).catch(() => {})
+  }
+}
+
+/** Fills batches and sends them, `BATCHES_MAX` at once; the first error ends all. */
+async function sendAll(
+  up: Upload,
+  blocks: AsyncGenerator<Block, Root>,
+  failed: AbortController
+): Promise<Root> {
+  const buffers = createBuffers()
+  const underWay = new Set<Promise<void>>()
+  const launch = (batch: Batch): void => {
+    const sending = send(up, batch)
+      .catch((error) => failed.abort(error))
+      .finally(() => {
+        underWay.delete(sending)
+        buffers.give(batch.buffer)
+      })
+    underWay.add(sending)
+  }
+  try {
+    let batch = await newBatch(buffers)
+    for (;;) {
+      const next = await orAbort(blocks.next(), up.signal)
+      if (next.done === true) {
+        if (batch.cids.length > 0) launch(batch)
+        await Promise.all(underWay)
+        up.signal.throwIfAborted()
+        return next.value
+      }
+      add(up, batch, next.value)
+      if (!isFull(batch)) continue
+      launch(batch)
+      while (underWay.size >= BATCHES_MAX) await Promise.race(underWay)
+      up.signal.throwIfAborted()
+      batch = await newBatch(buffers)
+    }
+  } catch (error) {
+    failed.abort(error)
+    await Promise.all(underWay)
+    throw error
+  }
+}
+
+function add(up: Upload, batch: Batch, block: Block): void {
+  addBlock(batch, block)
+  if (block.cid.code !== CODECS.raw) return
+  batch.fileBytes += block.bytes.length
+  up.watcher.hashed(block.bytes.length)
+}
+
+async function send(up: Upload, batch: Batch): Promise<void> {
+  const worthIt = batch.bytes >= ASK_BYTES_MIN || up.batches > 0
+  const ask = up.fresh ? up.batches % ASK_EVERY === 0 : worthIt
+  up.batches++
+  const { outcomes, node } = await withNode(up, async (node) => ({
+    node,
+    outcomes: await sendTo(up, node, { batch, ask })
+  }))
+  const replicas = Math.min(...outcomes.map((outcome) => outcome.replicas))
+  addOutcomes(up.tally, outcomes)
+  up.tally.blocks += batch.cids.length
+  up.tally.bytes += batch.bytes
+  if (up.nodes.all.length > 1) {
+    up.sent.push({ node, cids: concat(batch.cids.map(({ bytes }) => bytes)), replicas })
+  }
+  up.watcher.confirmed(batch.fileBytes, replicas)
+}
+
+async function sendTo(
+  up: Upload,
+  node: NodeAt,
+  { batch, ask }: { batch: Batch; ask: boolean }
+): Promise<Outcome[]> {
+  if (!ask) return [await sendCar(up, node, carBody(batch))]
+  const kept = await keep(up, node, batch.cids)
+  const absent = new Set(kept.absent.map(String))
+  up.fresh = absent.size > 0 && kept.absent.length === kept.blocks
+  if (absent.size === 0) return [kept]
+  const sent = await sendCar(up, node, carBody(batch, up.fresh ? undefined : absent))
+  // those not absent have N copies; the numbers that `keep` gives are over all of its blocks
+  return up.fresh ? [sent] : [{ ...kept, replicas: kept.wanted, short: [] }, sent]
+}
+
+async function sendCar(up: Upload, node: NodeAt, body: Uint8Array): Promise<Outcome> {
+  const path = `/v1/uploads/${up.id}/blocks${up.query}`
+  const { signal } = up
+  return toOutcome(
+    await up.nodes.json(node, { method: 'POST', path, type: 'application/vnd.ipld.car', body, signal })
+  )
+}
+
+async function keep(up: Upload, node: NodeAt, cids: readonly CID[]): Promise<Outcome> {
+  const path = `/v1/uploads/${up.id}/keep${up.query}`
+  const body = JSON.stringify({ cids: cids.map(String) })
+  const { signal } = up
+  return toOutcome(
+    await up.nodes.json(node, { method: 'POST', path, type: 'application/json', body, signal })
+  )
+}
+
+async function finish(up: Upload, about: object): Promise<Pin> {
+  const path = `/v1/uploads/${up.id}/finish`
+  const body = JSON.stringify(about)
+  const { signal } = up
+  return withNode(up, async (node) => {
+    await bringTo(up, node)
+    return toPin(await up.nodes.json(node, { method: 'POST', path, type: 'application/json', body, signal }))
+  })
+}
+
+/**
+ * Makes the node keep what was sent by way of others, before it makes a pin of it. Receipts of a lost node
+ * may be worth nothing: blocks that could have been on lost nodes alone are fetched from where they are, and
+ * sent again; of the others a copy is left, and the network repairs.
+ */
+async function bringTo(up: Upload, node: NodeAt): Promise<void> {
+  for (const sent of up.sent) {
+    if (sent.node === node) continue
+    const { absent } = await keep(up, node, cidsOf(sent.cids))
+    if (absent.length > 0 && sent.replicas <= up.changes) await sendAgain(up, node, absent)
+    else if (absent.length > 0) up.tally.replicas = Math.min(up.tally.replicas, sent.replicas - up.changes)
+    sent.node = node
+  }
+}
+
+async function sendAgain(up: Upload, node: NodeAt, cids: readonly CID[]): Promise<void> {
+  const buffers = createBuffers()
+  let batch = await newBatch(buffers)
+  for (const cid of cids) {
+    const bytes = await up.fetchBlock(cid, { signal: up.signal }).catch((cause) => {
+      up.signal.throwIfAborted()
+      throw new CairnError('TOO_FEW_REPLICAS', `a node was lost, and the block ${cid} with it`, {
+        cause,
+        hint: 'run the same put again: it sends what is missing'
+      })
+    })
+    addBlock(batch, { cid, bytes })
+    if (!isFull(batch)) continue
+    await sendCar(up, node, carBody(batch))
+    buffers.give(batch.buffer)
+    batch = await newBatch(buffers)
+  }
+  if (batch.cids.length > 0) await sendCar(up, node, carBody(batch))
+}
+
+function cidsOf(bytes: Uint8Array): CID[] {
+  const cids: CID[] = []
+  for (let rest = bytes; rest.length > 0 && cids.length < BATCH_BLOCKS; ) {
+    const [cid, more] = CID.decodeFirst(rest)
+    cids.push(cid)
+    rest = more
+  }
+  return cids
+}
+
+/**
+ * Does `work` with the upload's node; when that fails for a reason of its own, with the next one. While no
+ * node at all can be reached it is tried again and again, for HOLD_OUT_MS.
+ */
+async function withNode<T>(up: Upload, work: (node: NodeAt) => Promise<T>): Promise<T> {
+  const startedMs = performance.now()
+  const failures = new Map<NodeAt, CairnError>()
+  let busy = 0
+  for (let round = 0; ; ) {
+    const { node } = up
+    try {
+      return await work(node)
+    } catch (error) {
+      up.signal.throwIfAborted()
+      if (!CairnError.is(error) || !elsewhere(error)) throw error
+      if (error.code === 'BUSY' && busy++ < BUSY_WAITS_MAX) {
+        await wait(waitAfter(error), up.signal)
+        continue
+      }
+      failures.set(node, error)
+      leave(up, node)
+      if (failures.size < up.nodes.all.length) continue
+      const all = [...failures].map(([node, error]) => ({ node, error }))
+      const passing = all.some(({ error }) => error.code === 'UNREACHABLE' || error.code === 'BUSY')
+      if (!passing || performance.now() - startedMs > HOLD_OUT_MS)
+        throw allFailed(all, 'no node takes the blocks')
+      failures.clear()
+      await wait(Math.min(ROUND_MS * 2 ** round++, ROUND_MS_MAX), up.signal)
+    }
+  }
+}
+
+/** Takes the next node, unless another batch has done so already. */
+function leave(up: Upload, node: NodeAt): void {
+  up.nodes.avoid(node)
+  if (up.node !== node) return
+  const next = up.nodes.ranked()[0] as NodeAt
+  if (next === node) return
+  up.node = next
+  up.changes++
+}
+
+export function wait(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(signal.reason)
+    const abort = (): void => {
+      clearTimeout(timer)
+      reject(signal?.reason)
+    }
+    const timer = setTimeout(() => {
+      signal?.removeEventListener('abort', abort)
+      resolve()
+    }, ms)
+    signal?.addEventListener('abort', abort, { once: true })
+  })
+}
+
+async function orAbort<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted()
+  const { promise: aborted, reject } = Promise.withResolvers<never>()
+  const abort = (): void => reject(signal.reason)
+  signal.addEventListener('abort', abort, { once: true })
+  try {
+    return await Promise.race([promise, aborted])
+  } finally {
+    signal.removeEventListener('abort', abort)
+  }
+}
+
+function newUploadId(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(UPLOAD_ID_BYTES))
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
+}
+
+function queryOf({ replicas, ack }: { replicas?: number; ack?: Ack }): string {
+  const query = new URLSearchParams()
+  if (replicas !== undefined) query.set('replicas', String(replicas))
+  if (ack !== undefined) query.set('ack', ack)
+  return query.size === 0 ? '' : `?${query}`
+}
