@@ -1,6 +1,6 @@
 /**
  * Detection and load of simulated members: `node --conditions=cairn-src scripts/bench/membership.ts
- * [nodes] [seeds] [first seed]`. Prints, over the seeds, how long after a kill and a freeze the first and
+ * [nodes] [seeds] [first seed] [loss in percent]`. Prints, over the seeds, how long after a kill and a freeze the first and
  * the last of the others confirmed the death, false deaths, and what a member sends when nothing happens.
  */
 import {
@@ -15,7 +15,7 @@ import {
   simulateMembers
 } from '@cairn/simulator'
 
-const [nodes = 5, seeds = 100, first = 1] = process.argv.slice(2).map(Number)
+const [nodes = 5, seeds = 100, first = 1, loss = 10] = process.argv.slice(2).map(Number)
 const QUIET_MS = 60_000
 const LIMIT_MS = 120_000
 
@@ -31,7 +31,7 @@ function measure(how: 'kill' | 'freeze') {
   let deaths = 0
   let hours = 0
   for (let seed = first; seed < first + seeds; seed++) {
-    const sim = simulateMembers({ seed, nodes, link: LOSSY })
+    const sim = simulateMembers({ seed, nodes, link: { ...LOSSY, loss: loss / 100 } })
     gathered?.push(gather(sim))
     runTo(sim, sim.nowMs + 10_000)
     const { bytes, messages, nowMs } = sim
@@ -55,7 +55,7 @@ function measure(how: 'kill' | 'freeze') {
     }
     hours += (sim.nowMs * nodes) / 3_600_000
   }
-  console.log(`${nodes} nodes, ${how}, ${seeds} seeds from ${first}`)
+  console.log(`${nodes} nodes, ${how}, ${seeds} seeds from ${first}, ${loss}% loss`)
   console.log(`  gathered       ${quantiles(gathered ?? [])}`)
   console.log(`  first verdict  ${quantiles(firsts ?? [])}`)
   console.log(`  last verdict   ${quantiles(lasts ?? [])}`)

@@ -147,7 +147,8 @@ function apply(state: Membership, event: MembershipEvent, nowMs: number): void {
       return
     case 'connected':
       if (state.connected.size < LIMITS.connections) state.connected.add(event.peer)
-      greet(state, event.peer)
+      // One that restarted greets us itself: it is the one who knows nobody.
+      if (!isAlive(state, event.peer)) greet(state, event.peer)
       return
     case 'disconnected':
       state.connected.delete(event.peer)
@@ -170,6 +171,10 @@ function apply(state: Membership, event: MembershipEvent, nowMs: number): void {
       leaveNow(state, nowMs)
       return
   }
+}
+
+function isAlive(state: Membership, peer: PeerId): boolean {
+  return state.table.known.get(peer)?.member.state === 'alive'
 }
 
 function receive(state: Membership, from: PeerId, message: Gossip, nowMs: number): void {

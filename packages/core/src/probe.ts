@@ -132,6 +132,7 @@ function greetAnyone(state: Membership): void {
 /** Takes a new member into this round, at a random place (SWIM §4.3). */
 export function enlist(state: Membership, id: PeerId): void {
   const { ring, next } = state.probing
+  if (ring.length > 2 * livingCount(state)) return // members that come and go; the next round has it
   ring.splice(next + pick(state.random, ring.length - next + 1), 0, id)
 }
 
@@ -210,6 +211,8 @@ function askOthers(state: Membership, probe: Probe): void {
     id !== state.self && id !== target && table.known.get(id)?.member.state !== 'suspect'
   probe.helpers = drawSome(table.living, config.indirectProbes, random, fits)
   probe.dueMs = probe.endMs
+  // Once more ourselves too: at 10% loss that makes a false accusation, which all hear of, five times rarer.
+  ping(state, target, seq)
   for (const helper of probe.helpers) {
     send(state, helper, { type: 'probe', seq, target, rumours: compose(state, helper) })
   }
