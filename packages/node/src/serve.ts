@@ -1,0 +1,286 @@
+/**
+ * The serving side of `/cairn/bulk/1`: takes pushed frames and answers each once it is durable, and sends
+ * wanted blocks under the asker's credit. What one peer, and all of them together, can make this node
+ * hold in memory is bounded here; a peer beyond its share is malformed, not slow.
+ */
+import { BLOCK_BYTES_MAX, type BlockKey, CairnError, type PeerId } from '@cairn/core'
+import { type Budget, budget } from './budget.ts'
+import type { ByteChannel } from './channel.ts'
+import {
+  bytesOf,
+  encodeEntries,
+  encodeHeader,
+  entryBytes,
+  type Listing,
+  malformed,
+  type Outcome,
+  type OutEntry,
+  readEntries,
+  readMessage,
+  reasonOf
+} from './frame.ts'
+
+/** Pushed and unanswered on one stream, bytes. */
+export const PUSH_CREDIT_BYTES = 16 * 1024 * 1024
+/** What any frame costs of it, so that a flood of empty ones ends too: 64 unanswered frames. */
+const FRAME_COST_MIN = 256 * 1024
+/** Sent and not yet used up of one request, bytes; and requests under way on one stream. */
+export const WANT_CREDIT_BYTES = 4 * 1024 * 1024
+export const WANTS_MAX = 4
+/** A frame of wanted blocks goes out from this size on. */
+const BLOCKS_FRAME_BYTES = 1024 * 1024
+/** Pushed blocks in memory for all peers together, and blocks being read for them. Guesses within 300 MB a node. */
+const RECEIVING_BYTES_MAX = 64 * 1024 * 1024
+const READING_BYTES_MAX = 32 * 1024 * 1024
+/** Reads of one request under way. */
+const READS_AT_ONCE = 4
+/** An asker that uses up nothing of what it was sent for so long is given up. A guess. */
+const CREDIT_WAIT_MS = 60_000
+
+/** What became of the entries of one frame. */
+export interface Answer {
+  items: { key: BlockKey; outcome: Outcome; reason?: string }[]
+  /** Over the held ones, in order. */
+  receipt?: Uint8Array
+}
+
+/** What a node does with blocks that others push and want. */
+export interface BulkServer {
+  /** Resolves once all is durable, with an item for each entry in the same order. */
+  receive(from: PeerId, entries: OutEntry[]): Promise<Answer>
+  /** A block that is held and good, with its claims; undefined when it is not. */
+  read(from: PeerId, key: BlockKey): Promise<{ bytes: Uint8Array; proofs: readonly Uint8Array[] } | undefined>
+}
+
+export interface ServerBudgets {
+  receiving: Budget
+  reading: Budget
+}
+
+export function serverBudgets(): ServerBudgets {
+  return { receiving: budget(RECEIVING_BYTES_MAX), reading: budget(READING_BYTES_MAX) }
+}
+
+export function frameCost(bytes: number): number {
+  return Math.max(bytes, FRAME_COST_MIN)
+}
+
+interface Read {
+  entry: OutEntry
+  /** Held of the budget for it. */
+  bytes: number
+}
+
+interface Want {
+  id: number
+  keys: BlockKey[]
+  asked: number
+  /** Under way, in the order asked. */
+  reads: Promise<Read>[]
+  /** Read, to go out as one frame; and their bytes. */
+  frame: Read[]
+  frameBytes: number
+  /** Of the blocks so far: what the next read is expected to bring. */
+  largest: number
+  /** Sent and not given back. */
+  outstanding: number
+  wake: (() => void) | undefined
+  cancelled: boolean
+}
+
+interface Session {
+  channel: ByteChannel
+  from: PeerId
+  server: BulkServer
+  budgets: ServerBudgets
+  wants: Map<number, Want>
+  unanswered: number
+}
+
+/** Serves one stream until its end. @throws CairnError BAD_MESSAGE, or UNREACHABLE when the stream was lost */
+export async function serveBulk(
+  channel: ByteChannel,
+  from: PeerId,
+  at: { server: BulkServer; budgets: ServerBudgets }
+): Promise<void> {
+  const session: Session = { channel, from, ...at, wants: new Map(), unanswered: 0 }
+  try {
+    for (let next = await readMessage(channel); next !== undefined; next = await readMessage(channel)) {
+      if (next.type === 'push') await takePush(session, next.id, next.entries)
+      else if (next.type === 'want') startWant(session, next.id, next.keys)
+      else if (next.type === 'credit') addCredit(session, next.id, next.bytes)
+      else if (next.type === 'cancel') cancelWant(session, next.id)
+      else throw malformed(`"${next.type}" to the side that serves`)
+    }
+  } finally {
+    for (const id of [...session.wants.keys()]) cancelWant(session, id)
+  }
+}
+
+async function takePush(session: Session, id: number, listing: Listing): Promise<void> {
+  const { channel, budgets } = session
+  const bytes = bytesOf(listing)
+  session.unanswered += frameCost(bytes)
+  if (session.unanswered > PUSH_CREDIT_BYTES) throw malformed('more than the credit allows')
+  await budgets.receiving.take(bytes, channel.gone)
+  try {
+    const entries = await readEntries(channel, listing)
+    void answerPush(session, id, entries).finally(() => budgets.receiving.give(bytes))
+  } catch (cause) {
+    budgets.receiving.give(bytes)
+    throw cause
+  }
+}
+
+async function answerPush(session: Session, id: number, entries: OutEntry[]): Promise<void> {
+  const cost = frameCost(entries.reduce((sum, entry) => sum + entryBytes(entry), 0))
+  const { items, receipt } = await receive(session, entries)
+  const outcomes = items.map(({ outcome, reason }) => ({
+    outcome,
+    reason: reason === undefined ? undefined : reasonOf(reason)
+  }))
+  session.unanswered -= cost // before the answer leaves: the peer may use the credit at once
+  try {
+    await session.channel.send([encodeHeader({ type: 'answer', id, outcomes, receipt })])
+  } catch {
+    // The stream is gone, and with it who asked: what was stored stays stored, the asker will ask again.
+  }
+}
+
+async function receive(session: Session, entries: OutEntry[]): Promise<Answer> {
+  try {
+    const answer = await session.server.receive(session.from, entries)
+    if (answer.items.length === entries.length) return answer
+    throw new RangeError(`${answer.items.length} outcomes for ${entries.length} entries`)
+  } catch (cause) {
+    return { items: entries.map(({ key }) => ({ key, outcome: 'failed', reason: reasonOf(cause) })) }
+  }
+}
+
+function startWant(session: Session, id: number, keys: BlockKey[]): void {
+  if (session.wants.has(id)) throw malformed('a request number twice')
+  if (session.wants.size >= WANTS_MAX) throw malformed(`more than ${WANTS_MAX} requests at once`)
+  const fresh = { asked: 0, reads: [], frame: [], frameBytes: 0, largest: 0, outstanding: 0 }
+  const want: Want = { id, keys, ...fresh, wake: undefined, cancelled: false }
+  session.wants.set(id, want)
+  void serveWant(session, want)
+}
+
+function addCredit(session: Session, id: number, bytes: number): void {
+  const want = session.wants.get(id)
+  if (want === undefined) return // for a request that ended while the credit was on its way
+  if (bytes > want.outstanding) throw malformed('credit for more than was sent')
+  want.outstanding -= bytes
+  want.wake?.()
+}
+
+function cancelWant(session: Session, id: number): void {
+  const want = session.wants.get(id)
+  if (want === undefined) return
+  session.wants.delete(id)
+  want.cancelled = true
+  want.wake?.()
+}
+
+/** Reads ahead only as far as credit goes, so that a slow asker holds none of the budget that others need. */
+async function serveWant(session: Session, want: Want): Promise<void> {
+  const { budgets, wants } = session
+  try {
+    while (!want.cancelled && (want.asked < want.keys.length || want.reads.length > 0)) {
+      while (hasRoom(want)) startRead(session, want)
+      if (want.reads.length > 0) await takeRead(session, want)
+      else if (want.frame.length > 0) await flush(session, want)
+      else await changed(session, want)
+    }
+    if (!want.cancelled) await flush(session, want, true)
+  } catch (cause) {
+    await fail(session, want, cause)
+  } finally {
+    for (const read of [...want.frame, ...(await settled(want.reads))]) budgets.reading.give(read.bytes)
+    if (wants.get(want.id) === want) wants.delete(want.id)
+  }
+}
+
+function hasRoom(want: Want): boolean {
+  if (want.asked === want.keys.length || want.reads.length === READS_AT_ONCE) return false
+  const expected = want.largest === 0 ? BLOCK_BYTES_MAX : want.largest
+  return want.outstanding + want.frameBytes + (want.reads.length + 1) * expected <= WANT_CREDIT_BYTES
+}
+
+function startRead(session: Session, want: Want): void {
+  const read = readOne(session, want.keys[want.asked++] as BlockKey)
+  read.catch(() => {}) // awaited in its turn, by takeRead
+  want.reads.push(read)
+}
+
+async function takeRead(session: Session, want: Want): Promise<void> {
+  const read = await (want.reads[0] as Promise<Read>)
+  want.reads.shift()
+  const bytes = entryBytes(read.entry)
+  if (want.frame.length > 0 && want.frameBytes + bytes > BLOCKS_FRAME_BYTES) await flush(session, want)
+  want.frame.push(read)
+  want.frameBytes += bytes
+  want.largest = Math.max(want.largest, bytes)
+}
+
+async function flush(session: Session, want: Want, last = false): Promise<void> {
+  const { frame, frameBytes } = want
+  if (frame.length === 0) return
+  while (!want.cancelled && want.outstanding + frameBytes > WANT_CREDIT_BYTES) await changed(session, want)
+  if (want.cancelled) return
+  want.frame = []
+  want.frameBytes = 0
+  want.outstanding += frameBytes
+  if (last) session.wants.delete(want.id) // before it is sent: the asker may use the place at once
+  try {
+    const entries = frame.map(({ entry }) => entry)
+    await session.channel.send(encodeEntries('blocks', want.id, entries))
+  } finally {
+    for (const read of frame) session.budgets.reading.give(read.bytes)
+  }
+}
+
+/** Resolves at the next credit or cancel. @throws CairnError TIMEOUT when neither comes */
+function changed(session: Session, want: Want): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
+      const late = new CairnError('TIMEOUT', `${session.from} took nothing for ${CREDIT_WAIT_MS / 1000} s`)
+      reject(late)
+      session.channel.abort(late)
+    }, CREDIT_WAIT_MS)
+    want.wake = () => {
+      clearTimeout(timer)
+      resolve()
+    }
+  })
+}
+
+async function fail(session: Session, want: Want, cause: unknown): Promise<void> {
+  if (session.channel.gone.aborted) return
+  session.wants.delete(want.id)
+  try {
+    await session.channel.send([encodeHeader({ type: 'failed', id: want.id, reason: reasonOf(cause) })])
+  } catch {
+    // The stream went while saying so: who asked learns the same from that.
+  }
+}
+
+async function settled(reads: Promise<Read>[]): Promise<Read[]> {
+  const results = await Promise.allSettled(reads)
+  return results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))
+}
+
+async function readOne(session: Session, key: BlockKey): Promise<Read> {
+  const { budgets, channel, server, from } = session
+  await budgets.reading.take(BLOCK_BYTES_MAX, channel.gone) // its size is known only once it was read
+  let bytes = 0
+  try {
+    const block = await server.read(from, key)
+    const entry =
+      block === undefined ? { key, proofs: [] } : { key, bytes: block.bytes, proofs: block.proofs }
+    bytes = Math.min(entryBytes(entry), BLOCK_BYTES_MAX)
+    return { entry, bytes }
+  } finally {
+    budgets.reading.give(BLOCK_BYTES_MAX - bytes)
+  }
+}
