@@ -50,7 +50,7 @@ export interface Upload {
   /** Claims blocks that may already be held, without their bytes; tells which must be sent. */
   keep(cids: readonly CID[], options?: PutOptions): Promise<PutOutcome>
   /** The upload is whole: its blocks are kept as a pin named by its root. */
-  finish(root: CID, about: { name?: string; bytes: number; blocks: number }): Promise<Pin>
+  finish(root: CID, about: { name?: string; replicas?: number; bytes: number; blocks: number }): Promise<Pin>
 }
 
 export interface Pin {
@@ -104,7 +104,14 @@ export interface PeerInfo extends Member {
 }
 
 export type NodeEvent =
-  | { type: 'member'; peer: PeerId; name: string; state: Member['state']; was: Member['state'] | undefined; atMs: number }
+  | {
+      type: 'member'
+      peer: PeerId
+      name: string
+      state: Member['state']
+      was: Member['state'] | undefined
+      atMs: number
+    }
   | { type: 'repair'; blocks: number; bytes: number; left: number; atMs: number }
   | { type: 'block-lost'; cid: CID; reason: string; atMs: number }
   | { type: 'pin'; root: CID; removed: boolean; atMs: number }

@@ -1,1 +1,7 @@
-export {}
+export type * from './api.ts'
+export type { NodeOptions } from './config.ts'
+export { type HomeFacts, type Running, readHome, removeRunning, writeRunning } from './home.ts'
+export { nameOf } from './names.ts'
+export { type Invite, parseInvite } from './network.ts'
+export { createNode } from './node.ts'
+export { VERSION } from './version.ts'

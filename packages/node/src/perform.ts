@@ -1,0 +1,101 @@
+/** The one switch over what the core decides: each action is done here, or handed to the part that does it. */
+import { type BlockKey, type CoreAction, claimsDigest, encodeMessage } from '@cairn/core'
+import type { Shell } from './shell.ts'
+import { asCairnError } from './uploads.ts'
+
+export function perform(shell: Shell, action: CoreAction): void {
+  const { transport, uploads, reads } = shell
+  switch (action.type) {
+    case 'send':
+      transport.send(action.to, encodeMessage(action.message))
+      return
+    case 'dial':
+      // A failure is no event: the core sees nobody answer, and tries again in its own time.
+      transport.dial(action.addresses, action.peer).catch(() => undefined)
+      return
+    case 'member': {
+      const { member, was } = action
+      transport.setAddresses(member.id, member.addresses)
+      if (member.state === was) return
+      const { id: peer, state } = member
+      shell.events.emit({ type: 'member', peer, name: shell.nameOf(peer), state, was, atMs: Date.now() })
+      return
+    }
+    case 'forget':
+      transport.setAddresses(action.id, [])
+      return
+    case 'keep':
+      keep(shell, action)
+      return
+    case 'log':
+      shell.log('info', action.text)
+      return
+    case 'send-blocks':
+      uploads.send(action)
+      return
+    case 'put-settled':
+      uploads.settled(action)
+      return
+    case 'put-over':
+      uploads.over(action)
+      return
+    case 'fetch-blocks':
+      reads.fetch(action)
+      return
+    case 'cancel-fetch':
+      reads.cancel(action.transfer)
+      return
+    case 'read-over':
+      reads.over(action)
+      return
+    case 'list-slot':
+      void list(shell, action)
+      return
+    case 'look-up':
+      void lookUp(shell, action)
+      return
+    case 'surveyed':
+    case 'inquired':
+      shell.asked.get(action.request)?.(action)
+      shell.asked.delete(action.request)
+      return
+  }
+}
+
+function keep(shell: Shell, { incarnation, members }: CoreAction & { type: 'keep' }): void {
+  const save = async () => {
+    await shell.home.saveMembers(members)
+    const settings = await shell.home.settings()
+    if (settings !== undefined) await shell.home.saveSettings({ ...settings, incarnation })
+  }
+  save().catch((error: unknown) => shell.log('warn', `members not kept on disk: ${String(error)}`))
+}
+
+async function list(shell: Shell, action: CoreAction & { type: 'list-slot' }): Promise<void> {
+  const { token, slot, after, limit } = action
+  try {
+    const stats = await shell.store.list(slot, after === undefined ? { limit } : { after, limit })
+    const entries = stats.map(({ key, size, replicas, claims }) => {
+      return { key, size, replicas, claims: claimsDigest(claims, shell.crypto.sha256) }
+    })
+    shell.dispatch({ type: 'listed', token, entries })
+  } catch (error) {
+    shell.dispatch({ type: 'listed', token, entries: [] })
+    shell.log('error', `slot ${slot} can't be listed: ${asCairnError(error).message}`)
+  }
+}
+
+async function lookUp(shell: Shell, action: CoreAction & { type: 'look-up' }): Promise<void> {
+  const found = new Map<BlockKey, { claims: string }>()
+  const look = async (key: BlockKey) => {
+    const stat = await shell.store.stat(key)
+    if (stat !== undefined) found.set(key, { claims: claimsDigest(stat.claims, shell.crypto.sha256) })
+  }
+  try {
+    await Promise.all(action.keys.map(look))
+  } catch (error) {
+    // Unknown is told as absent: what is fetched needlessly is found to be held, and costs one transfer.
+    shell.log('error', `blocks can't be looked up: ${asCairnError(error).message}`)
+  }
+  shell.dispatch({ type: 'looked-up', token: action.token, found })
+}

@@ -1,0 +1,154 @@
+/** How safe the data is, in the words of `status`: the members' tallies added up, and one DAG block by block. */
+import { type Block, dagBlocks, keyOf } from '@cairn/blocks'
+import { type BlockKey, members, type PeerId, type Tally } from '@cairn/core'
+import type { CID } from 'multiformats/cid'
+import type { DagStatus, Safety, Verdict } from './api.ts'
+import type { Answered, Shell } from './shell.ts'
+
+/** Keys of one inquiry; the core's limit. */
+const INQUIRY_KEYS = 512
+/** Samples of what is left, from which the rate of repair is taken. */
+const SAMPLES_MAX = 20
+const SAMPLE_AGE_MS = 30_000
+
+let nextRequest = 1
+
+function ask(
+  shell: Shell,
+  event: { type: 'survey' } | { type: 'inquire'; keys: BlockKey[] }
+): Promise<Answered> {
+  const request = nextRequest++
+  return new Promise((resolve) => {
+    shell.asked.set(request, resolve)
+    shell.dispatch({ ...event, request })
+  })
+}
+
+/** The network's safety, as all living members tell it together. */
+export function safetyOf(shell: Shell): () => Promise<Safety> {
+  const samples: { atMs: number; bytes: number }[] = []
+  return async () => {
+    const answer = await ask(shell, { type: 'survey' })
+    if (answer.type !== 'surveyed') throw new TypeError('a survey answered as an inquiry')
+    const left = answer.tally.short.reduce((sum, { bytes }) => sum + bytes, 0)
+    const nowMs = performance.now()
+    samples.push({ atMs: nowMs, bytes: left })
+    while (samples.length > SAMPLES_MAX || (samples[0]?.atMs ?? nowMs) < nowMs - SAMPLE_AGE_MS)
+      samples.shift()
+    return tell(shell, answer, etaOf(samples))
+  }
+}
+
+/** Seconds until nothing is left, by the rate since the oldest sample; undefined while it does not fall. */
+function etaOf(samples: readonly { atMs: number; bytes: number }[]): number | undefined {
+  const [first, last] = [samples[0], samples.at(-1)]
+  if (first === undefined || last === undefined) return undefined
+  if (last.bytes === 0) return 0
+  const rate = (first.bytes - last.bytes) / ((last.atMs - first.atMs) / 1_000)
+  return rate > 0 ? Math.ceil(last.bytes / rate) : undefined
+}
+
+function tell(shell: Shell, answer: Answered & { type: 'surveyed' }, eta: number | undefined): Safety {
+  const { tally, silent } = answer
+  const wanted = shell.network.replicas
+  const byCopies = byCopiesOf(tally, wanted)
+  const short = tally.short.reduce((sum, { blocks }) => sum + blocks, 0)
+  const bytes = tally.short.reduce((sum, one) => sum + one.bytes, 0)
+  const verdict = verdictOf(byCopies, wanted)
+  const reason = reasonOf(shell, { verdict, short, silent })
+  const repairing = { blocks: short, bytes }
+  return {
+    verdict,
+    reason,
+    wanted,
+    blocks: tally.blocks,
+    bytes: tally.bytes,
+    byCopies,
+    repairing,
+    etaSeconds: eta
+  }
+}
+
+function byCopiesOf(tally: Tally, wanted: number): number[] {
+  const byCopies = new Array<number>(wanted + 1).fill(0)
+  let whole = tally.blocks
+  for (const { copies, blocks } of tally.short) {
+    const at = Math.min(copies, wanted - 1)
+    byCopies[at] = (byCopies[at] ?? 0) + blocks
+    whole -= blocks
+  }
+  byCopies[wanted] = Math.max(0, whole)
+  return byCopies
+}
+
+function verdictOf(byCopies: readonly number[], wanted: number): Verdict {
+  if ((byCopies[0] ?? 0) > 0) return 'lost'
+  if (wanted > 1 && (byCopies[1] ?? 0) > 0) return 'at-risk'
+  return byCopies.slice(0, wanted).some((blocks) => blocks > 0) ? 'under-replicated' : 'healthy'
+}
+
+function reasonOf(
+  shell: Shell,
+  { verdict, short, silent }: { verdict: Verdict; short: number; silent: readonly PeerId[] }
+): string {
+  const wanted = shell.network.replicas
+  const placed = [...shell.core.holders.standing.values()].filter(({ living }) => living).length
+  const quiet = silent.length === 0 ? '' : `; no answer from ${silent.map(shell.nameOf).join(', ')}`
+  if (placed < wanted) {
+    return `${placed} of ${wanted} members: ${short} blocks wait for a member to join${quiet}`
+  }
+  if (verdict === 'healthy') return `every block has ${wanted} copies${quiet}`
+  const gone = members(shell.core.membership).filter(({ state }) => state === 'dead')
+  const why = gone.length === 0 ? '' : ` since ${gone.map(({ id }) => shell.nameOf(id)).join(', ')} died`
+  return `${short} blocks have fewer than ${wanted} copies${why}; their holders are fetching them${quiet}`
+}
+
+/** One DAG: every block of it asked of every living member. */
+export async function safetyOfDag(shell: Shell, root: CID, signal?: AbortSignal): Promise<DagStatus> {
+  const wanted = shell.network.replicas
+  const byCopies = new Array<number>(wanted + 1).fill(0)
+  const byHolder = new Map<PeerId, number>()
+  const total = { blocks: 0, bytes: 0, left: { blocks: 0, bytes: 0 } }
+  let batch: Block[] = []
+  const count = async (): Promise<void> => {
+    const some = batch
+    batch = []
+    if (some.length === 0) return
+    const answer = await ask(shell, { type: 'inquire', keys: some.map(({ cid }) => keyOf(cid)) })
+    if (answer.type !== 'inquired') throw new TypeError('an inquiry answered as a survey')
+    for (const { cid, bytes } of some) {
+      const holders = answer.holders.get(keyOf(cid)) ?? []
+      for (const peer of holders) byHolder.set(peer, (byHolder.get(peer) ?? 0) + 1)
+      const at = Math.min(holders.length, wanted)
+      byCopies[at] = (byCopies[at] ?? 0) + 1
+      total.blocks++
+      total.bytes += bytes.length
+      if (at < wanted) {
+        total.left.blocks++
+        total.left.bytes += bytes.length
+      }
+    }
+  }
+  const getBlock = (cid: CID) => shell.reads.get(cid, signal)
+  for await (const block of dagBlocks(root, getBlock)) {
+    batch.push(block)
+    if (batch.length === INQUIRY_KEYS) await count()
+  }
+  await count()
+  const verdict = verdictOf(byCopies, wanted)
+  const states = new Map(members(shell.core.membership).map(({ id, state }) => [id, state]))
+  return {
+    root,
+    verdict,
+    reason: reasonOf(shell, { verdict, short: total.left.blocks, silent: [] }),
+    wanted,
+    blocks: total.blocks,
+    bytes: total.bytes,
+    byCopies,
+    repairing: total.left,
+    etaSeconds: total.left.blocks === 0 ? 0 : undefined,
+    holders: [...byHolder].map(([peer, blocks]) => {
+      return { peer, name: shell.nameOf(peer), state: states.get(peer) ?? 'dead', blocks }
+    })
+  }
+}

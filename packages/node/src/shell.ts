@@ -1,0 +1,37 @@
+/** What the parts of a running node share: the core, its loop, the disk, the network, and who listens. */
+import type { CairnError, Core, CoreEvent, Crypto, PeerId, TrustedHeaders } from '@cairn/core'
+import type { Store } from '@cairn/store'
+import type { NodeEvent } from './api.ts'
+import type { Broadcast } from './broadcast.ts'
+import type { Home } from './home.ts'
+import type { Network } from './network.ts'
+import type { Reads } from './reads.ts'
+import type { Transport } from './transport.ts'
+import type { Uploads } from './uploads.ts'
+
+export interface Shell {
+  readonly id: PeerId
+  readonly home: Home
+  readonly network: Network
+  readonly crypto: Crypto
+  readonly core: Core
+  readonly store: Store
+  readonly transport: Transport
+  readonly uploads: Uploads
+  readonly reads: Reads
+  readonly events: Broadcast<NodeEvent>
+  /** Headers of claims whose signature was seen to be good. */
+  readonly trusted: TrustedHeaders
+  /** Questions put to the members, by request number: who waits for the answer. */
+  readonly asked: Map<number, (answer: Answered) => void>
+  dispatch(event: CoreEvent): void
+  /** The store has changed: the core hears what, soon. */
+  changed(): void
+  /** A member's name, as people know it. */
+  nameOf(peer: PeerId): string
+  log(level: 'info' | 'warn' | 'error', text: string): void
+  /** Something broke that must not: the node stops. */
+  fail(error: CairnError): void
+}
+
+export type Answered = Extract<import('@cairn/core').CoreAction, { type: 'surveyed' } | { type: 'inquired' }>

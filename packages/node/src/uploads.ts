@@ -1,0 +1,262 @@
+/**
+ * Blocks on their way to their holders: keeps the bytes of a put until its last transfer is over, sends
+ * what the core says to whom it says, checks the receipts that come back. The core counts them.
+ */
+import { cidOfKey, keyOf } from '@cairn/blocks'
+import {
+  type Ack,
+  type BlockKey,
+  CairnError,
+  type Change,
+  CLAIMANT_ID_BYTES,
+  type CoreAction,
+  type HeldClaim,
+  type PeerId,
+  type ReceiptItem,
+  readReceipt,
+  type SettledBlock,
+  signChange
+} from '@cairn/core'
+import type { Entry } from '@cairn/store'
+import type { CID } from 'multiformats/cid'
+import type { PutOptions, PutOutcome } from './api.ts'
+import type { OutEntry } from './frame.ts'
+import type { Answer } from './serve.ts'
+import type { Shell } from './shell.ts'
+
+type Settled = CoreAction & { type: 'put-settled' }
+
+export interface Uploads {
+  /** Puts blocks, or claims those given without bytes. */
+  put(
+    upload: string,
+    blocks: readonly Pending[],
+    options?: PutOptions & { end?: boolean }
+  ): Promise<PutOutcome>
+  send(action: CoreAction & { type: 'send-blocks' }): void
+  settled(action: Settled): void
+  over(action: CoreAction & { type: 'put-over' }): void
+}
+
+/** A block to be kept; without bytes its holders are to have it already. */
+export interface Pending {
+  cid: CID
+  bytes?: Uint8Array
+}
+
+interface Put {
+  entries: Map<BlockKey, Entry>
+  cids: Map<BlockKey, CID>
+  resolve(blocks: SettledBlock[]): void
+  abort: AbortController
+}
+
+/** Named of the blocks that are short of N. */
+const SHORT_NAMED_MAX = 100
+const UPLOAD_ID = /^[0-9a-f]{32}$/
+
+export function createUploads(shell: () => Shell): Uploads {
+  const puts = new Map<number, Put>()
+  let nextPut = 1
+
+  return {
+    async put(upload, blocks, options = {}) {
+      if (!UPLOAD_ID.test(upload)) throw new CairnError('BAD_REQUEST', `not an upload's id: ${upload}`)
+      if (blocks.length === 0) throw new RangeError('a put needs a block')
+      options.signal?.throwIfAborted()
+      const { network } = shell()
+      const replicas = options.replicas ?? network.replicas
+      const entries = claimed(shell(), upload, blocks, { replicas, end: options.end === true })
+      const cids = new Map(blocks.map(({ cid }) => [keyOf(cid), cid]))
+      const put = nextPut++
+      const settled = await new Promise<SettledBlock[]>((resolve, reject) => {
+        const abort = new AbortController()
+        puts.set(put, { entries, cids, resolve, abort })
+        const stop = () => {
+          abort.abort(options.signal?.reason)
+          reject(options.signal?.reason)
+        }
+        options.signal?.addEventListener('abort', stop, { once: true })
+        const wanted = [...entries.keys()].map((key) => ({ key, replicas }))
+        const ack: Ack = options.ack ?? 'all'
+        shell().dispatch({ type: 'put', put, ack, entries: wanted })
+      })
+      return outcomeOf(shell(), settled, { entries, cids, replicas })
+    },
+    send(action) {
+      const put = puts.get(action.put)
+      if (put === undefined) return
+      const { transfer } = action
+      const entries = action.keys.map((key) => put.entries.get(key) as Entry)
+      const sending =
+        action.to === shell().id ? keepOwn(shell(), entries) : sendTo(shell(), action, entries, put)
+      sending.then(
+        (answer) => {
+          if (answer !== undefined) shell().dispatch({ type: 'answered', transfer, items: answer.items })
+          shell().dispatch({ type: 'send-ended', transfer, reason: 'not answered' })
+        },
+        (error: unknown) => {
+          shell().dispatch({ type: 'send-ended', transfer, reason: asCairnError(error).message })
+        }
+      )
+    },
+    settled(action) {
+      puts.get(action.put)?.resolve(action.blocks)
+    },
+    over(action) {
+      const put = puts.get(action.put)
+      puts.delete(action.put)
+      if (action.late.length > 0) put?.abort.abort(new CairnError('TIMEOUT', 'the put took too long'))
+    }
+  }
+}
+
+/** The entries of a put, each under this upload's claim; `end` ends the claim instead. */
+function claimed(
+  { network, id, crypto }: Shell,
+  upload: string,
+  blocks: readonly Pending[],
+  { replicas, end }: { replicas: number; end: boolean }
+): Map<BlockKey, Entry> {
+  const change: Change = {
+    network: network.id,
+    owner: id,
+    kind: 'upload',
+    id: upload.padEnd(2 * CLAIMANT_ID_BYTES, '0'),
+    sequence: end ? 2 : 1,
+    live: !end,
+    replicas,
+    lifetimeMs: 0
+  }
+  const bytes = new Map(blocks.map((block) => [keyOf(block.cid), block.bytes]))
+  const claims = signChange(change, [...bytes.keys()], crypto)
+  const entries = new Map<BlockKey, Entry>()
+  for (const [key, content] of bytes) {
+    const entry = { key, claims: [claims.get(key) as HeldClaim] }
+    entries.set(key, content === undefined ? entry : { ...entry, bytes: content })
+  }
+  return entries
+}
+
+/** This node is one of the holders. */
+async function keepOwn(shell: Shell, entries: readonly Entry[]): Promise<Answer> {
+  const answer = await keepEntries(shell, entries)
+  shell.changed()
+  return answer
+}
+
+/** Puts entries into the store and says what became of each. Nothing is said of them before it is durable. */
+export async function keepEntries(shell: Shell, entries: readonly Entry[]): Promise<Answer> {
+  const outcome = new Map<BlockKey, Answer['items'][number]>()
+  const known: Entry[] = []
+  for (const entry of entries) {
+    const absent = entry.bytes === undefined && (await shell.store.stat(entry.key)) === undefined
+    if (absent) outcome.set(entry.key, { key: entry.key, outcome: 'absent' })
+    else known.push(entry)
+  }
+  try {
+    if (known.length > 0) await shell.store.put(known)
+    for (const { key } of known) outcome.set(key, { key, outcome: 'held' })
+    shell.dispatch({ type: 'stored', keys: known.map(({ key }) => key) })
+  } catch (error) {
+    const { code, message } = asCairnError(error)
+    if (code === 'DISK_FAILED' || code === 'READ_ONLY') shell.log('error', message)
+    const refused = code === 'BLOCK_CORRUPT' || code === 'BLOCK_TOO_LARGE' || code === 'BAD_CID'
+    const said = code === 'FULL' ? 'full' : refused ? 'refused' : 'failed'
+    for (const { key } of known) outcome.set(key, { key, outcome: said, reason: message })
+  }
+  return { items: entries.map(({ key }) => outcome.get(key) as Answer['items'][number]) }
+}
+
+async function sendTo(
+  shell: Shell,
+  { transfer, to }: CoreAction & { type: 'send-blocks' },
+  entries: readonly Entry[],
+  put: Put
+): Promise<undefined> {
+  const out: OutEntry[] = entries.map(({ key, bytes, claims }) => {
+    const entry = { key, proofs: claims.map(({ proof }) => proof) }
+    return bytes === undefined ? entry : { ...entry, bytes }
+  })
+  const onAnswer = (answer: Answer): void => {
+    const items = checkAnswer(shell, to, answer, put)
+    shell.dispatch({ type: 'answered', transfer, items })
+  }
+  await shell.transport.sendBlocks(to, out, { signal: put.abort.signal, onAnswer })
+}
+
+/** What a holder answered, where its receipt bears it out: "held" without a receipt is a failure. */
+function checkAnswer(shell: Shell, holder: PeerId, answer: Answer, put: Put): Answer['items'] {
+  const held = answer.items.filter(({ outcome }) => outcome === 'held')
+  if (held.length === 0) return answer.items
+  try {
+    const items = held.map(({ key }) => receiptItem(shell, put.entries.get(key) as Entry))
+    const receipt = answer.receipt ?? new Uint8Array()
+    readReceipt(receipt, { network: shell.network.id, holder, items }, shell.crypto)
+    return answer.items
+  } catch (error) {
+    const reason = asCairnError(error).message
+    shell.log('warn', `${shell.nameOf(holder)} gave a bad receipt: ${reason}`)
+    return answer.items.map((item) => {
+      return item.outcome === 'held' ? { key: item.key, outcome: 'failed' as const, reason } : item
+    })
+  }
+}
+
+/** A block and the first of its claims, as receipts name them. */
+export function receiptItem({ crypto }: Shell, entry: Pick<Entry, 'key' | 'claims'>): ReceiptItem {
+  return { key: entry.key, claim: crypto.sha256(entry.claims[0]?.proof ?? new Uint8Array()) }
+}
+
+function outcomeOf(
+  shell: Shell,
+  settled: readonly SettledBlock[],
+  put: { entries: Map<BlockKey, Entry>; cids: Map<BlockKey, CID>; replicas: number }
+): PutOutcome {
+  const cidOf = (key: BlockKey) => put.cids.get(key) ?? cidOfKey(key, 'raw')
+  const byHolder = new Map<PeerId, number>()
+  for (const { receipts } of settled) {
+    for (const peer of receipts) byHolder.set(peer, (byHolder.get(peer) ?? 0) + 1)
+  }
+  const absent = settled.filter((block) => block.absent && block.receipts.length < block.wanted)
+  const rest = settled.filter((block) => !absent.includes(block))
+  const failed = rest.filter(({ receipts, needed }) => receipts.length < needed)
+  if (failed.length > 0) throw tooFew(failed, cidOf)
+  const short = rest.filter(({ receipts, wanted }) => receipts.length < wanted)
+  let bytes = 0
+  for (const entry of put.entries.values()) bytes += entry.bytes?.length ?? 0
+  return {
+    blocks: settled.length,
+    bytes,
+    replicas: rest.reduce((least, { receipts }) => Math.min(least, receipts.length), put.replicas),
+    wanted: put.replicas,
+    needed: Math.max(1, ...rest.map(({ needed }) => needed)),
+    holders: [...byHolder].map(([peer, blocks]) => ({ peer, name: shell.nameOf(peer), blocks })),
+    short: short.slice(0, SHORT_NAMED_MAX).map(({ key, receipts, reason }) => {
+      return { cid: cidOf(key), replicas: receipts.length, reason: reason ?? 'waiting for a member' }
+    }),
+    absent: absent.map(({ key }) => cidOf(key))
+  }
+}
+
+function tooFew(failed: readonly SettledBlock[], cidOf: (key: BlockKey) => CID): CairnError {
+  const [first] = failed as [SettledBlock]
+  const named = failed
+    .slice(0, 3)
+    .map(({ key, receipts, needed }) => `${cidOf(key)} (${receipts.length} of ${needed})`)
+  const more = failed.length > named.length ? ` and ${failed.length - named.length} more` : ''
+  const full = failed.every(({ reason }) => reason?.includes('FULL') || reason?.includes('full'))
+  return new CairnError(
+    full ? 'FULL' : 'TOO_FEW_REPLICAS',
+    `blocks short of receipts: ${named.join(', ')}${more}: ${first.reason ?? 'no answer'}`,
+    {
+      hint: full ? 'add a member, or give one more capacity' : 'put again: what was stored is not sent twice'
+    }
+  )
+}
+
+export function asCairnError(error: unknown): CairnError {
+  if (CairnError.is(error)) return error
+  const text = error instanceof Error ? error.message : String(error)
+  return new CairnError('INTERNAL', text, { cause: error })
+}
