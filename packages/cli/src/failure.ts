@@ -2,7 +2,7 @@
  * How a command that fails says so, and with which exit code: what went wrong, a code to search for,
  * and what to do next. A script branches on the exit code or on `error.code`, never on the words.
  */
-import { CairnError } from '@cairn/core'
+import { CairnError, type ErrorCode } from '@cairn/core'
 import { safeProse } from './format.ts'
 import { JSON_VERSION, type Output } from './output.ts'
 
@@ -40,9 +40,18 @@ const SYSTEM: Record<string, { exit: number; hint?: string }> = {
   EDQUOT: { exit: EXIT.quota, hint: 'make room in the quota, and run the same command again' }
 }
 
+/** Where the command can say better what to do than whoever made the error. */
+const HINTS: { [code in ErrorCode]?: string } = {
+  UNAUTHORIZED: 'CAIRN_TOKEN=… with what is in the file `token` of the home of that node'
+}
+
 /** Any thrown value, as what is shown of it. */
 export function describeFailure(error: unknown): Failure {
-  if (CairnError.is(error)) return CairnError.from(error).toJSON()
+  if (CairnError.is(error)) {
+    const { code, message } = error
+    const hint = HINTS[code] ?? error.hint
+    return CairnError.from(hint === undefined ? { code, message } : { code, message, hint }).toJSON()
+  }
   if (error instanceof Error && error.name === 'TimeoutError') {
     return {
       code: 'TIMEOUT',

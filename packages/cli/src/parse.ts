@@ -5,7 +5,7 @@
 import { CairnError } from '@cairn/core'
 
 function refuse(what: string, text: string, hint: string): CairnError {
-  return new CairnError('BAD_REQUEST', `${what}: "${text}" is not one`, { hint })
+  return new CairnError('BAD_REQUEST', `"${text}" is not ${what}`, { hint })
 }
 
 const SIZE_UNITS: Record<string, number> = {
@@ -64,7 +64,7 @@ export function parseCount(text: string, what: string, range: { least: number; m
 export const REPLICAS_MAX = 32
 
 export function parseReplicas(text: string): number {
-  return parseCount(text, 'the number of replicas', { least: 1, most: REPLICAS_MAX })
+  return parseCount(text, 'a number of replicas', { least: 1, most: REPLICAS_MAX })
 }
 
 export function parsePort(text: string): number {

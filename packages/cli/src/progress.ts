@@ -10,6 +10,9 @@ const RATE_WINDOW_MS = 5_000
 /** Ten a second: smooth to the eye, nothing to a terminal. */
 const DRAW_MIN_MS = 100
 
+/** What a terminal of unknown width (some say 0) is taken to have. */
+const COLUMNS_UNKNOWN = 80
+
 /** `███████░░░`. */
 export function bar(part: number, whole: number): string {
   const share = whole <= 0 ? 0 : Math.min(1, Math.max(0, part / whole))
@@ -121,7 +124,7 @@ export function liveLine(stream: NodeJS.WriteStream, enabled: boolean): LiveLine
       if (!enabled || (shownMs > 0 && nowMs - shownMs < DRAW_MIN_MS)) return
       shownMs = nowMs
       visible = true
-      stream.write(`\r\u001b[2K${fit(render(), stream.columns ?? 80)}`)
+      stream.write(`\r\u001b[2K${fit(render(), stream.columns || COLUMNS_UNKNOWN)}`)
     },
     clear() {
       if (visible) stream.write('\r\u001b[2K')

@@ -63,9 +63,9 @@ function worded(kind: string, read: (value: string) => number): Kind<number> {
 const KEYS: { [K in keyof Required<Settings>]: Kind<Required<Settings>[K]> } = {
   node: texts(),
   timeout: worded('a duration such as "30s"', parseDuration),
-  replicas: whole('replicas', { least: 1, most: REPLICAS_MAX }),
+  replicas: whole('a number of replicas', { least: 1, most: REPLICAS_MAX }),
   listen: texts(parseListen),
-  port: whole('port', { least: 0, most: 65_535 }),
+  port: whole('a port', { least: 0, most: 65_535 }),
   capacity: worded('a size such as "200GB"', parseSize),
   zone: text,
   name: text,

@@ -1,0 +1,215 @@
+/** `cairn put`: a file, a directory or stdin is kept on N members, and the command says when it is. */
+import { stat } from 'node:fs/promises'
+import { basename, resolve } from 'node:path'
+import { type LeftOut, walkPath } from '@cairn/blocks/fs'
+import type { Client, Put, PutResult } from '@cairn/client'
+import { type Command, Option } from 'commander'
+import { EXIT } from '../failure.ts'
+import { duration, plural, rate, safe, size } from '../format.ts'
+import { measure } from '../measure.ts'
+import type { Output } from '../output.ts'
+import { parseAck, parseHash } from '../parse.ts'
+import { meter, putLine } from '../progress.ts'
+import { act, type Program, type Session, setting } from '../session.ts'
+import { replicasOption } from './start.ts'
+
+export interface PutFlags {
+  ack: ReturnType<typeof parseAck>
+  hash?: ReturnType<typeof parseHash>
+  hidden?: boolean
+  name?: string
+  onlyCid?: boolean
+}
+
+/** Names of hidden files that are told one by one; of further ones only the number. */
+const LEFT_OUT_NAMED_MAX = 5
+
+/** Different reasons for blocks that are short, told. */
+const REASONS_MAX = 3
+const WAITING = 'waiting for a member'
+
+export function addPut(root: Command, program: Program): void {
+  root
+    .command('put')
+    .argument('<PATH|->', 'a file, a directory, or - for stdin')
+    .summary('keep a file, a directory or stdin on N members')
+    .description(
+      'Keeps a file, a directory or stdin on N members and waits for their receipts. Prints the CID that ' +
+        'gets it back. The same command again resumes: what is held already is not sent again.'
+    )
+    .addOption(replicasOption())
+    .addOption(
+      new Option('--ack <WHOM>', 'wait for the receipts of: all, quorum, one')
+        .default('all', 'all')
+        .argParser((text) => parseAck(text))
+    )
+    .option('--hidden', 'take hidden files too')
+    .addOption(
+      new Option('--hash <NAME>', 'sha2-256 (default), sha2-512 or blake3').argParser((text) =>
+        parseHash(text)
+      )
+    )
+    .option('--name <NAME>', 'what `cairn pin ls` shows (the name of the file)')
+    .option('-Q, --only-cid', 'print the CID and nothing else')
+    .action(act(program, put))
+}
+
+async function put(session: Session, command: Command): Promise<number> {
+  const { out } = session
+  const [path] = command.processedArgs as [string]
+  const flags = command.opts<PutFlags>()
+  const client = await session.client()
+  const startedMs = performance.now()
+  const leftOut: LeftOut[] = []
+  const { name, upload, total } = await begin({ client, session, command, path, leftOut })
+  const following = follow(upload, { out, total, wanted: setting(session, command, 'replicas') ?? 3 })
+  const result = await upload
+  await following
+  out.live.clear()
+  noteLeftOut(out, leftOut)
+  const tookMs = performance.now() - startedMs
+  return report(out, flags, { path, name, result, tookMs })
+}
+
+interface Begin {
+  client: Client
+  session: Session
+  command: Command
+  path: string
+  leftOut: LeftOut[]
+}
+
+interface Begun {
+  /** As the pin is called; a directory's ends with a slash. */
+  name: string | undefined
+  upload: Put
+  total: Promise<number | undefined>
+}
+
+async function begin({ client, session, command, path, leftOut }: Begin): Promise<Begun> {
+  const { signal, out } = session
+  const { ack, hash, hidden = false, name: given } = command.opts<PutFlags>()
+  const replicas = setting(session, command, 'replicas')
+  const about = {
+    ack,
+    signal,
+    ...(hash === undefined ? {} : { hash }),
+    ...(replicas === undefined ? {} : { replicas })
+  }
+  if (path === '-') {
+    const named = given === undefined ? about : { ...about, name: given }
+    return { name: given, upload: client.put(out.streams.stdin, named), total: Promise.resolve(undefined) }
+  }
+  const isDirectory = (await stat(path)).isDirectory()
+  const name = given ?? basename(resolve(path)) + (isDirectory ? '/' : '')
+  const tree = walkPath(path, { hidden, onLeftOut: (item) => leftOut.push(item) })
+  // measured beside the upload: on a large tree that takes a while, and nothing waits for it
+  const total = measure(path, { hidden, signal }).catch(() => undefined)
+  return { name, upload: client.putDir(tree, { ...about, name }), total }
+}
+
+interface Follow {
+  out: Output
+  total: Promise<number | undefined>
+  wanted: number
+}
+
+async function follow(upload: Put, { out, total, wanted }: Follow): Promise<void> {
+  const speed = meter()
+  let known: number | undefined
+  total.then((bytes) => {
+    known = bytes
+  })
+  let hashed = 0
+  let sent = 0
+  let replicas = 0
+  for await (const progress of upload.progress()) {
+    if (progress.phase === 'hashing') hashed = progress.bytes
+    else sent = progress.bytes
+    replicas = progress.replicas
+    speed.add(sent, performance.now())
+    const whole = known ?? progress.total
+    out.live.show(() =>
+      putLine({ hashed, sent, total: whole, replicas, wanted, perSecond: speed.perSecond() })
+    )
+  }
+}
+
+function noteLeftOut(out: Output, leftOut: readonly LeftOut[]): void {
+  if (leftOut.length === 0) return
+  const hidden = leftOut.filter(({ why }) => why === 'hidden')
+  const named = leftOut.slice(0, LEFT_OUT_NAMED_MAX).map(({ path, why }) => `  ${safe(path)} (${why})`)
+  const more = leftOut.length - named.length
+  out.note(
+    [
+      `left out ${plural(leftOut.length, 'entry', 'entries')}${hidden.length > 0 ? '; --hidden takes hidden ones' : ''}:`,
+      ...named,
+      ...(more > 0 ? [`  and ${more} more`] : [])
+    ].join('\n')
+  )
+}
+
+interface Report {
+  path: string
+  name: string | undefined
+  result: PutResult
+  tookMs: number
+}
+
+function report(out: Output, { ack, onlyCid }: PutFlags, { path, name, result, tookMs }: Report): number {
+  const cid = result.cid.toString()
+  const { replicas, wanted, holders, blocks, size: bytes, short } = result
+  const value = {
+    cid,
+    name,
+    size: bytes,
+    blocks,
+    replicas,
+    wanted,
+    holders,
+    short: short.map((block) => ({ ...block, cid: block.cid.toString() })),
+    tookMs: Math.round(tookMs)
+  }
+  out.result(value, () => (onlyCid === true ? cid : resultLine(out, result, name)))
+  const isShort = replicas < wanted
+  if (isShort) out.warn(shortText(result, ack))
+  if (onlyCid !== true) {
+    out.note(
+      out.prose('dim', `${plural(blocks, 'block')} in ${duration(tookMs)}, ${rate((1_000 * bytes) / tookMs)}`)
+    )
+    out.note(
+      `Get it back: ${path === '-' ? `cairn cat ${cid}` : `cairn get ${cid} -o ${quoted(basename(resolve(path)))}`}`
+    )
+  }
+  // who asked for fewer receipts by --ack has what was asked for
+  return isShort && ack === 'all' ? EXIT.underReplicated : EXIT.ok
+}
+
+/** `bafy…  photos/  1.2 GB  3/3 replicas (amber-fox, iron-owl, salt-elk)`. */
+function resultLine(out: Output, result: PutResult, name: string | undefined): string {
+  const { cid, replicas, wanted, holders } = result
+  const kept = `${replicas}/${wanted} replicas`
+  const names = holders.map((holder) => safe(holder.name)).join(', ')
+  const parts = [
+    cid.toString(),
+    ...(name === undefined ? [] : [safe(name)]),
+    size(result.size),
+    `${out.style(replicas < wanted ? 'yellow' : 'green', kept)}${names === '' ? '' : ` (${names})`}`
+  ]
+  return parts.join('  ')
+}
+
+function shortText({ replicas, wanted, short }: PutResult, ack: string): string {
+  if (ack !== 'all')
+    return `${replicas} of ${wanted} replicas confirmed, as --ack ${ack} asked; the rest follows by itself`
+  const reasons = [...new Set(short.map(({ reason }) => reason))]
+    .filter((reason) => reason !== WAITING)
+    .slice(0, REASONS_MAX)
+  const why = reasons.length === 0 ? '' : ` (${safe(reasons.join('; '))})`
+  return `${replicas} of ${wanted}, ${WAITING}${why}\n  it heals by itself when one comes: cairn invite · cairn status CID`
+}
+
+/** For a shell, only where it must be. */
+function quoted(text: string): string {
+  return /^[\w./@%+=:,-]+$/.test(text) ? text : `'${safe(text).replaceAll("'", "'\\''")}'`
+}

@@ -1,0 +1,60 @@
+/** What a node in the foreground tells of its life: members that come and go, repairs, warnings. */
+import type { NodeEvent } from '@cairn/node'
+import { plural, safe, size } from './format.ts'
+import type { Output } from './output.ts'
+
+/** A line for a person; `undefined` for what only a program wants. */
+export function eventText(event: NodeEvent): string | undefined {
+  switch (event.type) {
+    case 'member':
+      return memberText(event)
+    case 'repair':
+      if (event.blocks === 0) return undefined
+      return `fetched ${plural(event.blocks, 'block')}, ${size(event.bytes)}; ${plural(event.left, 'block')} to go`
+    case 'block-lost':
+      return `block ${event.cid}: ${safe(event.reason)}`
+    case 'pin':
+      return undefined
+    case 'log':
+      return event.level === 'info' ? undefined : safe(event.text)
+  }
+}
+
+function memberText({ name, state, was }: Extract<NodeEvent, { type: 'member' }>): string | undefined {
+  const who = safe(name)
+  if (state === 'suspect') return undefined // it may yet answer; `cairn peers` shows it
+  if (state === 'alive') return was === 'suspect' ? undefined : `${who} is here`
+  return state === 'dead'
+    ? `${who} is gone`
+    : `${who} is ${state === 'leaving' ? 'leaving' : 'no longer a member'}`
+}
+
+/** Tells until the node ends; resolves with the last error that it told, if there was one. */
+export async function tellEvents(events: AsyncIterable<NodeEvent>, out: Output): Promise<string | undefined> {
+  let lastError: string | undefined
+  for await (const event of events) {
+    if (event.type === 'log' && event.level === 'error') lastError = event.text
+    if (out.json) out.result({ event: event.type, ...plain(event) }, () => '')
+    else {
+      const text = eventText(event)
+      if (text !== undefined) isAlarming(event) ? out.warn(text) : out.note(`  ${text}`)
+    }
+  }
+  return lastError
+}
+
+function isAlarming(event: NodeEvent): boolean {
+  return event.type === 'block-lost' || event.type === 'log'
+}
+
+/** CIDs as text. */
+function plain(event: NodeEvent): object {
+  switch (event.type) {
+    case 'block-lost':
+      return { ...event, cid: event.cid.toString() }
+    case 'pin':
+      return { ...event, root: event.root.toString() }
+    default:
+      return event
+  }
+}
