@@ -63,6 +63,7 @@ export function hearDigests(state: Membership, from: PeerId, message: Message<'d
   const ours = partDigests(state.table, bits)
   const parts: PartSummary[] = []
   let room = LIMITS.summaryItems
+  let more = false
   const first = pick(state.random, 1 << bits)
   for (let i = 0; i < 1 << bits; i++) {
     const part = (first + i) % (1 << bits)
@@ -71,15 +72,18 @@ export function hearDigests(state: Membership, from: PeerId, message: Message<'d
       tag: known.tag,
       version: versionOf(known)
     }))
-    if (items.length > room) continue
+    if (items.length > room) {
+      more = true
+      continue
+    }
     room -= items.length
     parts.push({ part, items })
   }
-  if (parts.length > 0) send(state, from, { type: 'summary', bits, parts })
+  if (parts.length > 0) send(state, from, { type: 'summary', bits, parts, more })
 }
 
 export function hearSummary(state: Membership, from: PeerId, message: Message<'summary'>, nowMs: number) {
-  const { bits, parts } = message
+  const { bits, parts, more } = message
   if (bits > PART_BITS) return
   const entries: Known[] = []
   const wants: Want[] = []
@@ -92,7 +96,7 @@ export function hearSummary(state: Membership, from: PeerId, message: Message<'s
     }
     for (const tag of theirs.keys()) wants.push({ part, tag })
   }
-  sendEntries(state, from, { bits, entries, wants }, nowMs)
+  sendEntries(state, from, { bits, entries, wants, more }, nowMs)
 }
 
 export function hearEntries(state: Membership, from: PeerId, message: Message<'entries'>, nowMs: number) {
@@ -101,29 +105,29 @@ export function hearEntries(state: Membership, from: PeerId, message: Message<'e
   const after = digestOf(state.table)
   if (message.wants.length > 0) give(state, from, message, nowMs)
   // Only while it gets us anywhere: two that can't agree must not go round for ever.
-  if (message.more && (before.a !== after.a || before.b !== after.b)) begin(state, from)
+  else if (message.more && (before.a !== after.a || before.b !== after.b)) begin(state, from)
 }
 
-function give(state: Membership, to: PeerId, { bits, wants }: Message<'entries'>, nowMs: number): void {
+function give(state: Membership, to: PeerId, { bits, wants, more }: Message<'entries'>, nowMs: number): void {
   if (bits > PART_BITS) return
   const entries: Known[] = []
   for (const { part, tag } of wants) {
     if (part >> bits !== 0) return
     for (const known of membersOf(state.table, part, bits)) if (known.tag === tag) entries.push(known)
   }
-  sendEntries(state, to, { bits, entries, wants: [] }, nowMs)
+  sendEntries(state, to, { bits, entries, wants: [], more }, nowMs) // whoever learns most goes on
 }
 
 function sendEntries(
   state: Membership,
   to: PeerId,
-  batch: { bits: number; entries: Known[]; wants: Want[] },
+  batch: { bits: number; entries: Known[]; wants: Want[]; more: boolean },
   nowMs: number
 ): void {
   const { bits } = batch
   const pages: TableEntry[][] = [[]]
   let bytes = 0
-  let cut = batch.wants.length > LIMITS.wants
+  let cut = batch.more || batch.wants.length > LIMITS.wants
   for (const known of batch.entries) {
     const entry = entryOf(known, nowMs)
     bytes += entryBytes(entry)

@@ -43,8 +43,8 @@ export type Gossip =
   | { type: 'news'; rumours: Rumour[] }
   /** Our tables differ: here are digests of 2^bits parts of mine. */
   | { type: 'digests'; bits: number; digests: number[] }
-  /** In these parts, this is what I have. */
-  | { type: 'summary'; bits: number; parts: PartSummary[] }
+  /** In these parts, this is what I have. `more`: others differ too. */
+  | { type: 'summary'; bits: number; parts: PartSummary[]; more: boolean }
   /** You lack these, or differ; send me those. `more`: ask again, it was too much for now. */
   | { type: 'entries'; bits: number; entries: TableEntry[]; wants: Want[]; more: boolean }
 
@@ -69,7 +69,7 @@ export const GOSSIP_CASES = {
   probed: struct({ seq: u32, heard: bool }),
   news: struct({ rumours: rumoursCodec }),
   digests: struct({ bits: u8, digests: list(u32, 2 * PARTS) }),
-  summary: struct({ bits: u8, parts: list(part, PARTS) }),
+  summary: struct({ bits: u8, parts: list(part, PARTS), more: bool }),
   entries: struct({
     bits: u8,
     entries: list(entryCodec, ENTRIES),

@@ -52,6 +52,11 @@ export function joiningDueMs(joining: Joining): number {
   return due
 }
 
+/** Nothing is due before. */
+export function delayJoining(joining: Joining, untilMs: number): void {
+  for (const candidate of joining.candidates.values()) candidate.dueMs = Math.max(candidate.dueMs, untilMs)
+}
+
 export function tickJoining(state: Membership, nowMs: number): void {
   const { config, random } = state
   const joined = livingCount(state) > 1

@@ -9,7 +9,7 @@ import { type Config, GOSSIP_LIMITS as LIMITS } from './config.ts'
 import type { Crypto } from './crypto.ts'
 import { compare, hearDigests, hearEntries, hearSummary } from './exchange.ts'
 import type { Gossip } from './gossip.ts'
-import { joiningDueMs, joinThrough, tickJoining, tryFound } from './join.ts'
+import { delayJoining, joiningDueMs, joinThrough, tickJoining, tryFound } from './join.ts'
 import { checkFacts, type Facts, isLiving, leftStatement, type Member, sameFacts } from './member.ts'
 import {
   createProbing,
@@ -290,6 +290,11 @@ function recover(state: Membership, lateMs: number, nowMs: number): void {
     suspicion.dueMs += lateMs
     state.suspicionsDueMs = Math.min(state.suspicionsDueMs, suspicion.dueMs)
   }
+  // What else was due is due now: or each event that waited behind the stall would look like one more.
+  state.newsDueMs = Math.max(state.newsDueMs, nowMs)
+  state.keepDueMs = Math.max(state.keepDueMs, nowMs)
+  state.sweepDueMs = Math.max(state.sweepDueMs, nowMs)
+  delayJoining(state.joining, nowMs)
 }
 
 function describe(state: Membership, facts: Partial<Facts>, nowMs: number): void {

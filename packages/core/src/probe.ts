@@ -157,6 +157,7 @@ export function voidProbes(state: Membership, nowMs: number): void {
   probing.probes.clear()
   probing.relays.clear()
   probing.dueMs = nowMs + config.probeTimeoutMs
+  probing.retryDueMs = Math.max(probing.retryDueMs, nowMs)
 }
 
 function healthFactor(state: Membership): number {

@@ -74,14 +74,14 @@ export function simulateMembers({ seed, nodes, link, config }: MembersOptions): 
   return Object.assign(sim, { states, verdicts })
 }
 
-function factsOf(node: number) {
+export function factsOf(node: number) {
   const addresses = [peerOf(node) as string]
   const none = { zone: undefined, name: undefined, http: undefined }
   return { addresses, capacity: 2 ** 40, full: false, version: '0.1.0', ...none }
 }
 
 /** Signatures that only tell signers apart: nobody forges here, and Ed25519 would take most of the time. */
-function seals(id: PeerId) {
+export function seals(id: PeerId) {
   const seal = (by: PeerId, bytes: Uint8Array) => {
     let hash = 0x811c9dc5
     for (const byte of [...toUtf8(by), ...bytes]) hash = Math.imul(hash ^ byte, 0x01000193)
