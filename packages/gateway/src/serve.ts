@@ -3,7 +3,7 @@
  * Loopback unless told otherwise.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { CairnError } from '@cairn/core'
 import type { CairnNode } from '@cairn/node'
 import { getRequestListener } from '@hono/node-server'
@@ -83,10 +83,11 @@ export async function serveNode(node: CairnNode, options: ServeOptions): Promise
     (req, res) => void answer(parts, req, res)
   )
   server.maxConnections = CONNECTIONS_MAX
+  const close = closer(server)
   await listen(server, host, port)
   return {
     url: `http://${inBrackets}:${(server.address() as AddressInfo).port}`,
-    close: () => close(server)
+    close
   }
 }
 
@@ -174,11 +175,32 @@ async function listen(server: Server, host: string, port: number): Promise<void>
   server.off('error', reject)
 }
 
-async function close(server: Server): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>()
-  server.close(() => resolve())
-  server.closeIdleConnections()
-  const cut = setTimeout(() => server.closeAllConnections(), CLOSE_MS)
-  await promise
-  clearTimeout(cut)
+/** Lets what is under way end, for CLOSE_MS, and drops every other connection. */
+function closer(server: Server): () => Promise<void> {
+  // node:http's own closeIdleConnections spares connections that have not asked yet, and lets those that
+  // were busy stay open once they are done
+  const idle = new Set<Socket>()
+  let closing = false
+  server.on('connection', (socket: Socket) => {
+    idle.add(socket)
+    socket.once('close', () => idle.delete(socket))
+  })
+  server.on('request', (_, res: ServerResponse) => {
+    const { socket } = res
+    if (socket === null) return
+    idle.delete(socket)
+    res.once('close', () => {
+      if (closing) socket.destroySoon()
+      else if (!socket.destroyed) idle.add(socket)
+    })
+  })
+  return async () => {
+    closing = true
+    const { promise, resolve } = Promise.withResolvers<void>()
+    server.close(() => resolve())
+    for (const socket of idle) socket.destroy()
+    const cut = setTimeout(() => server.closeAllConnections(), CLOSE_MS)
+    await promise
+    clearTimeout(cut)
+  }
 }

@@ -530,6 +530,30 @@ serve('more transfers than the bound are told BUSY, and the API answers beside t
   )()
 })
 
+serve('close waits for no connection that asks nothing, and for an answer under way', async () => {
+  const node = loneNode()
+  const gate = Promise.withResolvers<void>()
+  const begun = Promise.withResolvers<void>()
+  const statusOf = node.statusOf
+  node.statusOf = async (root) => {
+    begun.resolve()
+    await gate.promise
+    return statusOf(root)
+  }
+  const at = await served({}, node)
+  const { hostname, port } = new URL(at.url)
+  const silent = connect(Number(port), hostname).on('error', () => {})
+  await new Promise((resolve) => silent.once('connect', resolve))
+  const answer = fetch(`${at.url}/v1/status/${CID_TEXT}`)
+  await begun.promise
+  await (await fetch(`${at.url}/healthz`)).text() // leaves a connection kept alive
+  const closed = at.close()
+  await new Promise((resolve) => silent.once('close', resolve))
+  gate.resolve()
+  assert.is((await answer).status, 200)
+  await closed
+})
+
 serve(
   'a thousand connections that drip their head leave it answering',
   during(async (at) => {
