@@ -1,3 +1,4 @@
+// limit: 180 s
 import { BLOCK_BYTES_MAX, CairnError, concat, pick, seeded } from '@cairn/core'
 import { CarReader, CarWriter } from '@ipld/car'
 import fc from 'fast-check'

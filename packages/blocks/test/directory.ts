@@ -1,3 +1,4 @@
+// limit: 180 s
 import { encode } from '@ipld/dag-pb'
 import fc from 'fast-check'
 import { UnixFS } from 'ipfs-unixfs'

@@ -1,3 +1,4 @@
+// limit: 180 s
 import { seeded } from '@cairn/core'
 import fc from 'fast-check'
 import { suite } from 'uvu'

@@ -1,5 +1,16 @@
+// limit: 180 s
 import { spawn } from 'node:child_process'
-import { lstat, mkdir, readdir, readFile, readlink, symlink, truncate, writeFile } from 'node:fs/promises'
+import {
+  appendFile,
+  lstat,
+  mkdir,
+  readdir,
+  readFile,
+  readlink,
+  symlink,
+  truncate,
+  writeFile
+} from 'node:fs/promises'
 import { join } from 'node:path'
 import { CairnError, pick, seeded } from '@cairn/core'
 import type { CID } from 'multiformats/cid'
@@ -135,7 +146,8 @@ write('a file with other content is in the way, unless it may be replaced', () =
     const { root, blocks } = await made()
     for (const spoil of [
       () => writeFile(join(dir.path, 'a'), 'mine'),
-      () => truncate(join(dir.path, 'a'), 34)
+      () => truncate(join(dir.path, 'a'), 34),
+      () => appendFile(join(dir.path, 'a'), 'x')
     ]) {
       await writeTree(root.cid, blocks.get, dir.path, { overwrite: true })
       await spoil()
