@@ -2,7 +2,7 @@ import { type Gossip, leftStatement, type Rumour } from '@cairn/core'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { MEMBER_LIMITS } from '../src/config.ts'
-import { alive, factsOf, NO_DIGEST, peer, scene, sealOf, sent } from './support/scene.ts'
+import { alive, answer, factsOf, NO_DIGEST, peer, scene, sealOf, sent } from './support/scene.ts'
 
 const news = (...rumours: Rumour[]): Gossip => ({ type: 'news', rumours })
 const suspect = (id: string, accuser: string, incarnation = 0): Rumour => ({
@@ -93,6 +93,8 @@ view('ignores an accusation of one that it does not know, or not in that incarna
 view('tells a dead member that speaks that it is dead, whatever it says', () => {
   const self = scene(OTHERS)
   self.hear('a', news(dead('b')))
+  for (let i = 0; i < 100; i++) answer(self, self.runTo(self.nowMs + 100), ['a', 'c', 'd'])
+  assert.is(self.state.rumours.size, 0, 'this is no news any more')
   assert.is(self.member('b')?.state, 'dead')
   const told = sent(self.hear('b', news()), 'news')
   assert.equal(
