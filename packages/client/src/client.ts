@@ -34,7 +34,7 @@ import {
 import { toDagStatus, toNodeInfo, toNodeStatus, toPeers, toPins, toText } from './json.ts'
 import { type EventOptions, eventsOf, leave } from './lines.ts'
 import { createNodes, type Fetch, type NodeAt, type Nodes } from './nodes.ts'
-import { type Means, type Put, startPut } from './put.ts'
+import { type Put, startPut } from './put.ts'
 import { bytesOf, type DirEntry, type Source, treeOf } from './source.ts'
 import type {
   Ack,
@@ -46,7 +46,7 @@ import type {
   PeerInfo,
   Pin
 } from './types.ts'
-import { type UploadOptions, wait } from './upload.ts'
+import { type Means, type UploadOptions, wait } from './upload.ts'
 
 /** Between two looks of `waitFor`, ms: repairs are counted in seconds. */
 const LOOK_MS = 500
@@ -62,6 +62,8 @@ export interface ClientOptions {
   fetch?: Fetch
   /** A node that gives no byte of a block for so long is passed over, ms. */
   stallMs?: number
+  /** A put tries again for so long while nodes that it needs can't be reached, ms. */
+  holdOutMs?: number
 }
 
 export interface PutOptions {
@@ -132,7 +134,7 @@ export function createClient(options: ClientOptions): Client {
   // called through, not kept: a browser's fetch wants its window as `this`
   const nodes = createNodes(listed, options.fetch ?? ((input, init) => globalThis.fetch(input, init)))
   const fetchBlock = createFetchBlock(nodes, stallMs)
-  const means: Means = { nodes, fetchBlock }
+  const means: Means = { nodes, fetchBlock, holdOutMs: options.holdOutMs }
   const first = nodes.all[0] as NodeAt
   const blockOf = (signal?: AbortSignal) => (cid: CID) => fetchBlock(cid, { signal })
 

@@ -31,6 +31,8 @@ interface Wanted {
   readonly failures: Map<NodeAt, CairnError>
   busy: number
   settled: boolean
+  /** Called once nobody waits any more: by an answer, an error or an abort. */
+  onSettled: () => void
 }
 
 interface Queue {
@@ -60,11 +62,13 @@ export function createFetchBlock(nodes: Nodes, stallMs = STALL_MS): FetchBlock {
       },
       failures: new Map(),
       busy: 0,
-      settled: false
+      settled: false,
+      onSettled: () => {}
     }
     const abort = (): void => wanted.reject(signal?.reason)
     const settle = (): void => {
       wanted.settled = true
+      wanted.onSettled()
       signal?.removeEventListener('abort', abort)
     }
     signal?.addEventListener('abort', abort, { once: true })
@@ -153,6 +157,11 @@ async function request(queue: Queue, { node, wanted, last }: Batch): Promise<voi
   const guard = guardProgress(node, last ? LAST_NODE_PATIENCE * queue.stallMs : queue.stallMs)
   let got = 0
   let begun = false
+  // once all that are left were aborted, the rest of the answer is of no use
+  const onSettled = (): void => {
+    if (got < wanted.length && wanted.every(({ settled }) => settled)) guard.stop()
+  }
+  for (const each of wanted) each.onSettled = onSettled
   try {
     const response = await queue.nodes.call(node, {
       method: 'POST',
@@ -166,14 +175,20 @@ async function request(queue: Queue, { node, wanted, last }: Batch): Promise<voi
     const car = await readCar(guard.over(piecesOf(response)))
     for await (const block of car.blocks) {
       check(node, block, wanted[got])
-      ;(wanted[got++] as Wanted).resolve(block.bytes)
+      const { resolve } = wanted[got++] as Wanted
+      resolve(block.bytes)
       guard.progress()
-      if (got < wanted.length && wanted.every(({ settled }) => settled)) return // nobody waits for the rest
     }
     if (got < wanted.length) throw new Error(`it ended after ${got} of ${wanted.length} blocks`)
   } catch (cause) {
-    const failure = failureOf(node, cause, { begun, stalled: guard.signal.aborted })
-    blame(queue, { node, failure, left: wanted.slice(got), got })
+    const left = wanted.slice(got)
+    if (left.length > 0 && left.every(({ settled }) => settled)) return
+    blame(queue, {
+      node,
+      failure: failureOf(node, cause, { begun, stalled: guard.signal.aborted }),
+      left,
+      got
+    })
   } finally {
     guard.stop()
   }

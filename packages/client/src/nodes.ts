@@ -109,10 +109,14 @@ export function createNodes(
   }
   const json = async (node: NodeAt, asked: Call): Promise<unknown> => {
     const response = await call(node, asked)
-    try {
-      return JSON.parse(await textOf(response, JSON_BYTES_MAX))
-    } catch (cause) {
+    const text = await textOf(response, JSON_BYTES_MAX).catch((cause) => {
       asked.signal?.throwIfAborted()
+      if (CairnError.is(cause)) throw cause
+      throw new CairnError('UNREACHABLE', `${node.url} broke off: ${reasonOf(cause)}`, { cause })
+    })
+    try {
+      return JSON.parse(text)
+    } catch (cause) {
       throw new CairnError('BAD_MESSAGE', `${node.url} gave an answer that is not JSON`, { cause })
     }
   }

@@ -1,10 +1,8 @@
 /** A put under way: awaited for its result, and iterated for its progress. */
 import type { Block, Root } from '@cairn/blocks'
 import type { CID } from 'multiformats/cid'
-import type { FetchBlock } from './fetch-blocks.ts'
-import type { Nodes } from './nodes.ts'
 import type { Holding, Pin, ShortBlock } from './types.ts'
-import { type UploadOptions, upload } from './upload.ts'
+import { type Means, type UploadOptions, upload } from './upload.ts'
 
 export interface Progress {
   /** `hashing` while there is still something to read; sending goes on beside it. */
@@ -37,11 +35,6 @@ export interface PutResult {
 export interface Put extends PromiseLike<PutResult> {
   /** The latest state whenever it has changed; steps that nobody waited for are left out. */
   progress(): AsyncIterable<Progress>
-}
-
-export interface Means {
-  nodes: Nodes
-  fetchBlock: FetchBlock
 }
 
 export function startPut(

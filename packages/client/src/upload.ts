@@ -18,8 +18,8 @@ const BATCHES_MAX = 4
 const ASK_BYTES_MIN = 64 * 1024
 /** Once nothing was there, only one batch in so many is asked about. */
 const ASK_EVERY = 8
-/** How long an upload holds out while no node can be reached, ms: a restart of all, and some. */
-const HOLD_OUT_MS = 30_000
+/** How long an upload holds out while a node that it needs can't be reached, ms: a restart, and some. */
+export const HOLD_OUT_MS = 30_000
 /** Between two rounds over all nodes, ms; doubled each time. */
 const ROUND_MS = 250
 const ROUND_MS_MAX = 4_000
@@ -32,6 +32,13 @@ export interface UploadOptions {
   ack?: Ack
   signal?: AbortSignal
   name?: string
+}
+
+/** What an upload works with. */
+export interface Means {
+  nodes: Nodes
+  fetchBlock: FetchBlock
+  holdOutMs?: number | undefined
 }
 
 /** Told as it goes: bytes of files only, so that they add up to the size of what is put. */
@@ -55,6 +62,7 @@ interface Sent {
 interface Upload {
   readonly nodes: Nodes
   readonly fetchBlock: FetchBlock
+  readonly holdOutMs: number
   readonly id: string
   readonly query: string
   readonly signal: AbortSignal
@@ -70,7 +78,7 @@ interface Upload {
 }
 
 export async function upload(
-  { nodes, fetchBlock }: { nodes: Nodes; fetchBlock: FetchBlock },
+  { nodes, fetchBlock, holdOutMs = HOLD_OUT_MS }: Means,
   blocks: AsyncGenerator<Block, Root>,
   { watcher, signal, name, ...asked }: UploadOptions & { watcher: UploadWatcher }
 ): Promise<Uploaded> {
@@ -78,6 +86,7 @@ export async function upload(
   const up: Upload = {
     nodes,
     fetchBlock,
+    holdOutMs,
     id: newUploadId(),
     query: queryOf(asked),
     signal: signal === undefined ? failed.signal : AbortSignal.any([signal, failed.signal]),
@@ -259,8 +268,8 @@ function cidsOf(bytes: Uint8Array): CID[] {
 }
 
 /**
- * Does `work` with the upload's node; when that fails for a reason of its own, with the next one. While no
- * node at all can be reached it is tried again and again, for HOLD_OUT_MS.
+ * Does `work` with the upload's node; when that fails for a reason of its own, with the next one. While one
+ * of those needed can't be reached all are tried again and again, for a while.
  */
 async function withNode<T>(up: Upload, work: (node: NodeAt) => Promise<T>): Promise<T> {
   const startedMs = performance.now()
@@ -282,7 +291,7 @@ async function withNode<T>(up: Upload, work: (node: NodeAt) => Promise<T>): Prom
       if (failures.size < up.nodes.all.length) continue
       const all = [...failures].map(([node, error]) => ({ node, error }))
       const passing = all.some(({ error }) => error.code === 'UNREACHABLE' || error.code === 'BUSY')
-      if (!passing || performance.now() - startedMs > HOLD_OUT_MS)
+      if (!passing || performance.now() - startedMs > up.holdOutMs)
         throw allFailed(all, 'no node takes the blocks')
       failures.clear()
       await wait(Math.min(ROUND_MS * 2 ** round++, ROUND_MS_MAX), up.signal)

@@ -28,15 +28,20 @@ export interface BadProxy {
   fault: Fault
   /** Requests that the fault was done to. */
   done: number
+  /** Answers that were given up by who asked. */
+  closed: number
   /** All paths that were asked for. */
   paths: string[]
   close(): Promise<void>
 }
 
 export async function startProxy(upstream: string, fault: Fault, only = /^\/v1\/blocks/): Promise<BadProxy> {
-  const proxy: BadProxy = { url: '', only, fault, done: 0, paths: [], close: async () => {} }
+  const proxy: BadProxy = { url: '', only, fault, done: 0, closed: 0, paths: [], close: async () => {} }
   const server = createServer((req, res) => {
     proxy.paths.push(req.url ?? '')
+    res.on('close', () => {
+      if (!res.writableFinished) proxy.closed++
+    })
     const faulty = proxy.only.test(req.url ?? '') && proxy.fault.type !== 'none'
     if (faulty) proxy.done++
     forward(upstream, { req, res, fault: faulty ? proxy.fault : { type: 'none' } })
