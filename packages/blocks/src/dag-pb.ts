@@ -67,34 +67,62 @@ export function varintLength(value: number): number {
 
 /** @param links in the order of their names' bytes, which the caller keeps. */
 export function encodeNode(links: readonly Link[], data: Uint8Array): Uint8Array {
-  const fields = new Fields()
-  for (const link of links) {
-    const inner = new Fields().bytes(1, link.cid).bytes(2, utf8.encode(link.name)).varint(3, link.size)
-    fields.bytes(2, inner.end())
+  const names = links.map(({ name }) => utf8.encode(name))
+  let length = framed(data.length)
+  for (const [i, link] of links.entries()) length += framed(innerLength(link, names[i] as Uint8Array))
+  const out = new Uint8Array(length)
+  let at = 0
+  for (const [i, link] of links.entries()) {
+    const name = names[i] as Uint8Array
+    at = putVarint(out, at, 0x12, innerLength(link, name))
+    at = putBytes(out, at, 0x0a, link.cid)
+    at = putBytes(out, at, 0x12, name)
+    at = putVarint(out, at, 0x18, link.size)
   }
-  return fields.bytes(1, data).end()
+  putBytes(out, at, 0x0a, data)
+  return out
+}
+
+function putVarint(out: Uint8Array, at: number, tag: number, value: number): number {
+  let to = at
+  out[to++] = tag
+  let rest = value
+  for (; rest >= 128; rest = Math.floor(rest / 128)) out[to++] = (rest % 128) | 128
+  out[to++] = rest
+  return to
+}
+
+function putBytes(out: Uint8Array, at: number, tag: number, bytes: Uint8Array): number {
+  const to = putVarint(out, at, tag, bytes.length)
+  out.set(bytes, to)
+  return to + bytes.length
+}
+
+/** Of a tag, a length and so many bytes. */
+function framed(length: number): number {
+  return 1 + varintLength(length) + length
+}
+
+function innerLength({ cid, size }: Link, name: Uint8Array): number {
+  return framed(cid.length) + framed(name.length) + 1 + varintLength(size)
 }
 
 /** How many bytes a link takes in its block. */
 export function linkLength(link: Link): number {
-  const name = utf8.encode(link.name).length
-  const inner =
-    3 + varintLength(link.cid.length) + link.cid.length + varintLength(name) + name + varintLength(link.size)
-  return 1 + varintLength(inner) + inner
+  return framed(innerLength(link, utf8.encode(link.name)))
 }
 
 /** @throws CairnError BAD_DAG */
 export function decodeNode(bytes: Uint8Array): PbNode {
   const links: Link[] = []
   let data: Uint8Array | undefined
-  for (const { field, value } of fieldsOf(bytes)) {
+  eachField(bytes, (field, value) => {
     if (typeof value === 'number') badDag('not dag-pb: a number where links or data belong')
     if (field === 1 && data === undefined) data = value
     else if (field === 2) links.push(decodeLink(value))
     else badDag(field === 1 ? 'not dag-pb: data twice' : `not dag-pb: field ${field}`)
-  }
-  if (data === undefined) badDag('a dag-pb block that is no UnixFS: it has no data')
-  return { links, data }
+  })
+  return { links, data: data ?? badDag('a dag-pb block that is no UnixFS: it has no data') }
 }
 
 function decodeLink(bytes: Uint8Array): Link {
@@ -102,17 +130,17 @@ function decodeLink(bytes: Uint8Array): Link {
   let cid: Uint8Array | undefined
   let name: string | undefined
   let size: number | undefined
-  for (const { field, value } of fieldsOf(bytes)) {
+  eachField(bytes, (field, value) => {
     if (field === 1 && cid === undefined && typeof value !== 'number') cid = value
     else if (field === 2 && name === undefined && typeof value !== 'number') name = textOf(value)
     else if (field === 3 && size === undefined && typeof value === 'number') size = value
     else badDag(`not dag-pb: field ${field} of a link`)
-  }
-  if (cid === undefined) badDag('not dag-pb: a link without a CID')
-  return { name: name ?? '', cid, size: size ?? 0 }
+  })
+  return { name: name ?? '', cid: cid ?? badDag('not dag-pb: a link without a CID'), size: size ?? 0 }
 }
 
-export function textOf(bytes: Uint8Array): string {
+function textOf(bytes: Uint8Array): string {
+  if (bytes.length === 0) return ''
   try {
     return strictUtf8.decode(bytes)
   } catch (cause) {
@@ -120,23 +148,24 @@ export function textOf(bytes: Uint8Array): string {
   }
 }
 
-export interface Field {
-  readonly field: number
-  readonly value: number | Uint8Array
-}
-
-/** The fields of a protobuf message: varints as numbers, byte strings as views. No other wire type. */
-export function* fieldsOf(bytes: Uint8Array): Generator<Field> {
+/**
+ * The fields of a protobuf message: varints as numbers, byte strings as views. No other wire type. (Not a
+ * generator: a block may hold 50,000 links, and each field would cost an object more.)
+ */
+export function eachField(
+  bytes: Uint8Array,
+  take: (field: number, value: number | Uint8Array) => void
+): void {
   const at = { offset: 0 }
   while (at.offset < bytes.length) {
     const key = readVarint(bytes, at)
     const value = readVarint(bytes, at)
     if ((key & 7) === 0) {
-      yield { field: key >>> 3, value }
+      take(key >>> 3, value)
     } else if ((key & 7) === 2) {
       const end = at.offset + value
       if (end > bytes.length) badDag('not protobuf: cut short')
-      yield { field: key >>> 3, value: bytes.subarray(at.offset, end) }
+      take(key >>> 3, bytes.subarray(at.offset, end))
       at.offset = end
     } else badDag(`not protobuf of this kind: wire type ${key & 7}`)
   }

@@ -11,9 +11,9 @@ import { CODECS, checkBlockSize, keyOf } from './cid.ts'
 import {
   badDag,
   decodeNode,
+  eachField,
   encodeNode,
   Fields,
-  fieldsOf,
   type Link,
   type PbNode,
   readVarint
@@ -121,7 +121,7 @@ function decodeMessage({ data, links }: PbNode): Message {
     hashType: undefined,
     fanout: undefined
   }
-  for (const { field, value } of fieldsOf(data)) {
+  eachField(data, (field, value) => {
     if (field === 4) addSizes(message.blockSizes, value, links.length)
     else if (field === 2) message.data = typeof value === 'number' ? badDag('not UnixFS') : value
     else if (typeof value === 'number') {
@@ -130,7 +130,7 @@ function decodeMessage({ data, links }: PbNode): Message {
       else if (field === 5) message.hashType = value
       else if (field === 6) message.fanout = value
     } else if (field === 1 || field === 3 || field === 5 || field === 6) badDag('not UnixFS')
-  }
+  })
   return message
 }
 
