@@ -153,6 +153,21 @@ function withWrong(wrong: Wrong, headers: Record<string, string>, host: string):
   }
 }
 
+serve('only these routes answer without the token, and none of them changes anything', () => {
+  const open = ROUTES.filter(({ access }) => access === 'read').map(({ method, path }) => `${method} ${path}`)
+  const reads = [
+    '/',
+    '/healthz',
+    '/v1/node',
+    '/v1/status',
+    '/v1/status/:cid',
+    '/v1/peers',
+    '/v1/pins',
+    '/v1/events'
+  ]
+  assert.equal(open, [...reads.map((path) => `GET ${path}`), 'POST /v1/blocks'])
+})
+
 serve('every route refuses every wrong request, and is not refused a right one', async () => {
   for (const route of ROUTES) {
     for (const [wrong, expected] of Object.entries(EXPECTED)) {
