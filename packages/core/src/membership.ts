@@ -10,7 +10,15 @@ import type { Crypto } from './crypto.ts'
 import { compare, hearDigests, hearEntries, hearSummary } from './exchange.ts'
 import type { Gossip } from './gossip.ts'
 import { delayJoining, joiningDueMs, joinThrough, tickJoining, tryFound } from './join.ts'
-import { checkFacts, type Facts, isLiving, leftStatement, type Member, sameFacts } from './member.ts'
+import {
+  checkFacts,
+  type Facts,
+  isLiving,
+  type LivingMember,
+  leftStatement,
+  type Member,
+  sameFacts
+} from './member.ts'
 import {
   createProbing,
   greet,
@@ -24,7 +32,7 @@ import {
   voidProbes
 } from './probe.ts'
 import type { Random } from './random.ts'
-import { createRumours, type Rumour } from './rumour.ts'
+import { createRumours, type Rumour, spread } from './rumour.ts'
 import { createTable, digestOf, drawSome, put, quieten } from './table.ts'
 import {
   aboutPeer,
@@ -95,7 +103,9 @@ export function createMembership(options: MembershipOptions, nowMs: number): Mem
     left: false,
     out: []
   }
-  put(state.table, { ...checkFacts(options.facts), id, incarnation, state: 'alive' }, nowMs)
+  const own: LivingMember = { ...checkFacts(options.facts), id, incarnation, state: 'alive' }
+  put(state.table, own, nowMs)
+  spread(state.rumours, { type: 'facts', member: own }) // greetings alone may be lost
   // Members started together must not probe together.
   state.probing.dueMs += random() * config.probeIntervalMs
   state.probing.retryDueMs += random() * config.retryDeadMs
