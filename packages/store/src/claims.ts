@@ -55,42 +55,52 @@ export function checkClaims(claims: readonly HeldClaim[]): void {
   }
 }
 
+/** What decides between two claims of one claimant. */
+export type Register = Pick<HeldClaim, 'claimant' | 'sequence' | 'live'>
+
 /** True when `next` replaces `held`: a higher sequence, or the end of the same one. */
-function supersedes(next: HeldClaim, held: HeldClaim | undefined): boolean {
+export function supersedes(next: Register, held: Register | undefined): boolean {
   if (held === undefined) return true
   if (next.sequence !== held.sequence) return next.sequence > held.sequence
   return held.live && !next.live
 }
 
 /** Those of `added` that `held` lacks, one a claimant, sorted by claimant; [] when it lacks none. */
-export function newClaims(held: readonly HeldClaim[], added: readonly HeldClaim[]): HeldClaim[] {
+export function newClaims<C extends Register>(held: readonly Register[], added: readonly C[]): C[] {
   const known = new Map(held.map((claim) => [claim.claimant, claim]))
-  const fresh = new Map<string, HeldClaim>()
+  const fresh = new Map<string, C>()
   for (const claim of added) {
-    if (!supersedes(claim, fresh.get(claim.claimant) ?? known.get(claim.claimant))) continue
-    fresh.set(claim.claimant, claim)
+    if (supersedes(claim, fresh.get(claim.claimant) ?? known.get(claim.claimant))) {
+      fresh.set(claim.claimant, claim)
+    }
   }
   return [...fresh.values()].sort(byClaimant)
 }
 
-/** Both together, sorted by claimant. @throws CairnError FULL beyond `CLAIMS_PER_BLOCK_MAX`. */
-export function mergeClaims(held: readonly HeldClaim[], added: readonly HeldClaim[]): HeldClaim[] {
+/** `held` with `fresh` in the place of those they replace, sorted by claimant. */
+export function replaceClaims<C extends Register>(held: readonly C[], fresh: readonly C[]): C[] {
   const merged = new Map(held.map((claim) => [claim.claimant, claim]))
-  for (const claim of newClaims(held, added)) merged.set(claim.claimant, claim)
-  if (merged.size > CLAIMS_PER_BLOCK_MAX) {
+  for (const claim of fresh) merged.set(claim.claimant, claim)
+  return [...merged.values()].sort(byClaimant)
+}
+
+/** Both together, sorted by claimant. @throws CairnError FULL beyond `CLAIMS_PER_BLOCK_MAX`. */
+export function mergeClaims<C extends Register>(held: readonly C[], added: readonly C[]): C[] {
+  const merged = replaceClaims(held, newClaims(held, added))
+  if (merged.length > CLAIMS_PER_BLOCK_MAX) {
     throw new CairnError('FULL', `a block is claimed by more than ${CLAIMS_PER_BLOCK_MAX} claimants`, {
       hint: 'End claims that are no longer needed: `cairn rm` what was put under other names.'
     })
   }
-  return [...merged.values()].sort(byClaimant)
+  return merged
 }
 
-function byClaimant(a: HeldClaim, b: HeldClaim): number {
+function byClaimant(a: Register, b: Register): number {
   return a.claimant < b.claimant ? -1 : a.claimant > b.claimant ? 1 : 0
 }
 
 /** The most that a live claim wants; if none is live, the most that an ended one did; 1 if none at all. */
-export function replicasOf(claims: readonly HeldClaim[]): number {
+export function replicasOf(claims: readonly Pick<HeldClaim, 'live' | 'replicas'>[]): number {
   let live = 0
   let ended = 0
   for (const claim of claims) {
@@ -101,6 +111,6 @@ export function replicasOf(claims: readonly HeldClaim[]): number {
 }
 
 /** What two holders of a block compare. Proofs are left out: many may prove the same claim. */
-export function claimsDigest(claims: readonly HeldClaim[]): Uint8Array {
+export function claimsDigest(claims: readonly Register[]): Uint8Array {
   return hash('sha256', encode(comparedCodec, [...claims]), 'buffer')
 }

@@ -2,7 +2,7 @@
  * What is held, in memory: sizes and claims by slot and key, for stores small enough to keep that there
  * (the one in memory). What an entry would change is decided here, before any byte is kept.
  */
-import { type BlockKey, CairnError, encode, type HeldClaim, slotOf } from '@cairn/core'
+import { type BlockKey, CairnError, encode, type HeldClaim, SLOTS, slotOf } from '@cairn/core'
 import { checkClaims, claimsCodec, mergeClaims, newClaims, replicasOf } from './claims.ts'
 import type { BlockStat, Entry, ListOptions, SlotSummary } from './store.ts'
 import { Changes } from './summary.ts'
@@ -23,7 +23,7 @@ interface Held {
 
 export class Ledger {
   readonly #slots = new Map<number, Map<BlockKey, Held>>()
-  readonly #changes = new Changes()
+  readonly #changes = new Changes({ sweep: false })
   blocks = 0
   bytes = 0
 
@@ -77,7 +77,10 @@ export class Ledger {
   }
 
   async changes(limit: number): Promise<SlotSummary[]> {
-    return this.#changes.take(limit, (slot) => this.#all(slot))
+    return this.#changes.take(limit, {
+      blocksOf: (slot) => this.#all(slot),
+      nextSlot: async () => SLOTS
+    })
   }
 
   async *#all(slot: number): AsyncGenerator<BlockStat> {

@@ -1,5 +1,6 @@
 /** The store in memory: for tests, the simulator, and nodes that keep nothing. Same promises but durability. */
-import { type BlockKey, CairnError } from '@cairn/core'
+import type { BlockKey } from '@cairn/core'
+import { fullError } from './fault.ts'
 import { claimsBytes, Ledger } from './ledger.ts'
 import type { Store, StoreOptions } from './store.ts'
 import { matches } from './verify.ts'
@@ -84,10 +85,4 @@ export function memoryStore({ capacity, onLost }: StoreOptions): Store {
       closed = true
     }
   }
-}
-
-export function fullError(capacity: number): CairnError {
-  return new CairnError('FULL', `the store has reached its ${capacity} bytes`, {
-    hint: 'Nothing is lost: the other members take what is new. Raise the capacity to take more here.'
-  })
 }

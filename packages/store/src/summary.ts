@@ -2,13 +2,29 @@
  * Which (slot, N) changed since it was last asked for, and what their blocks amount to. A bit for each:
  * 512 KiB whatever the number of blocks.
  */
-import { createHash } from 'node:crypto'
-import { multihashOf, REPLICAS_MAX, SLOTS, toHex } from '@cairn/core'
-import { claimsDigest } from './claims.ts'
-import type { BlockStat, SlotSummary } from './store.ts'
+import { createHash, type Hash } from 'node:crypto'
+import { type BlockKey, multihashOf, REPLICAS_MAX, SLOTS, toHex } from '@cairn/core'
+import { claimsDigest, type Register } from './claims.ts'
+import type { SlotSummary } from './store.ts'
 
 /** Bytes of a fingerprint: 128 bits, so that 2^32 summaries collide with probability 2^-64. */
 const FINGERPRINT_BYTES = 16
+
+/** What a fingerprint takes in. */
+export interface Fingerprinted {
+  key: BlockKey
+  size: number
+  replicas: number
+  claims: readonly Register[]
+}
+
+/** Where the blocks are. */
+export interface SlotSource {
+  /** The blocks of a slot in order of key. */
+  blocksOf(slot: number): AsyncIterable<Fingerprinted>
+  /** The first slot from `slot` on that holds blocks; `SLOTS` when none does. */
+  nextSlot(slot: number): Promise<number>
+}
 
 export class Changes {
   /** Bit N - 1 of a slot: that (slot, N) changed since it was last returned. */
@@ -16,44 +32,72 @@ export class Changes {
   /** Bit N - 1 of a slot: that (slot, N) was last returned with blocks in it. */
   readonly #reported = new Uint32Array(SLOTS)
   /** No slot below it has a changed bit. */
-  #next = 0
+  #next = SLOTS
+  /** What was there at open is returned slot by slot; those from here on have yet to be. */
+  #sweep: number
+
+  constructor({ sweep }: { sweep: boolean }) {
+    this.#sweep = sweep ? 0 : SLOTS
+  }
 
   mark(slot: number, replicas: number): void {
-    this.#changed[slot] = (this.#changed[slot] as number) | bit(replicas)
+    this.#markBits(slot, bit(replicas))
+  }
+
+  #markBits(slot: number, bits: number): void {
+    this.#changed[slot] = (this.#changed[slot] as number) | bits
     this.#next = Math.min(this.#next, slot)
   }
 
-  /** Summaries of what changed, at most `limit`; `blocksOf` gives a slot's blocks in order of key. */
-  async take(limit: number, blocksOf: (slot: number) => AsyncIterable<BlockStat>): Promise<SlotSummary[]> {
+  /** Summaries of what changed, at most `limit`. */
+  async take(limit: number, source: SlotSource): Promise<SlotSummary[]> {
     const taken: SlotSummary[] = []
-    while (taken.length < limit && this.#next < SLOTS) {
+    while (taken.length < limit) {
+      while (this.#next < SLOTS && this.#changed[this.#next] === 0) this.#next++
+      if (this.#next === SLOTS && !(await this.#sweepOne(source))) break
       const slot = this.#next
-      const room = limit - taken.length
-      const bits = lowest(this.#changed[slot] as number, room)
-      if (bits === 0) {
-        this.#next++
-        continue
-      }
+      if (slot === SLOTS) continue
       // Cleared before reading: a change that lands meanwhile sets its bit again.
-      this.#changed[slot] = (this.#changed[slot] as number) & ~bits
+      const bits = this.#changed[slot] as number
+      this.#changed[slot] = 0
       try {
-        taken.push(...this.#report(slot, bits, await summarise(slot, bits, blocksOf(slot))))
+        const summaries = await summarise(slot, bits, source.blocksOf(slot))
+        taken.push(...this.#report(slot, summaries, limit - taken.length))
       } catch (cause) {
-        this.#changed[slot] = (this.#changed[slot] as number) | bits
-        this.#next = Math.min(this.#next, slot)
+        this.#markBits(slot, bits)
         throw cause
       }
     }
     return taken
   }
 
-  /** Leaves out what is empty and was never returned otherwise. */
-  #report(slot: number, bits: number, summaries: SlotSummary[]): SlotSummary[] {
-    const before = this.#reported[slot] as number
-    let now = before & ~bits
-    for (const { replicas, blocks } of summaries) if (blocks > 0) now |= bit(replicas)
-    this.#reported[slot] = now
-    return summaries.filter(({ replicas, blocks }) => blocks > 0 || (before & bit(replicas)) !== 0)
+  /** Marks the next slot that the sweep has yet to return. False when there is none. */
+  async #sweepOne(source: SlotSource): Promise<boolean> {
+    if (this.#sweep >= SLOTS) return false
+    const from = this.#sweep
+    const slot = await source.nextSlot(from)
+    if (this.#sweep > slot) return true // another call was faster
+    this.#sweep = slot + 1
+    // What was returned since open is known, and marked if it changed again.
+    if (slot < SLOTS) this.#markBits(slot, ~(this.#reported[slot] as number))
+    return true
+  }
+
+  /** Leaves out what is empty and was never returned otherwise; what `room` lacks for stays changed. */
+  #report(slot: number, summaries: readonly SlotSummary[], room: number): SlotSummary[] {
+    const returned: SlotSummary[] = []
+    for (const summary of summaries) {
+      const own = bit(summary.replicas)
+      const before = this.#reported[slot] as number
+      if (summary.blocks === 0 && (before & own) === 0) continue
+      if (returned.length === room) {
+        this.#markBits(slot, own)
+        continue
+      }
+      this.#reported[slot] = summary.blocks > 0 ? before | own : before & ~own
+      returned.push(summary)
+    }
+    return returned
   }
 }
 
@@ -61,38 +105,26 @@ function bit(replicas: number): number {
   return 2 ** (replicas - 1)
 }
 
-/** The `count` lowest bits that are set in `bits`. */
-function lowest(bits: number, count: number): number {
-  let kept = 0
-  for (let n = 1; n <= REPLICAS_MAX && count > 0; n++) {
-    if ((bits & bit(n)) === 0) continue
-    kept |= bit(n)
-    count--
-  }
-  return kept
-}
-
 async function summarise(
   slot: number,
   bits: number,
-  blocks: AsyncIterable<BlockStat>
+  blocks: AsyncIterable<Fingerprinted>
 ): Promise<SlotSummary[]> {
-  const groups = new Map<number, { blocks: number; bytes: number; digest: ReturnType<typeof createHash> }>()
-  for (let n = 1; n <= REPLICAS_MAX; n++) {
-    if ((bits & bit(n)) !== 0) groups.set(n, { blocks: 0, bytes: 0, digest: createHash('sha256') })
-  }
+  const groups = new Map<number, { blocks: number; bytes: number; digest: Hash }>()
   for await (const { key, size, replicas, claims } of blocks) {
-    const group = groups.get(replicas)
-    if (group === undefined) continue
+    if ((bits & bit(replicas)) === 0) continue
+    const group = groups.get(replicas) ?? { blocks: 0, bytes: 0, digest: createHash('sha256') }
+    groups.set(replicas, group)
     group.blocks++
     group.bytes += size
     group.digest.update(multihashOf(key)).update(claimsDigest(claims))
   }
-  return [...groups].map(([replicas, { blocks, bytes, digest }]) => ({
-    slot,
-    replicas,
-    blocks,
-    bytes,
-    fingerprint: blocks === 0 ? '' : toHex(digest.digest().subarray(0, FINGERPRINT_BYTES))
-  }))
+  const summaries: SlotSummary[] = []
+  for (let replicas = 1; replicas <= REPLICAS_MAX; replicas++) {
+    if ((bits & bit(replicas)) === 0) continue
+    const { blocks = 0, bytes = 0, digest } = groups.get(replicas) ?? {}
+    const fingerprint = digest === undefined ? '' : toHex(digest.digest().subarray(0, FINGERPRINT_BYTES))
+    summaries.push({ slot, replicas, blocks, bytes, fingerprint })
+  }
+  return summaries
 }

@@ -1,0 +1,277 @@
+/**
+ * The index: a row for each block, a row for each segment, and how far the segments have been taken in.
+ * Everything in it can be made again from the segments, so it is written without syncing, one batch a
+ * group, and synced when a segment is full. LevelDB behind an interface of our own words.
+ */
+import { readdir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type BlockKey, CairnError, SLOTS, slotOf, toHex } from '@cairn/core'
+import { ClassicLevel } from 'classic-level'
+import { fault } from './fault.ts'
+import type { Position } from './record.ts'
+import { decodeRow, encodeRow, type Row } from './row.ts'
+
+export interface SegmentRow {
+  size: number
+  /** Bytes in use for blocks, claims and deletions that count. */
+  live: number
+  sealed: boolean
+  /** When all of it was last read and verified; 0 if never. */
+  scrubbedAtMs: number
+  /** Nothing in it is needed any more: its file is being removed. */
+  doomed?: true
+}
+
+export interface CatalogState {
+  /** Of the store that the index belongs to, hex. */
+  nonce: string
+  /** Everything before it is in the index. */
+  applied: Position
+  blocks: number
+  bytes: number
+}
+
+export interface CatalogBatch {
+  rows: Iterable<readonly [BlockKey, Row | undefined]>
+  segments: Iterable<readonly [number, SegmentRow | undefined]>
+  state: CatalogState
+}
+
+/** Multihash prefixes of the hashes that name blocks, in order. */
+const HASH_PREFIXES = ['1220', '1340', '1e20']
+const ROW = 'k'.charCodeAt(0)
+const STATE_KEY = Buffer.from('mstate')
+const SCRUB_KEY = Buffer.from('mscrub')
+/** Rows fetched at once when scanning. */
+const SCAN_ROWS = 256
+const CACHE_BYTES = 8 * 1024 * 1024
+
+const BINARY = { keyEncoding: 'buffer', valueEncoding: 'buffer' } as const
+interface Range {
+  gt?: Buffer
+  gte?: Buffer
+  lte?: Buffer
+  lt?: Buffer
+}
+
+type Level = ClassicLevel<Buffer, Buffer>
+type Operation = { type: 'put'; key: Buffer; value: Buffer } | { type: 'del'; key: Buffer }
+
+export class Catalog {
+  readonly directory: string
+  readonly #writeBufferBytes: number
+  #level: Level
+
+  private constructor(directory: string, writeBufferBytes: number) {
+    this.directory = directory
+    this.#writeBufferBytes = writeBufferBytes
+    this.#level = this.#make()
+  }
+
+  /** @throws CairnError LOCKED, STORE_DAMAGED (destroy it and rebuild), or a typed fault */
+  static async open(directory: string, writeBufferBytes: number): Promise<Catalog> {
+    const catalog = new Catalog(directory, writeBufferBytes)
+    await catalog.#openLevel()
+    return catalog
+  }
+
+  static async destroy(directory: string): Promise<void> {
+    await ClassicLevel.destroy(directory)
+  }
+
+  #make(): Level {
+    return new ClassicLevel(this.directory, {
+      ...BINARY,
+      compression: false, // digests do not compress
+      cacheSize: CACHE_BYTES,
+      writeBufferSize: this.#writeBufferBytes
+    })
+  }
+
+  async #openLevel(): Promise<void> {
+    try {
+      await this.#level.open()
+    } catch (cause) {
+      throw openError(cause, this.directory)
+    }
+  }
+
+  /** Closes and opens LevelDB, which takes no writes after one that failed. */
+  async reopen(): Promise<void> {
+    await this.#level.close()
+    this.#level = this.#make()
+    await this.#openLevel()
+  }
+
+  async close(): Promise<void> {
+    await this.#level.close()
+  }
+
+  async row(key: BlockKey): Promise<Row | undefined> {
+    return decoded(await reading(this.#level.get(rowKey(key))))
+  }
+
+  async rows(keys: readonly BlockKey[]): Promise<(Row | undefined)[]> {
+    if (keys.length === 0) return []
+    return (await reading(this.#level.getMany(keys.map(rowKey)))).map(decoded)
+  }
+
+  /** All or nothing; durable at once only with `sync`. */
+  async apply({ rows, segments, state }: CatalogBatch, sync: boolean): Promise<number> {
+    const operations: Operation[] = [
+      { type: 'put', key: STATE_KEY, value: Buffer.from(JSON.stringify(state)) }
+    ]
+    let bytes = 200
+    for (const [key, row] of rows) {
+      const value = row && encodeRow(row)
+      bytes += 50 + (value?.length ?? 0)
+      operations.push(value ? { type: 'put', key: rowKey(key), value } : { type: 'del', key: rowKey(key) })
+    }
+    for (const [segment, row] of segments) {
+      const key = segmentKey(segment)
+      if (row) operations.push({ type: 'put', key, value: Buffer.from(JSON.stringify(row)) })
+      else operations.push({ type: 'del', key })
+    }
+    try {
+      await this.#level.batch(operations, { sync })
+    } catch (cause) {
+      throw fault(cause, 'cannot write the index')
+    }
+    return bytes
+  }
+
+  async state(): Promise<CatalogState | undefined> {
+    const value = await reading(this.#level.get(STATE_KEY))
+    return value && (JSON.parse(value.toString()) as CatalogState)
+  }
+
+  async segments(): Promise<Map<number, SegmentRow>> {
+    const segments = new Map<number, SegmentRow>()
+    for await (const [key, value] of this.#level.iterator({
+      gte: segmentKey(0),
+      lte: segmentKey(0xffffffff)
+    })) {
+      segments.set(key.readUInt32BE(1), JSON.parse(value.toString()) as SegmentRow)
+    }
+    return segments
+  }
+
+  /** Where the scrub is. */
+  async scrubbed(): Promise<Position | undefined> {
+    const value = await reading(this.#level.get(SCRUB_KEY))
+    return value && (JSON.parse(value.toString()) as Position)
+  }
+
+  async setScrubbed(position: Position): Promise<void> {
+    await this.#level.put(SCRUB_KEY, Buffer.from(JSON.stringify(position)))
+  }
+
+  /** The rows of a slot in order of key, from after `after` on. */
+  async *slot(slot: number, after?: BlockKey): AsyncGenerator<[BlockKey, Row]> {
+    const hex = slot.toString(16).padStart(4, '0')
+    for (const prefix of HASH_PREFIXES) {
+      const end = `${prefix}${hex}${'ff'.repeat(62)}` as BlockKey
+      if (after !== undefined && after >= end) continue
+      const start = `${prefix}${hex}` as BlockKey
+      const from = after !== undefined && after >= start ? { gt: rowKey(after) } : { gte: rowKey(start) }
+      yield* this.#scan({ ...from, lte: rowKey(end) })
+    }
+  }
+
+  /** Every row, by hash and then by key. */
+  all(): AsyncGenerator<[BlockKey, Row]> {
+    return this.#scan({ gte: Buffer.of(ROW), lt: Buffer.of(ROW + 1) })
+  }
+
+  async *#scan(range: Range): AsyncGenerator<[BlockKey, Row]> {
+    const iterator = this.#level.iterator(range)
+    try {
+      for (;;) {
+        const entries = await reading(iterator.nextv(SCAN_ROWS))
+        if (entries.length === 0) return
+        for (const [key, value] of entries) {
+          yield [toHex(key.subarray(1)) as BlockKey, decodeRow(value)]
+        }
+      }
+    } finally {
+      await iterator.close()
+    }
+  }
+
+  /** The first slot from `slot` on that has a row; `SLOTS` when none has. */
+  async nextSlot(slot: number): Promise<number> {
+    const hex = slot.toString(16).padStart(4, '0')
+    const firsts = HASH_PREFIXES.map(async (prefix) => {
+      const from = rowKey(`${prefix}${hex}` as BlockKey)
+      const to = rowKey(`${prefix}${'ff'.repeat(64)}` as BlockKey)
+      const [key] = await this.#level.keys({ gte: from, lte: to, limit: 1 }).all()
+      return key === undefined ? SLOTS : slotOf(toHex(key.subarray(1)) as BlockKey)
+    })
+    return Math.min(...(await Promise.all(firsts)))
+  }
+
+  /** What the index takes on disk now, bytes. Files that vanish while being counted count nothing. */
+  async diskBytes(): Promise<number> {
+    let bytes = 0
+    for (const name of await readdir(this.directory)) {
+      bytes += await stat(join(this.directory, name)).then(
+        ({ size }) => size,
+        () => 0
+      )
+    }
+    return bytes
+  }
+}
+
+function decoded(value: Buffer | undefined): Row | undefined {
+  return value && decodeRow(value)
+}
+
+function rowKey(key: BlockKey): Buffer {
+  const out = Buffer.allocUnsafe(1 + key.length / 2)
+  out[0] = ROW
+  out.write(key, 1, 'hex')
+  return out
+}
+
+function segmentKey(segment: number): Buffer {
+  const out = Buffer.from('s0000')
+  out.writeUInt32BE(segment, 1)
+  return out
+}
+
+/** What LevelDB can't read for want of files is typed; anything else means that it is damaged. */
+async function reading<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'LEVEL_DATABASE_NOT_OPEN') {
+      throw new CairnError('BUSY', 'the index is being opened again', {
+        cause,
+        hint: 'Try again in a moment.'
+      })
+    }
+    const typed = fault(cause, 'cannot read the index')
+    if (typed.code !== 'DISK_FAILED') throw typed
+    const hint = 'Restart the node: it makes the index again from the segments.'
+    throw new CairnError('STORE_DAMAGED', typed.message, { cause, hint })
+  }
+}
+
+function openError(cause: unknown, directory: string): CairnError {
+  const codes: string[] = []
+  const messages: string[] = []
+  for (let error = cause; error instanceof Error; error = error.cause) {
+    codes.push(String((error as NodeJS.ErrnoException).code))
+    messages.push(error.message)
+  }
+  if (codes.includes('LEVEL_LOCKED')) {
+    return new CairnError('LOCKED', `${directory} is in use by another process`, {
+      cause,
+      hint: 'Stop the other node first: one directory is one node.'
+    })
+  }
+  const typed = fault(cause, `cannot open the index: ${messages.join(': ')}`)
+  if (typed.code !== 'DISK_FAILED') return typed
+  return new CairnError('STORE_DAMAGED', typed.message, { cause, hint: 'Run `cairn store rebuild`.' })
+}

@@ -1,0 +1,110 @@
+/**
+ * What one operation does to one block's row: pure, decided on the row as it is, before anything is
+ * written. Positions are not known yet: the objects for what will be written are filled in by the layout.
+ */
+import { type BlockKey, CairnError, type HeldClaim } from '@cairn/core'
+import { mergeClaims, newClaims, replaceClaims } from './claims.ts'
+import type { Position } from './record.ts'
+import type { Row, RowBlock, RowClaim } from './row.ts'
+
+export type Op =
+  | { type: 'put'; key: BlockKey; bytes?: Uint8Array; claims: readonly HeldClaim[] }
+  | { type: 'delete'; key: BlockKey }
+  /** Deletes only the copy at `at`: it was found damaged. */
+  | { type: 'lose'; key: BlockKey; at: Position }
+  /** Writes again what compaction found alive: the copy at `from`, and claims by where their proofs lie. */
+  | { type: 'move'; key: BlockKey; from?: Position; bytes?: Uint8Array; proofs: readonly MovedProof[] }
+  /** Writes a deletion again whose segment is compacted. */
+  | { type: 'bury'; key: BlockKey; before: Position }
+
+export interface MovedProof extends Position {
+  claimant: string
+  proof: Uint8Array
+}
+
+export interface Effect {
+  key: BlockKey
+  before: Row | undefined
+  after: Row | undefined
+  /** To be written; `after.block` is where. */
+  bytes?: Uint8Array
+  /** To be written; each `claim`, also in `after`, is where. */
+  claims: readonly { claim: RowClaim; proof: Uint8Array }[]
+  /** Only places change: nothing that slots are compared by. */
+  quiet?: true
+  /** A deletion to be written: of everything before the group itself, or before an older position. */
+  deletion?: Position | 'here'
+}
+
+/** `undefined` when the operation changes nothing. @throws CairnError NOT_FOUND, FULL */
+export function effectOf(op: Op, row: Row | undefined): Effect | undefined {
+  switch (op.type) {
+    case 'put':
+      return put(op, row)
+    case 'delete':
+      return row && { key: op.key, before: row, after: undefined, claims: [], deletion: 'here' }
+    case 'lose':
+      if (row?.block === undefined || !isAt(row.block, op.at)) return undefined
+      return { key: op.key, before: row, after: undefined, claims: [], deletion: 'here' }
+    case 'move':
+      return move(op, row)
+    case 'bury':
+      return { key: op.key, before: row, after: row, claims: [], quiet: true, deletion: op.before }
+  }
+}
+
+function put(op: Op & { type: 'put' }, row: Row | undefined): Effect | undefined {
+  const { key, bytes } = op
+  if (row?.block === undefined && bytes === undefined) {
+    throw new CairnError('NOT_FOUND', `claims for ${key}, which is not held here`, {
+      hint: 'Send the block along with its claims.'
+    })
+  }
+  const held = row?.claims ?? []
+  const claims = newClaims(held, op.claims).map(unplaced)
+  if (row?.block !== undefined) {
+    if (claims.length === 0) return undefined
+    return { key, before: row, after: { block: row.block, claims: join(held, claims) }, claims }
+  }
+  const block: RowBlock = { segment: 0, offset: 0, size: (bytes as Uint8Array).length }
+  const after = { block, claims: join(held, claims) }
+  return { key, before: row, after, bytes: bytes as Uint8Array, claims }
+}
+
+function join(held: readonly RowClaim[], added: readonly { claim: RowClaim }[]): RowClaim[] {
+  return mergeClaims(
+    held,
+    added.map(({ claim }) => claim)
+  )
+}
+
+function unplaced({ claimant, sequence, live, replicas, proof }: HeldClaim): {
+  claim: RowClaim
+  proof: Uint8Array
+} {
+  const nowhere = { segment: 0, offset: 0, length: proof.length, crc: 0, weight: 0 }
+  return { claim: { claimant, sequence, live, replicas, ...nowhere }, proof }
+}
+
+function move(op: Op & { type: 'move' }, row: Row | undefined): Effect | undefined {
+  if (row === undefined) return undefined
+  const { key, from, bytes } = op
+  const moves = from !== undefined && bytes !== undefined && row.block !== undefined && isAt(row.block, from)
+  const claims = op.proofs.flatMap((moved) => {
+    const held = row.claims.find(({ claimant }) => claimant === moved.claimant)
+    return held !== undefined && isAt(held, moved) ? [{ claim: { ...held }, proof: moved.proof }] : []
+  })
+  if (!moves && claims.length === 0) return undefined
+  const after: Row = {
+    block: moves ? { segment: 0, offset: 0, size: bytes.length } : row.block,
+    claims: replaceClaims(
+      row.claims,
+      claims.map(({ claim }) => claim)
+    )
+  }
+  return { key, before: row, after, claims, quiet: true, ...(moves ? { bytes } : {}) }
+}
+
+function isAt(a: Position, b: Position): boolean {
+  return a.segment === b.segment && a.offset === b.offset
+}

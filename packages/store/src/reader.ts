@@ -1,0 +1,182 @@
+/**
+ * Reads blocks and proofs by where the index says they lie, and verifies them before they go anywhere.
+ * Compaction may move them meanwhile, and a single read may be wrong: so a mismatch is looked at twice,
+ * by a fresh row, before a copy counts as lost.
+ */
+import { crc32 } from 'node:zlib'
+import { type BlockKey, CairnError, type HeldClaim } from '@cairn/core'
+import type { Catalog } from './catalog.ts'
+import { replicasOf } from './claims.ts'
+import { isErrno } from './fault.ts'
+import type { Files } from './files.ts'
+import type { Op } from './plan.ts'
+import type { Position } from './record.ts'
+import type { Row, RowClaim } from './row.ts'
+import type { BlockStat } from './store.ts'
+import { matches } from './verify.ts'
+
+/** A compaction moves a block at most once while it is being read; then there is one more try. */
+const ATTEMPTS = 3
+/** Reads of one `getMany` under way: enough to keep a disk busy, few enough for everyone else's. */
+const READS_AT_ONCE = 16
+
+export interface ReaderContext {
+  files: Files
+  catalog: Catalog
+  write: (ops: readonly Op[]) => Promise<void>
+  onLost: (key: BlockKey) => void
+}
+
+export class Reader {
+  readonly #context: ReaderContext
+  /** Found damaged, not yet deleted from the index; for good when it can't be written any more. */
+  readonly #losing = new Map<BlockKey, Promise<void>>()
+
+  constructor(context: ReaderContext) {
+    this.#context = context
+  }
+
+  async get(key: BlockKey): Promise<Uint8Array | undefined> {
+    return this.#read(key, await this.#context.catalog.row(key))
+  }
+
+  async getMany(keys: readonly BlockKey[]): Promise<(Uint8Array | undefined)[]> {
+    const rows = await this.#context.catalog.rows(keys)
+    const order = keys.map((_, i) => i).sort((a, b) => byPosition(rows[a]?.block, rows[b]?.block))
+    const blocks = new Array<Uint8Array | undefined>(keys.length)
+    let next = 0
+    const work = async (): Promise<void> => {
+      for (let i = order[next++]; i !== undefined; i = order[next++]) {
+        blocks[i] = await this.#read(keys[i] as BlockKey, rows[i])
+      }
+    }
+    await Promise.all(Array.from({ length: READS_AT_ONCE }, work))
+    return blocks
+  }
+
+  async #read(key: BlockKey, found: Row | undefined): Promise<Uint8Array | undefined> {
+    let row = found
+    for (let attempt = 1; ; attempt++) {
+      if (row?.block === undefined || this.#losing.has(key)) return undefined
+      const { block } = row
+      const bytes = await this.#bytesAt(block, block.size)
+      if (bytes !== undefined && matches(key, bytes)) return bytes
+      if (attempt === ATTEMPTS) {
+        await this.lose(key, block)
+        return undefined
+      }
+      row = await this.#context.catalog.row(key)
+    }
+  }
+
+  /** Exactly `length` bytes, or `undefined` where the disk does not give them. */
+  async #bytesAt({ segment, offset }: Position, length: number): Promise<Uint8Array | undefined> {
+    try {
+      const bytes = await this.#context.files.read(segment, offset, length)
+      return bytes.length === length ? new Uint8Array(bytes.buffer, bytes.byteOffset, length) : undefined
+    } catch (cause) {
+      if (isErrno(cause, 'ENOENT') || isErrno(cause, 'EIO')) return undefined
+      throw cause
+    }
+  }
+
+  /** Deletes a damaged copy and says so, once. */
+  lose(key: BlockKey, at: Position): Promise<void> {
+    const known = this.#losing.get(key)
+    if (known !== undefined) return known
+    const losing = this.#lose(key, at)
+    this.#losing.set(key, losing)
+    return losing
+  }
+
+  async #lose(key: BlockKey, at: Position): Promise<void> {
+    const { write, catalog, onLost } = this.#context
+    try {
+      await write([{ type: 'lose', key, at: { segment: at.segment, offset: at.offset } }])
+      this.#losing.delete(key)
+      if ((await catalog.row(key))?.block === undefined) onLost(key)
+    } catch (cause) {
+      if (!CairnError.is(cause)) throw cause
+      onLost(key) // it stays in `#losing`, so it is absent and told once
+    }
+  }
+
+  async stat(key: BlockKey): Promise<BlockStat | undefined> {
+    return this.#stat(key, await this.#context.catalog.row(key), new Map())
+  }
+
+  async list(rows: AsyncIterable<[BlockKey, Row]>, limit: number): Promise<BlockStat[]> {
+    const proofs = new Map<string, Uint8Array>()
+    const stats: BlockStat[] = []
+    if (limit <= 0) return stats
+    for await (const [key, row] of rows) {
+      const stat = await this.#stat(key, row, proofs)
+      if (stat !== undefined && stats.push(stat) >= limit) break
+    }
+    return stats
+  }
+
+  async #stat(
+    key: BlockKey,
+    found: Row | undefined,
+    proofs: Map<string, Uint8Array>
+  ): Promise<BlockStat | undefined> {
+    let row = found
+    for (let attempt = 1; ; attempt++) {
+      if (row?.block === undefined || this.#losing.has(key)) return undefined
+      const claims = await this.#claims(row.claims, proofs)
+      if (claims !== undefined) return { key, size: row.block.size, replicas: replicasOf(claims), claims }
+      if (attempt === ATTEMPTS) {
+        await this.lose(key, row.block)
+        return undefined
+      }
+      row = await this.#context.catalog.row(key)
+    }
+  }
+
+  /** With their proofs, or `undefined` when one is damaged: blocks of one part share theirs. */
+  async #claims(
+    claims: readonly RowClaim[],
+    proofs: Map<string, Uint8Array>
+  ): Promise<HeldClaim[] | undefined> {
+    const held: HeldClaim[] = []
+    for (const claim of claims) {
+      const { claimant, sequence, live, replicas, segment, offset, length, crc } = claim
+      const place = `${segment}:${offset}`
+      const proof =
+        length === 0 ? new Uint8Array(0) : (proofs.get(place) ?? (await this.#bytesAt(claim, length)))
+      if (proof === undefined || (length > 0 && crc32(proof) !== crc)) return undefined
+      proofs.set(place, proof)
+      held.push({ claimant, sequence, live, replicas, proof })
+    }
+    return held
+  }
+
+  /** What a move of these copies writes, from what of them is still good; damaged ones are lost. */
+  async moved(key: BlockKey, row: Row, lies: (at: Position) => boolean): Promise<Op | undefined> {
+    const { block } = row
+    if (block === undefined) return undefined
+    const proofs: (Position & { claimant: string; proof: Uint8Array })[] = []
+    for (const claim of row.claims) {
+      if (!lies(claim)) continue
+      const proof = claim.length === 0 ? new Uint8Array(0) : await this.#bytesAt(claim, claim.length)
+      if (proof === undefined || crc32(proof) !== claim.crc) {
+        await this.stat(key) // looks twice, then loses it
+        return undefined
+      }
+      proofs.push({ claimant: claim.claimant, segment: claim.segment, offset: claim.offset, proof })
+    }
+    if (!lies(block)) return proofs.length === 0 ? undefined : { type: 'move', key, proofs }
+    const bytes = await this.#bytesAt(block, block.size)
+    if (bytes !== undefined && matches(key, bytes)) {
+      return { type: 'move', key, from: { segment: block.segment, offset: block.offset }, bytes, proofs }
+    }
+    await this.get(key)
+    return undefined
+  }
+}
+
+function byPosition(a: Position | undefined, b: Position | undefined): number {
+  if (a === undefined || b === undefined) return a === b ? 0 : a === undefined ? 1 : -1
+  return a.segment - b.segment || a.offset - b.offset
+}
