@@ -3,7 +3,8 @@
  * with a disk, or the simulator. Nothing here waits, reads a clock, draws chance of its own or touches
  * the outside: completed I/O comes back as an event, and `deadline` says when a tick is wanted.
  */
-import type { BlockKey, PeerId } from './block.ts'
+import { type BlockKey, type PeerId, slotOf } from './block.ts'
+import { type CompareAction, type Listed, placeOf } from './compare.ts'
 import { type Config, configure } from './config.ts'
 import type { Crypto } from './crypto.ts'
 import {
@@ -14,14 +15,25 @@ import {
   fetchDeadline,
   fetchForget,
   fetchTick,
+  hasRepairRoom,
   onFetchEnded,
   onFetched,
+  unread,
   unwant,
   want
 } from './fetch.ts'
 import type { SlotSummary } from './fingerprint.ts'
-import { createHolders, type Holders, placeMember, vacancyDeadline, vacatePlaces } from './holders.ts'
-import type { Facts, Member } from './member.ts'
+import {
+  createHolders,
+  type Holders,
+  livingMembers,
+  placeMember,
+  vacancyDeadline,
+  vacatePlaces
+} from './holders.ts'
+import { DATA_LIMITS as LIMITS } from './limits.ts'
+import { onListed, onListFailed, onLookedUp } from './listing.ts'
+import { type Facts, isLiving, type Member } from './member.ts'
 import {
   createMembership,
   type MembershipEvent,
@@ -30,16 +42,15 @@ import {
 } from './membership.ts'
 import type { Random } from './random.ts'
 import {
-  type CompareAction,
   createReconciler,
-  type Listed,
   onCompareMessage,
-  onListed,
-  onLookedUp,
   onSummaries,
+  onTaken,
   type Reconciler,
   reconcileDeadline,
-  reconcileTick
+  reconcileForget,
+  reconcileTick,
+  uncover
 } from './reconcile.ts'
 import { repairLost, repairMissing } from './repair.ts'
 import { type Count, type Tally, tally, toHandOver } from './safety.ts'
@@ -90,6 +101,8 @@ export type CoreEvent =
   /** These are durable here now, whoever sent them. */
   | { type: 'stored'; keys: readonly BlockKey[] }
   | { type: 'summaries'; summaries: readonly SlotSummary[] }
+  /** The store could not be read: no page goes out, and the asker asks again. */
+  | { type: 'list-failed'; token: number }
   | { type: 'listed'; token: number; entries: readonly (Listed & { replicas: number })[] }
   | { type: 'looked-up'; token: number; found: ReadonlyMap<BlockKey, { claims: string }> }
   /** A copy here was damaged and put aside. */
@@ -126,6 +139,11 @@ export interface Core {
   readonly surveys: Surveys
   /** Our own member as placement last saw it. */
   placed: Member
+  /** Time lost to stalls of our own, ms: what waits is not kept waiting longer than we could answer. */
+  stalledMs: number
+  /** Questions that each member asked in the present second. */
+  readonly asked: Map<PeerId, number>
+  askedSecond: number
 }
 
 /** @throws RangeError for a configuration that cannot work, CairnError BAD_CONFIG for facts no member may say */
@@ -145,65 +163,81 @@ export function createCore(options: CoreOptions, nowMs: number): Core {
     fetches: createFetches(id, config),
     reconciler: createReconciler(id, config, crypto.sha256),
     surveys: createSurveys(id),
-    placed
+    placed,
+    stalledMs: 0,
+    asked: new Map(),
+    askedSecond: 0
   }
 }
 
 /** When the next `tick` is wanted. */
 export function coreDeadline(core: Core): number {
-  return Math.min(
-    membershipDeadline(core.membership),
+  const dataMs = Math.min(
     vacancyDeadline(core.holders),
     writesDeadline(core.writes),
     fetchDeadline(core.fetches),
     reconcileDeadline(core.reconciler),
     surveysDeadline(core.surveys)
   )
+  return Math.min(membershipDeadline(core.membership), dataMs + core.stalledMs)
 }
 
 /** Applies one event and returns what the caller must do, in order. */
 export function coreStep(core: Core, event: CoreEvent, nowMs: number): CoreAction[] {
   const actions: CoreAction[] = []
+  const dataMs = dataTime(core, nowMs)
   const emit = (more: readonly (CoreAction | CompareAction)[]): void => {
     for (const action of more) {
-      if (action.type === 'missing') repairMissing(core.fetches, core.holders, action, nowMs)
+      if (action.type === 'missing') repairMissing(core.fetches, core.holders, action, dataMs)
       else actions.push(action)
-      if (action.type === 'member') emit(memberChanged(core, action.member, nowMs))
+      if (action.type === 'member') emit(memberChanged(core, action.member, dataMs))
     }
   }
-  emit(apply(core, event, nowMs))
+  emit(apply(core, event, nowMs, dataMs))
   if (core.placed !== ownMember(core.membership)) {
     core.placed = ownMember(core.membership)
-    placeMember(core.holders, core.placed, nowMs)
+    placeMember(core.holders, core.placed, dataMs)
   }
-  vacatePlaces(core.holders, nowMs)
-  emit(writesTick(core.writes, core.holders, nowMs))
-  emit(reconcileTick(core.reconciler, core.holders, others(core), nowMs))
-  emit(fetchTick(core.fetches, core.holders, nowMs))
-  emit(surveysTick(core.surveys, nowMs))
+  vacatePlaces(core.holders, dataMs)
+  emit(writesTick(core.writes, core.holders, dataMs))
+  emit(reconcileTick(core.reconciler, core.holders, (peer) => hasRepairRoom(core.fetches, peer), dataMs))
+  emit(fetchTick(core.fetches, core.holders, dataMs))
+  emit(surveysTick(core.surveys, dataMs))
   return actions
 }
 
-function apply(core: Core, event: CoreEvent, nowMs: number): readonly (CoreAction | CompareAction)[] {
+/**
+ * The time by which the data waits: ours, less what we were stalled or suspended for. What was answered
+ * meanwhile is still in the queue before us, and would be found late.
+ */
+function dataTime(core: Core, nowMs: number): number {
+  const lateMs = nowMs - coreDeadline(core)
+  if (lateMs > core.config.gapMs) core.stalledMs += lateMs
+  return nowMs - core.stalledMs
+}
+
+type Effect = CoreAction | CompareAction
+
+function apply(core: Core, event: CoreEvent, nowMs: number, dataMs: number): readonly Effect[] {
   const { holders, writes, fetches, reconciler, surveys } = core
   switch (event.type) {
     case 'message':
-      return receive(core, event.from, event.message, nowMs)
+      return receive(core, event, nowMs, dataMs)
     case 'put':
-      return startPut(writes, holders, event, nowMs)
+      return startPut(writes, holders, event, dataMs)
     case 'answered':
-      return onAnswered(writes, holders, event, nowMs)
+      return onAnswered(writes, holders, event, dataMs)
     case 'send-ended':
-      return onSendEnded(writes, holders, event, nowMs)
+      return onSendEnded(writes, holders, event, dataMs)
     case 'want':
-      want(fetches, { ...event, purpose: 'read', copies: event.replicas, notBeforeMs: nowMs }, nowMs)
+      want(fetches, { ...event, purpose: 'read', notBeforeMs: dataMs }, dataMs)
       return []
     case 'unwant':
-      return unwant(fetches, event.key)
+      return unread(fetches, event.key)
     case 'fetched':
-      return onFetched(fetches, event, nowMs)
+      return fetched(core, event, dataMs)
     case 'fetch-ended':
-      onFetchEnded(fetches, event, nowMs)
+      onFetchEnded(fetches, event, dataMs)
       return []
     case 'stored':
       return event.keys.flatMap((key) => unwant(fetches, key))
@@ -211,46 +245,80 @@ function apply(core: Core, event: CoreEvent, nowMs: number): readonly (CoreActio
       onSummaries(reconciler, holders, event.summaries)
       return []
     case 'listed':
-      return onListed(reconciler, event)
+      return onListed(reconciler.listings, reconciler, event)
+    case 'list-failed':
+      onListFailed(reconciler.listings, event.token)
+      return []
     case 'looked-up':
-      return event.token < 0 ? onSurveyLookedUp(surveys, event) : onLookedUp(reconciler, event, nowMs)
+      if (event.token < 0) return onSurveyLookedUp(surveys, event)
+      return onLookedUp(reconciler.listings, (id) => reconciler.peers.get(id), event, dataMs)
     case 'lost':
-      repairLost(fetches, holders, event, nowMs)
+      uncover(reconciler, placeOf({ slot: slotOf(event.key), replicas: event.replicas }))
+      repairLost(fetches, holders, event, dataMs)
       return []
     case 'survey':
-    case 'inquire': {
-      const { request } = event
-      const ask = { request, own: ownTally(core), ...(event.type === 'inquire' ? { keys: event.keys } : {}) }
-      return startSurvey(surveys, ask, others(core), nowMs)
-    }
+    case 'inquire':
+      return ask(core, event, dataMs)
     default:
       return membershipStep(core.membership, event, nowMs)
   }
 }
 
-function receive(core: Core, from: PeerId, message: Message, nowMs: number) {
+function fetched(core: Core, event: CoreEvent & { type: 'fetched' }, dataMs: number): CoreAction[] {
+  const transfer = core.fetches.transfers.get(event.transfer)
+  if (transfer?.purpose === 'repair' && event.outcome === 'held') {
+    onTaken(core.reconciler, transfer.from, event.key)
+  }
+  return onFetched(core.fetches, event, dataMs)
+}
+
+function ask(core: Core, event: CoreEvent & { type: 'survey' | 'inquire' }, dataMs: number): CoreAction[] {
+  const { request } = event
+  const question = { request, own: ownTally(core), ...(event.type === 'inquire' ? { keys: event.keys } : {}) }
+  const others = livingMembers(core.holders).filter((id) => id !== core.self)
+  return startSurvey(core.surveys, question, others, dataMs)
+}
+
+function receive(
+  core: Core,
+  { from, message }: CoreEvent & { type: 'message' },
+  nowMs: number,
+  dataMs: number
+): readonly Effect[] {
   if (isGossip(message)) {
     return membershipStep(core.membership, { type: 'message', from, message }, nowMs)
   }
-  if (isCompare(message)) return onCompareMessage(core.reconciler, core.holders, from, message, nowMs)
-  return onSurveyMessage(core.surveys, from, message, () => ownTally(core))
+  if (!mayAsk(core, from, message, nowMs)) return []
+  if (!isCompare(message)) return onSurveyMessage(core.surveys, from, message, () => ownTally(core))
+  const peer = { from, mayAsk: hasRepairRoom(core.fetches, from) }
+  return onCompareMessage(core.reconciler, core.holders, peer, message, dataMs)
 }
 
-function memberChanged(core: Core, member: Member, nowMs: number): CoreAction[] {
+/** Messages that cost work without our having asked for them. */
+const QUESTIONS: readonly Message['type'][] = ['compare', 'offer', 'survey', 'inquiry']
+
+/** Only living members are heard on data, and nobody may keep us busy. */
+function mayAsk(core: Core, from: PeerId, { type }: Message, nowMs: number): boolean {
+  const member = core.membership.table.known.get(from)?.member
+  if (from === core.self || member === undefined || !isLiving(member.state)) return false
+  if (!QUESTIONS.includes(type)) return true
+  const second = Math.floor(nowMs / 1_000)
+  if (second !== core.askedSecond) core.asked.clear()
+  core.askedSecond = second
+  const count = (core.asked.get(from) ?? 0) + 1
+  core.asked.set(from, count)
+  return count <= LIMITS.questionsPerSecond
+}
+
+function memberChanged(core: Core, member: Member, dataMs: number): CoreAction[] {
   if (member.id === core.self) return []
-  placeMember(core.holders, member, nowMs)
-  if (member.state !== 'dead' && member.state !== 'left') return []
+  placeMember(core.holders, member, dataMs)
+  if (isLiving(member.state)) return []
+  reconcileForget(core.reconciler, member.id)
   return [
-    ...writesForget(core.writes, core.holders, member.id, nowMs),
-    ...fetchForget(core.fetches, member.id, nowMs)
+    ...writesForget(core.writes, core.holders, member.id, dataMs),
+    ...fetchForget(core.fetches, member.id, dataMs)
   ]
-}
-
-/** Living members that take part in placement, without ourselves, in the order in which they became known. */
-function others(core: Core): PeerId[] {
-  const ids: PeerId[] = []
-  for (const [id, { living }] of core.holders.standing) if (living && id !== core.self) ids.push(id)
-  return ids
 }
 
 function ownTally(core: Core): Tally {

@@ -4,6 +4,7 @@
  * down to its last copy; a full one keeps what it has, and the next in the order acts beside it.
  */
 import type { PeerId } from './block.ts'
+import { REPLICAS_MAX } from './claim.ts'
 import { DATA_LIMITS as LIMITS } from './limits.ts'
 import { isLiving, type Member } from './member.ts'
 import { createPlacement, type Placement } from './placement.ts'
@@ -24,14 +25,17 @@ export interface Holders {
   version: number
   /** Acting holders by N, then slot; emptied when `version` rises. */
   readonly cache: Map<number, (readonly PeerId[])[]>
+  /** Living members that take part, in the order in which they became known; undefined when not known. */
+  living: readonly PeerId[] | undefined
 }
 
-/** The largest N for which orders are kept; above it each call scores every member. */
-const DEPTH = 16
+/** Kept of each slot's order: beyond it a call scores every member, and peers choose what we look up. */
+const DEPTH = REPLICAS_MAX + LIMITS.standIns
 
 export function createHolders(repairDelayMs: number): Holders {
   const placement = createPlacement({ depth: DEPTH })
-  return { repairDelayMs, placement, standing: new Map(), version: 0, cache: new Map() }
+  const none = { standing: new Map(), cache: new Map(), living: undefined }
+  return { repairDelayMs, placement, version: 0, ...none }
 }
 
 /** Takes a member's news. What its state means for placement is decided here and nowhere else. */
@@ -79,6 +83,19 @@ export function vacancyDeadline(holders: Holders): number {
 function changed(holders: Holders): void {
   holders.version++
   holders.cache.clear()
+  holders.living = undefined
+}
+
+/** The living members that take part in placement. */
+export function livingMembers(holders: Holders): readonly PeerId[] {
+  holders.living ??= [...holders.standing].filter(([, { living }]) => living).map(([id]) => id)
+  return holders.living
+}
+
+/** Whether a member must hold a slot's blocks of this N and has room to fetch what it lacks. */
+export function mayFetch(holders: Holders, id: PeerId, slot: number, n: number): boolean {
+  const own = holders.standing.get(id)
+  return own?.living === true && !own.full && actingHolders(holders, slot, n).includes(id)
 }
 
 /** The living members that must hold the slot's blocks of this N, best first. */

@@ -5,12 +5,19 @@
 export const DATA_DEFAULTS = {
   /** With no answer for this long, the next in the order is asked to stand in. Above a group commit's p99. */
   standInAfterMs: 1_500,
+  /** When nobody else is left, a member whose transfer broke off is tried again after this, then twice this, … */
+  resendAfterMs: 1_000,
   /** A put that has not its receipts after this fails, naming the blocks that are short. */
   putTimeoutMs: 60_000,
   /** A read from a member that has sent nothing for this long is also asked of the next one. */
   hedgeAfterMs: 400,
   /** A read that nobody has answered after this fails. */
   readTimeoutMs: 30_000,
+  /**
+   * A fetch that has moved nothing for this long is cancelled. The transport notices what stalls long before;
+   * this bounds what it misses. 2 MiB at 256 kbit/s take 66 s.
+   */
+  fetchTimeoutMs: 120_000,
   /** A block seen to be missing may be on its way by direct mail: it is fetched only after this. */
   settleMs: 2_000,
   /** Between turns at comparing with one member. */
@@ -30,6 +37,8 @@ export const DATA_DEFAULTS = {
 export const DATA_LIMITS = {
   /** Members looked at past N for one that can stand in. */
   standIns: 8,
+  /** Second tries of broken transfers in one put: with the wait doubled, some 15 s, by when the dead are known. */
+  resends: 4,
   /** Members asked for a block before a read gives up: N and those past it. */
   readBreadth: 32,
   /** Keys in one fetch from one member. */
@@ -40,18 +49,33 @@ export const DATA_LIMITS = {
   repairWindow: 32,
   /** Missing blocks remembered; the next comparison finds the rest again. */
   repairQueue: 8_192,
-  /** Slots in one message of a comparison, and in one offer. */
-  slotsPerMessage: 2_048,
+  /** Of those, the ones that any one member told of: one that makes blocks up does not crowd out the rest. */
+  repairQueuePerSource: 4_096,
+  /** Rounds of asking everyone for a missing block, until it is left to the next comparison to find again. */
+  repairAttempts: 6,
+  /** Slots in one message of a comparison, and in one offer: at 35 bytes each at most, under 64 KiB. */
+  slotsPerMessage: 1_800,
   /** Groups of 256 slots that one round goes into. */
-  groupsPerRound: 4,
+  groupsPerRound: 8,
+  /** Members up to which each is compared with, whether or not anything here is shared with it yet. */
+  compareAll: 64,
+  /** Places remembered of one member: as differing, as changed, as covered. Twice all slots at one N. */
+  placesPerMember: 131_072,
+  /** Blocks of one member whose other claims we took, remembered so as not to take them again. */
+  claimsPerMember: 8_192,
   /** Slots waiting for their keys to be listed. */
   listQueue: 4_096,
   /** Slots being listed from one member at a time. */
   listsPerMember: 8,
   /** Keys on one page of a listing. */
   pageKeys: 256,
-  /** Pages being served to others; a request beyond is dropped and comes again. */
-  pagesServed: 64,
+  /** Pages being served to others, and to any one; a request beyond is dropped and comes again. */
+  pagesServed: 256,
+  pagesPerMember: 16,
+  /** Pages of one listing: a million keys. A slot of more is not one of an honest member. */
+  pagesPerListing: 4_096,
+  /** Comparisons, offers, surveys and inquiries taken from one member in a second; it begins some eight. */
+  questionsPerSecond: 32,
   /** Keys of one inquiry. */
   inquiryKeys: 512
 } as const

@@ -9,9 +9,9 @@
  * here. Nothing remembers "one event, one repair".
  */
 import { type BlockKey, type PeerId, slotOf } from './block.ts'
+import type { Listed } from './compare.ts'
 import { type Fetches, want } from './fetch.ts'
-import { actingHolders, type Holders } from './holders.ts'
-import type { Listed } from './reconcile.ts'
+import { type Holders, mayFetch } from './holders.ts'
 
 /** Another member has blocks that are not here, or has other claims on them. */
 export interface Missing {
@@ -24,11 +24,11 @@ export interface Missing {
 /** Wants what a holder must have and has not. A full member keeps what it has and pulls nothing. */
 export function repairMissing(fetches: Fetches, holders: Holders, missing: Missing, nowMs: number): void {
   const { from, slot, replicas, entries } = missing
-  if (!mustFetch(holders, fetches.self, slot, replicas)) return
+  if (!mayFetch(holders, fetches.self, slot, replicas)) return
   const urgent = isUrgent(holders, slot, replicas)
   const notBeforeMs = urgent ? nowMs : nowMs + fetches.config.settleMs
   for (const { key } of entries) {
-    want(fetches, { key, purpose: 'repair', replicas, copies: replicas, source: from, notBeforeMs }, nowMs)
+    want(fetches, { key, purpose: 'repair', replicas, source: from, notBeforeMs }, nowMs)
   }
 }
 
@@ -40,13 +40,8 @@ export function repairLost(
   nowMs: number
 ): void {
   const { key, replicas } = lost
-  if (!mustFetch(holders, fetches.self, slotOf(key), replicas)) return
-  want(fetches, { key, purpose: 'repair', replicas, copies: replicas, notBeforeMs: nowMs }, nowMs)
-}
-
-function mustFetch(holders: Holders, self: PeerId, slot: number, replicas: number): boolean {
-  const own = holders.standing.get(self)
-  return own?.living === true && !own.full && actingHolders(holders, slot, replicas).includes(self)
+  if (!mayFetch(holders, fetches.self, slotOf(key), replicas)) return
+  want(fetches, { key, purpose: 'repair', replicas, notBeforeMs: nowMs }, nowMs)
 }
 
 /** One of the slot's holders is dead: what is missing is not on its way by direct mail. */

@@ -4,6 +4,7 @@
  * so that the members' tallies add up to the network's.
  */
 import type { PeerId } from './block.ts'
+import { REPLICAS_MAX } from './claim.ts'
 import { list, struct, u8, varint } from './codec.ts'
 import type { Fetches } from './fetch.ts'
 import type { SlotSummary } from './fingerprint.ts'
@@ -23,75 +24,93 @@ export interface ShortCount extends Count {
 export interface Tally extends Count {
   /** Those below N, fewest copies first. The rest have N or more. */
   short: ShortCount[]
+  /** Of the rest: in slots that changed since some holder was last compared with, a moment ago as a rule. */
+  unconfirmed: Count
   /** Blocks that this member is to fetch. */
   wanted: number
 }
 
+/** One entry for each number of copies below the largest N. */
+const SHORT_MAX = REPLICAS_MAX + 1
+
 const count = { blocks: varint, bytes: varint }
 export const tallyCodec = struct({
   ...count,
-  short: list(struct({ copies: u8, ...count }), 33),
+  short: list(struct({ copies: u8, ...count }), SHORT_MAX),
+  unconfirmed: struct(count),
   wanted: varint
 })
 
 /** What this member answers for. */
 export function tally(state: Reconciler, holders: Holders, fetches: Fetches): Tally {
-  const total: Tally = { blocks: 0, bytes: 0, short: [], wanted: fetches.wants.size }
+  const total = emptyTally()
+  total.wanted = fetches.wants.size
   for (const [place, value] of state.mine) {
     const acting = actingHolders(holders, value.slot, value.replicas)
-    const told = tellSlot(state, acting, place, value)
+    const told = acting.includes(state.self)
+      ? tellSlot(state, acting, place, value)
+      : tellStray(state, acting, place, value)
     if (told === undefined) continue
-    add(total, { blocks: told.blocks, bytes: told.bytes })
-    if (told.below > 0) addShort(total, told.copies, portion(told, told.below))
+    add(total, value)
+    if (told.below > 0) addShort(total, told.copies, portion(value, told.below))
+    else if (told.unsure) add(total.unconfirmed, value)
   }
   total.short.sort((a, b) => a.copies - b.copies)
   return total
 }
 
-interface Told extends Count {
+interface Told {
   /** Blocks of the slot that have fewer copies than N, and how many they have at least. */
   below: number
   copies: number
+  /** The slot changed, and some holder has not been compared with since. */
+  unsure: boolean
+}
+
+function emptyTally(): Tally {
+  return { blocks: 0, bytes: 0, short: [], unconfirmed: { blocks: 0, bytes: 0 }, wanted: 0 }
+}
+
+/** Held besides: told only if nobody who must hold it is known to have any of it. */
+function tellStray(
+  state: Reconciler,
+  acting: readonly PeerId[],
+  place: number,
+  { blocks }: SlotSummary
+): Told | undefined {
+  const settled = state.strays.get(place)?.settled.size ?? 0
+  const has = (id: PeerId) => (state.peers.get(id)?.differing.get(place)?.blocks ?? 0) > 0
+  if (settled > 0 || acting.some(has)) return undefined
+  return { below: blocks, copies: 1, unsure: false }
 }
 
 function tellSlot(
   state: Reconciler,
   acting: readonly PeerId[],
   place: number,
-  value: SlotSummary
+  { blocks, replicas }: SlotSummary
 ): Told | undefined {
-  if (!acting.includes(state.self)) {
-    const stray = state.strays.get(place)
-    if (stray === undefined || stray.settled.size > 0 || acting.some((id) => has(state, id, place)))
-      return undefined
-    return { ...sizes(value), below: value.blocks, copies: 1 } // nobody else is known to have it
-  }
-  const known = acting.map((id) => (id === state.self ? value.blocks : blocksAt(state, id, place, value)))
+  const known = acting.map((id) => (id === state.self ? blocks : blocksAt(state, id, place, blocks)))
   const most = Math.max(...known)
-  const first = acting.findIndex((_, i) => known[i] === most)
-  if (acting[first] !== state.self) return undefined
-  const least = Math.min(...known)
-  const copies = known.filter((blocks) => blocks === most).length
-  const below = copies < value.replicas ? (acting.length < value.replicas ? most : most - least) : 0
-  // Members that hold as many blocks but not the same ones differ in one at least.
-  const differ = acting.some((id) => state.peers.get(id)?.differing.has(place))
-  const short = below === 0 && differ ? 1 : below
-  return { ...sizes(value), below: short, copies: below === 0 && differ ? copies - 1 : copies }
+  if (acting[known.indexOf(most)] !== state.self) return undefined
+  const isWhole = (id: PeerId) => id === state.self || isInSync(state, id, place)
+  const copies = acting.filter(isWhole).length
+  const unsure = acting.some((id) => state.peers.get(id)?.changed.has(place))
+  if (copies >= replicas) return { below: 0, copies, unsure }
+  // All but the blocks that the N-th best has have fewer than N copies. Holders that have as many blocks, but
+  // not the same ones or not the same claims, differ in one at least.
+  const nth = known.sort((a, b) => b - a)[replicas - 1] ?? 0
+  return { below: Math.max(1, most - nth), copies, unsure }
 }
 
-function sizes({ blocks, bytes }: Count): Count {
-  return { blocks, bytes }
+function isInSync(state: Reconciler, id: PeerId, place: number): boolean {
+  return state.peers.get(id)?.differing.has(place) === false
 }
 
 /** How many of a slot's blocks a member has: ours when in sync, what it said when not, else none. */
-function blocksAt(state: Reconciler, id: PeerId, place: number, value: SlotSummary): number {
-  const peer = state.peers.get(id)
-  if (peer === undefined) return 0
-  return peer.differing.has(place) ? (peer.differing.get(place)?.blocks ?? 0) : value.blocks
-}
-
-function has(state: Reconciler, id: PeerId, place: number): boolean {
-  return state.peers.get(id)?.differing.get(place) !== undefined
+function blocksAt(state: Reconciler, id: PeerId, place: number, ours: number): number {
+  if (isInSync(state, id, place)) return ours
+  return state.peers.get(id)?.differing.get(place)?.blocks ?? 0
 }
 
 function portion({ blocks, bytes }: Count, below: number): Count {
@@ -114,9 +133,10 @@ function addShort(total: Tally, copies: number, amount: Count): void {
 
 /** The sum of what members answered. */
 export function addTallies(tallies: readonly Tally[]): Tally {
-  const total: Tally = { blocks: 0, bytes: 0, short: [], wanted: 0 }
+  const total = emptyTally()
   for (const one of tallies) {
     add(total, one)
+    add(total.unconfirmed, one.unconfirmed)
     total.wanted += one.wanted
     for (const { copies, blocks, bytes } of one.short) addShort(total, copies, { blocks, bytes })
   }
@@ -124,14 +144,20 @@ export function addTallies(tallies: readonly Tally[]): Tally {
   return total
 }
 
-/** What this member holds besides and some holder has not yet said that it has: what a leaving one waits for. */
+/**
+ * What this member holds besides and too few holders have said that they have: what a leaving one waits
+ * for. N must have it, or, where fewer can take it, all that can.
+ */
 export function toHandOver(state: Reconciler, holders: Holders): Count {
   const left: Count = { blocks: 0, bytes: 0 }
   for (const [place, { settled }] of state.strays) {
     const value = state.mine.get(place)
     if (value === undefined) continue
     const acting = actingHolders(holders, value.slot, value.replicas)
-    if (acting.length === 0 || acting.some((id) => !settled.has(id))) add(left, value)
+    const has = acting.filter((id) => settled.has(id)).length
+    const able = acting.filter((id) => holders.standing.get(id)?.full === false)
+    const isDone = has >= value.replicas || (able.length > 0 && able.every((id) => settled.has(id)))
+    if (!isDone) add(left, value)
   }
   return left
 }

@@ -3,12 +3,13 @@
  * data is, or who holds some blocks. Silence is an answer of its own: it is counted, never filled in.
  */
 import type { BlockKey, PeerId } from './block.ts'
+import { DATA_LIMITS as LIMITS } from './limits.ts'
 import { addTallies, type Tally } from './safety.ts'
 import type { SurveyMessage } from './wire.ts'
 
 /** How long members have to answer, ms. Above a control round trip behind a stalled event loop's p99. */
 export const SURVEY_TIMEOUT_MS = 1_000
-/** Questions under way for users; one more waits for nothing and is refused as nobody's answer. */
+/** Questions under way for users, and look-ups for others; one more is answered by nobody but ourselves. */
 const SURVEYS_MAX = 64
 
 export type SurveyAction =
@@ -46,9 +47,17 @@ export function startSurvey(
   members: readonly PeerId[],
   nowMs: number
 ): SurveyAction[] {
-  const token = surveys.nextToken++
   const { request, own, keys } = ask
-  const waiting = new Set(surveys.open.size < SURVEYS_MAX ? members : [])
+  if (keys !== undefined && keys.length > LIMITS.inquiryKeys) {
+    throw new RangeError(`${keys.length} keys in an inquiry where ${LIMITS.inquiryKeys} are the limit`)
+  }
+  if (surveys.open.size >= SURVEYS_MAX) {
+    const silent = [...members]
+    if (keys === undefined) return [{ type: 'surveyed', request, tally: addTallies([own]), silent }]
+    return [{ type: 'inquired', request, holders: new Map(), silent: [...silent, surveys.self] }]
+  }
+  const token = surveys.nextToken++
+  const waiting = new Set(members)
   const untilMs = nowMs + SURVEY_TIMEOUT_MS
   const survey: Survey = { request, waiting, tallies: [own], keys, holders: new Map(), untilMs }
   surveys.open.set(token, survey)
@@ -77,7 +86,8 @@ export function onSurveyMessage(
         : []
     case 'tally': {
       const survey = surveys.open.get(token)
-      if (survey?.waiting.delete(from)) survey.tallies.push(message.tally)
+      if (survey?.keys !== undefined || !survey?.waiting.delete(from)) return []
+      survey.tallies.push(message.tally)
       return finish(surveys, token, false)
     }
     case 'inquired':

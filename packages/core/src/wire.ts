@@ -4,9 +4,9 @@
  */
 import { blockKeyCodec } from './block.ts'
 import { bytes, type Codec, type Decoded, decode, encode, list, struct, union, varint } from './codec.ts'
+import { COMPARE_MESSAGES, COMPARE_TAGS, type CompareMessage } from './compare.ts'
 import { GOSSIP_CASES, GOSSIP_TAGS, type Gossip } from './gossip.ts'
 import { DATA_LIMITS as LIMITS } from './limits.ts'
-import { COMPARE_MESSAGES, COMPARE_TAGS, type CompareMessage } from './reconcile.ts'
 import { tallyCodec } from './safety.ts'
 
 /** The protocol's version: both ends must speak the same. */

@@ -5,7 +5,7 @@
  */
 import { type BlockKey, type PeerId, slotOf } from './block.ts'
 import { type Holders, writeOrder } from './holders.ts'
-import type { DataConfig } from './limits.ts'
+import { type DataConfig, DATA_LIMITS as LIMITS } from './limits.ts'
 
 /** How many receipts a put waits for: N, a majority of N, or one. */
 export type Ack = 'all' | 'quorum' | 'one'
@@ -39,8 +39,12 @@ interface Wanting {
   pending: Set<PeerId>
   /** Asked at all. */
   asked: Set<PeerId>
+  /** Of those asked: whose transfer broke off. Asked again when nobody else is left. */
+  broken: Set<PeerId>
   failures: string[]
   absent: boolean
+  /** Bytes go along, so nobody can say truthfully that it lacks them. */
+  bytes: boolean
 }
 
 interface Put {
@@ -52,6 +56,11 @@ interface Put {
   transfers: Set<number>
   settled: boolean
   deadlineMs: number
+  /** Times that broken transfers were tried again, and when the next one is. */
+  resends: number
+  resendAtMs: number
+  /** Of the view by which its blocks were last looked at. */
+  viewVersion: number
 }
 
 interface Transfer {
@@ -64,7 +73,7 @@ interface Transfer {
 }
 
 export interface Writes {
-  readonly config: Pick<DataConfig, 'standInAfterMs' | 'putTimeoutMs'>
+  readonly config: Pick<DataConfig, 'standInAfterMs' | 'putTimeoutMs' | 'resendAfterMs'>
   readonly puts: Map<number, Put>
   readonly transfers: Map<number, Transfer>
   /** When each member last answered anything: a long queue is not silence. */
@@ -79,7 +88,8 @@ export function createWrites(config: Writes['config']): Writes {
 export interface PutRequest {
   put: number
   ack: Ack
-  entries: readonly { key: BlockKey; replicas: number }[]
+  /** `bytes`: they go along to every holder; else some may be asked to claim what they have. */
+  entries: readonly { key: BlockKey; replicas: number; bytes?: boolean }[]
 }
 
 export function startPut(
@@ -89,9 +99,11 @@ export function startPut(
   nowMs: number
 ): WriteAction[] {
   const blocks = new Map<BlockKey, Wanting>()
-  for (const { key, replicas } of request.entries) {
+  for (const { key, replicas, bytes = false } of request.entries) {
+    const wanted = Math.max(replicas, blocks.get(key)?.wanted ?? 1)
     const none = { receipts: new Set<PeerId>(), pending: new Set<PeerId>(), asked: new Set<PeerId>() }
-    blocks.set(key, { key, wanted: replicas, ...none, failures: [], absent: false })
+    const nothing = { broken: new Set<PeerId>(), failures: [], absent: false }
+    blocks.set(key, { key, wanted, bytes, ...none, ...nothing })
   }
   const put: Put = {
     id: request.put,
@@ -100,7 +112,10 @@ export function startPut(
     open: new Set(blocks.keys()),
     transfers: new Set(),
     settled: false,
-    deadlineMs: nowMs + writes.config.putTimeoutMs
+    deadlineMs: nowMs + writes.config.putTimeoutMs,
+    resends: 0,
+    resendAtMs: Number.POSITIVE_INFINITY,
+    viewVersion: holders.version
   }
   writes.puts.set(put.id, put)
   return advance(writes, holders, put, [...blocks.values()], nowMs)
@@ -123,7 +138,7 @@ export function onAnswered(
     if (block === undefined || !transfer.keys.delete(key)) continue
     block.pending.delete(transfer.to)
     if (outcome === 'held') block.receipts.add(transfer.to)
-    else if (outcome === 'absent') block.absent = true
+    else if (outcome === 'absent' && !block.bytes) block.absent = true
     else block.failures.push(`${transfer.to}: ${reason ?? outcome}`)
     touched.push(block)
   }
@@ -144,6 +159,7 @@ export function onSendEnded(
   const left = [...transfer.keys].map((key) => put.blocks.get(key) as Wanting)
   for (const block of left) {
     block.pending.delete(transfer.to)
+    block.broken.add(transfer.to)
     block.failures.push(`${transfer.to}: ${ended.reason}`)
   }
   dropTransfer(writes, put, ended.transfer)
@@ -157,28 +173,49 @@ export function writesForget(writes: Writes, holders: Holders, peer: PeerId, now
   return dead.flatMap((transfer) => onSendEnded(writes, holders, { transfer, reason: 'died' }, nowMs))
 }
 
-/** Stand-ins for what is silent, and the end of what took too long. */
+/** Stand-ins for what is silent, second tries, news of the members, and the end of what took too long. */
 export function writesTick(writes: Writes, holders: Holders, nowMs: number): WriteAction[] {
   const actions: WriteAction[] = []
-  for (const transfer of writes.transfers.values()) {
-    if (transfer.stoodIn || nowMs < silentAtMs(writes, transfer)) continue
+  for (const transfer of [...writes.transfers.values()]) {
+    const put = writes.puts.get(transfer.put)
+    if (put === undefined || transfer.stoodIn || nowMs < silentAtMs(writes, transfer)) continue
     transfer.stoodIn = true
-    const put = writes.puts.get(transfer.put) as Put
     const left = [...transfer.keys].map((key) => put.blocks.get(key) as Wanting)
     actions.push(...advance(writes, holders, put, left, nowMs))
   }
-  for (const put of writes.puts.values()) {
-    if (nowMs < put.deadlineMs) continue
-    for (const id of put.transfers) writes.transfers.delete(id)
-    const late = [...put.transfers]
-    put.transfers.clear()
-    for (const block of put.blocks.values()) {
-      for (const peer of block.pending) block.failures.push(`${peer}: no answer`)
-      block.pending.clear()
-    }
-    actions.push(...settle(writes, holders, put, late, true))
+  for (const put of [...writes.puts.values()]) {
+    if (nowMs >= put.deadlineMs) actions.push(...expire(writes, holders, put))
+    else if (!put.settled) actions.push(...lookAgain(writes, holders, put, nowMs))
   }
   return actions
+}
+
+/** Members come, go and come back while a put waits: whoever can help now is asked. */
+function lookAgain(writes: Writes, holders: Holders, put: Put, nowMs: number): WriteAction[] {
+  const isDue = nowMs >= put.resendAtMs
+  if (!isDue && put.viewVersion === holders.version) return []
+  put.viewVersion = holders.version
+  const open = [...put.open].map((key) => put.blocks.get(key) as Wanting)
+  if (isDue) {
+    put.resends++
+    put.resendAtMs = Number.POSITIVE_INFINITY
+    for (const { asked, broken } of open) {
+      for (const peer of broken) asked.delete(peer)
+      broken.clear()
+    }
+  }
+  return advance(writes, holders, put, open, nowMs)
+}
+
+function expire(writes: Writes, holders: Holders, put: Put): WriteAction[] {
+  const late = [...put.transfers]
+  for (const id of late) writes.transfers.delete(id)
+  put.transfers.clear()
+  for (const block of put.blocks.values()) {
+    for (const peer of block.pending) block.failures.push(`${peer}: no answer`)
+    block.pending.clear()
+  }
+  return settle(writes, holders, put, late, true)
 }
 
 export function writesDeadline(writes: Writes): number {
@@ -186,7 +223,9 @@ export function writesDeadline(writes: Writes): number {
   for (const transfer of writes.transfers.values()) {
     if (!transfer.stoodIn) next = Math.min(next, silentAtMs(writes, transfer))
   }
-  for (const put of writes.puts.values()) next = Math.min(next, put.deadlineMs)
+  for (const { deadlineMs, resendAtMs, settled } of writes.puts.values()) {
+    next = Math.min(next, deadlineMs, settled ? deadlineMs : resendAtMs)
+  }
   return next
 }
 
@@ -224,7 +263,12 @@ function advance(
     put.transfers.add(transfer)
     actions.push({ type: 'send-blocks', transfer, put: put.id, to, keys })
   }
-  for (const block of blocks) if (enough(holders, put, block)) put.open.delete(block.key)
+  for (const block of put.settled ? [] : blocks) {
+    const next = verdict(holders, put, block)
+    if (next === 'done') put.open.delete(block.key)
+    if (next !== 'resend' || put.resendAtMs !== Number.POSITIVE_INFINITY) continue
+    put.resendAtMs = nowMs + writes.config.resendAfterMs * 2 ** put.resends
+  }
   return [...actions, ...settle(writes, holders, put, [], false)]
 }
 
@@ -254,10 +298,14 @@ function neededFor(holders: Holders, put: Put, block: Wanting): number {
   return Math.max(1, Math.min(asked, living))
 }
 
-/** Enough receipts, or nobody left that could give one more. */
-function enough(holders: Holders, put: Put, block: Wanting): boolean {
-  const needed = put.ack === 'all' ? block.wanted : neededFor(holders, put, block)
-  return block.receipts.size >= needed || block.pending.size === 0
+/** Enough receipts or nobody left that could give one; or an answer is due; or only a second try can help. */
+function verdict(holders: Holders, put: Put, block: Wanting): 'done' | 'wait' | 'resend' {
+  const { receipts, wanted, pending, absent, broken, key } = block
+  const needed = neededFor(holders, put, block)
+  if (receipts.size >= (put.ack === 'all' ? wanted : needed)) return 'done'
+  if (pending.size > 0) return 'wait'
+  if (receipts.size >= needed || absent || put.resends >= LIMITS.resends) return 'done'
+  return writeOrder(holders, slotOf(key), wanted).some((peer) => broken.has(peer)) ? 'resend' : 'done'
 }
 
 function settle(writes: Writes, holders: Holders, put: Put, late: number[], expired: boolean): WriteAction[] {

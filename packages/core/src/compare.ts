@@ -1,0 +1,120 @@
+/** The messages by which two members find what differs between them, and how they are written. Tags 20 … 29. */
+import { type BlockKey, blockKeyCodec, type PeerId, SLOTS } from './block.ts'
+import { REPLICAS_MAX } from './claim.ts'
+import {
+  bool,
+  type Codec,
+  type Decoded,
+  fixed,
+  hex,
+  list,
+  optional,
+  struct,
+  u8,
+  u16,
+  varint
+} from './codec.ts'
+import { CairnError } from './errors.ts'
+import { FINGERPRINT_BYTES } from './fingerprint.ts'
+import { DATA_LIMITS as LIMITS } from './limits.ts'
+
+/** Slots are compared in groups of 256: with 256 groups, two steps lead to any slot. */
+export const GROUPS = 256
+export const GROUP_SLOTS = SLOTS / GROUPS
+/** Of a group's hash on the wire. A collision hides a difference until the group next changes. */
+export const GROUP_DIGEST_BYTES = 8
+
+const replicas: Codec<number> = {
+  write: u8.write,
+  read(from) {
+    const value = u8.read(from)
+    if (value >= 1 && value <= REPLICAS_MAX) return value
+    throw new CairnError('BAD_MESSAGE', `malformed message: N = ${value}`)
+  }
+}
+
+const summary = struct({
+  slot: u16,
+  replicas,
+  fingerprint: hex(FINGERPRINT_BYTES),
+  blocks: varint,
+  bytes: varint
+})
+
+/** Slots of one group, both ends included. */
+const span = struct({ from: u16, to: u16 })
+export type Span = Decoded<typeof span>
+
+export const COMPARE_MESSAGES = {
+  /** "This is the hash of all that we share, as I see it." */
+  compare: struct({ round: varint, root: hex(FINGERPRINT_BYTES) }),
+  /** "It is mine too." */
+  agree: struct({ round: varint }),
+  /** "Mine differs; these are my groups." */
+  groups: struct({ round: varint, digests: fixed(GROUPS * GROUP_DIGEST_BYTES) }),
+  /** "Here we differ, and this is all that I share with you in there"; `answer` asks for the same in return. */
+  slots: struct({
+    round: varint,
+    spans: list(span, LIMITS.groupsPerRound),
+    summaries: list(summary, LIMITS.slotsPerMessage),
+    answer: bool
+  }),
+  /** "Which keys do you have of this slot?" */
+  list: struct({ slot: u16, replicas, after: optional(blockKeyCodec) }),
+  /** A page: those after a key, and the key from which to go on, unless it is the last. */
+  listing: struct({
+    slot: u16,
+    replicas,
+    after: optional(blockKeyCodec),
+    /** Of the slot when the page was begun: it holds all of that, or what was removed since. */
+    fingerprint: hex(FINGERPRINT_BYTES),
+    entries: list(struct({ key: blockKeyCodec, size: varint, claims: hex(8) }), LIMITS.pageKeys),
+    next: optional(blockKeyCodec)
+  }),
+  /** "I hold these besides what I must; do you have all of them?" */
+  offer: struct({ summaries: list(summary, LIMITS.slotsPerMessage) }),
+  /** "All that you offered of these, by these fingerprints, is here." */
+  settled: struct({ summaries: list(summary, LIMITS.slotsPerMessage) })
+}
+/** On the wire: never reuse one. */
+export const COMPARE_TAGS = {
+  ...{ compare: 20, agree: 21, groups: 22, slots: 23, list: 24, listing: 25, offer: 26, settled: 27 }
+} as const
+
+export type CompareMessage = {
+  [K in keyof typeof COMPARE_MESSAGES]: { type: K } & Decoded<(typeof COMPARE_MESSAGES)[K]>
+}[keyof typeof COMPARE_MESSAGES]
+
+export type MessageOf<K extends CompareMessage['type']> = Extract<CompareMessage, { type: K }>
+
+export type CompareAction =
+  | { type: 'send'; to: PeerId; message: CompareMessage }
+  /** List what this store has of a slot, after a key; answer with `listed`. */
+  | { type: 'list-slot'; token: number; slot: number; after: BlockKey | undefined; limit: number }
+  /** See which of these the store has; answer with `looked-up`. */
+  | { type: 'look-up'; token: number; keys: BlockKey[] }
+  /** These are missing here, and this member has them. For repair to decide. */
+  | { type: 'missing'; from: PeerId; slot: number; replicas: number; entries: Listed[] }
+
+/** A block as another member lists it. */
+export interface Listed {
+  key: BlockKey
+  size: number
+  /** `claimsDigest` of its claims there. */
+  claims: string
+}
+
+/** (slot, N) as one number. */
+export type Place = number
+
+export function placeOf({ slot, replicas }: { slot: number; replicas: number }): Place {
+  return replicas * SLOTS + slot
+}
+
+export function fromPlace(place: Place): { slot: number; replicas: number } {
+  return { slot: place % SLOTS, replicas: Math.floor(place / SLOTS) }
+}
+
+export function groupOf(slot: number): number {
+  return Math.floor(slot / GROUP_SLOTS)
+}

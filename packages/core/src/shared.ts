@@ -1,0 +1,211 @@
+/**
+ * What we know to be shared with one member, and its hashes: kept from one comparison to the next and
+ * worked out again only where something changed, so that comparing costs nothing while nothing does.
+ *
+ * A slot is shared when both act as its holders.
+ */
+import { type BlockKey, type PeerId, SLOTS } from './block.ts'
+import { concat, fromHex, toHex, toUtf8 } from './bytes.ts'
+import {
+  fromPlace,
+  GROUP_DIGEST_BYTES,
+  GROUP_SLOTS,
+  GROUPS,
+  groupOf,
+  type Place,
+  type Span
+} from './compare.ts'
+import type { Crypto } from './crypto.ts'
+import { FINGERPRINT_BYTES, type SlotSummary } from './fingerprint.ts'
+import { actingHolders, type Holders } from './holders.ts'
+import { DATA_LIMITS as LIMITS } from './limits.ts'
+
+/** What this member holds, by place, and which places each group of slots has. */
+export interface Held {
+  readonly mine: Map<Place, SlotSummary>
+  readonly byGroup: readonly Set<Place>[]
+}
+
+export interface Peer {
+  readonly id: PeerId
+  /** Places that we share and that differ; what the peer has there, if anything and if known. */
+  readonly differing: Map<Place, SlotSummary | undefined>
+  /** Places of ours that changed since they were last compared with it, and our version then. */
+  readonly changed: Map<Place, number>
+  readonly digests: Uint8Array
+  /** Groups whose digest is out of date; all of them after a change of the view. */
+  readonly outdated: Set<number>
+  root: string | undefined
+  /** Our round under way: the version of our data that it is about, how far it got, when it is given up. */
+  round: { id: number; version: number; grouped: boolean; untilMs: number } | undefined
+  /** The peer's round that waits for its slots. */
+  answering: number | undefined
+  comparedMs: number
+  /** The version of our data at the last agreement. */
+  agreedVersion: number
+  /** The slot from which the next round looks for differences, so that none waits for ever behind others. */
+  cursor: number
+  /** Whether looking through all differences led to a listing; and how often it did not, one after another. */
+  foundSome: boolean
+  fruitless: number
+  /** Offered in the sweep under way; when the next offer is due, and how often none was of use. */
+  readonly offered: Set<Place>
+  offerDueMs: number
+  unheeded: number
+  /** Places whose keys are to be listed, and those being listed. */
+  readonly toList: Map<Place, { offered: boolean }>
+  readonly listing: Map<Place, Listing>
+  /** Places of which we hold all that the peer had, by its fingerprint. */
+  readonly covered: Map<Place, string>
+  /** Blocks that we both have with other claims: the peer's claims, and whether we took them. */
+  readonly claims: Map<BlockKey, { digest: string; taken: boolean }>
+}
+
+export interface Listing {
+  /** The peer wants to know when we have all of it. */
+  offered: boolean
+  missing: boolean
+  /** Of the first page; undefined when it changed between pages. */
+  fingerprint: string | undefined
+  after: BlockKey | undefined
+  pages: number
+  /** Of the look-up under way; undefined while a page is awaited. */
+  token: number | undefined
+  untilMs: number
+}
+
+export function createHeld(): Held {
+  return { mine: new Map(), byGroup: Array.from({ length: GROUPS }, () => new Set<Place>()) }
+}
+
+export function createPeer(id: PeerId): Peer {
+  const maps = { differing: new Map(), changed: new Map(), toList: new Map(), listing: new Map() }
+  const rounds = { root: undefined, round: undefined, answering: undefined, agreedVersion: -1, cursor: 0 }
+  const offers = { offered: new Set<Place>(), offerDueMs: Number.NEGATIVE_INFINITY, unheeded: 0 }
+  return {
+    id,
+    ...maps,
+    ...{ covered: new Map(), claims: new Map() },
+    digests: new Uint8Array(GROUPS * GROUP_DIGEST_BYTES),
+    outdated: new Set(Array.from({ length: GROUPS }, (_, group) => group)),
+    ...rounds,
+    comparedMs: Number.NEGATIVE_INFINITY,
+    ...{ foundSome: false, fruitless: 0 },
+    ...offers
+  }
+}
+
+/** Our places in a group that are shared with a member, in the order of slots. */
+export function sharedIn(
+  { mine, byGroup }: Held,
+  holders: Holders,
+  { self, peer, group }: { self: PeerId; peer: PeerId; group: number }
+): SlotSummary[] {
+  const shared: SlotSummary[] = []
+  for (const place of byGroup[group] as Set<Place>) {
+    const { slot, replicas } = fromPlace(place)
+    const acting = actingHolders(holders, slot, replicas)
+    if (acting.includes(self) && acting.includes(peer)) shared.push(mine.get(place) as SlotSummary)
+  }
+  return shared.sort((a, b) => a.slot - b.slot || a.replicas - b.replicas)
+}
+
+/** The hashes of all groups, and one of them all. */
+export function digestsWith(
+  held: Held,
+  holders: Holders,
+  { self, peer, sha256 }: { self: PeerId; peer: Peer; sha256: Crypto['sha256'] }
+): { digests: Uint8Array; root: string } {
+  if (peer.outdated.size > 0) {
+    for (const group of peer.outdated) {
+      const shared = sharedIn(held, holders, { self, peer: peer.id, group })
+      peer.digests.set(groupDigest(shared, sha256), group * GROUP_DIGEST_BYTES)
+    }
+    peer.outdated.clear()
+    peer.root = undefined
+  }
+  const { digests } = peer
+  peer.root ??= toHex(sha256(concat([toUtf8('cairn-compare/1'), digests])).subarray(0, FINGERPRINT_BYTES))
+  return { digests, root: peer.root }
+}
+
+const EMPTY_GROUP = new Uint8Array(GROUP_DIGEST_BYTES)
+
+function groupDigest(shared: readonly SlotSummary[], sha256: Crypto['sha256']): Uint8Array {
+  if (shared.length === 0) return EMPTY_GROUP
+  const parts: Uint8Array[] = []
+  for (const { slot, replicas, fingerprint } of shared) {
+    parts.push(Uint8Array.of(slot >> 8, slot & 255, replicas), fromHex(fingerprint))
+  }
+  return sha256(concat(parts)).subarray(0, GROUP_DIGEST_BYTES)
+}
+
+/**
+ * The spans to look into next, from `cursor` on and round: as many groups that differ as one message
+ * names. `all`: there are no others.
+ */
+export function differingSpans(mine: Uint8Array, theirs: Uint8Array, cursor: number) {
+  const spans: Span[] = []
+  const first = groupOf(cursor)
+  for (let i = 0; i < GROUPS; i++) {
+    const group = (first + i) % GROUPS
+    if (sameDigest(mine, theirs, group)) continue
+    if (spans.length === LIMITS.groupsPerRound) return { spans, all: false }
+    const from = group === first ? cursor : group * GROUP_SLOTS
+    spans.push({ from, to: group * GROUP_SLOTS + GROUP_SLOTS - 1 })
+  }
+  return { spans, all: true }
+}
+
+function sameDigest(mine: Uint8Array, theirs: Uint8Array, group: number): boolean {
+  for (let i = group * GROUP_DIGEST_BYTES; i < (group + 1) * GROUP_DIGEST_BYTES; i++) {
+    if (mine[i] !== theirs[i]) return false
+  }
+  return true
+}
+
+/** Whether spans are as an honest member writes them: each within a group, and no group twice. */
+export function isSound(spans: readonly Span[]): boolean {
+  const groups = new Set<number>()
+  for (const { from, to } of spans) {
+    if (from > to || groupOf(from) !== groupOf(to) || groups.has(groupOf(from))) return false
+    groups.add(groupOf(from))
+  }
+  return true
+}
+
+/**
+ * All that we share in the spans, as far as one message holds: the spans that are told of are cut where
+ * it is full, at the end of a slot, so that what is not in it is known not to be there.
+ */
+export function summariesIn(
+  held: Held,
+  holders: Holders,
+  { self, peer, spans }: { self: PeerId; peer: PeerId; spans: readonly Span[] }
+): { spans: Span[]; summaries: SlotSummary[] } {
+  const told: Span[] = []
+  const summaries: SlotSummary[] = []
+  for (const { from, to } of spans) {
+    const shared = sharedIn(held, holders, { self, peer, group: groupOf(from) })
+    const within = shared.filter(({ slot }) => slot >= from && slot <= to)
+    const room = LIMITS.slotsPerMessage - summaries.length
+    if (within.length <= room) {
+      told.push({ from, to })
+      summaries.push(...within)
+      continue
+    }
+    const { slot: cutAt } = within[room] as SlotSummary
+    if (cutAt > from) {
+      told.push({ from, to: cutAt - 1 })
+      summaries.push(...within.filter(({ slot }) => slot < cutAt))
+    }
+    break
+  }
+  return { spans: told, summaries }
+}
+
+/** Where to go on after these spans. */
+export function cursorAfter(spans: readonly Span[], cursor: number): number {
+  const last = spans.at(-1)
+  return last === undefined ? cursor : (last.to + 1) % SLOTS
+}
