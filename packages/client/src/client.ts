@@ -115,7 +115,7 @@ export interface Client {
   readonly car: {
     export(cid: CID | string, options?: Signalled): Promise<ReadableStream<Uint8Array>>
     /** Puts the blocks of a CAR of one root, version 1 or 2. */
-    import(source: Source, options?: Omit<PutOptions, 'hash'>): Put
+    import: (source: Source, options?: Omit<PutOptions, 'hash'>) => Put
   }
   /** One string by which another machine joins. */
   invite(): Promise<string>
@@ -242,7 +242,8 @@ async function removePin(nodes: Nodes, root: CID): Promise<void> {
       return
     } catch (error) {
       if (!CairnError.is(error, 'NOT_FOUND') && !CairnError.is(error, 'UNREACHABLE')) throw error
-      if (failure === undefined || CairnError.is(error, 'UNREACHABLE')) failure = error // it may have had the pin
+      // one that can't be reached may have had the pin: that says more than that the others have not
+      if (failure === undefined || CairnError.is(error, 'UNREACHABLE')) failure = error
     }
   }
   throw failure

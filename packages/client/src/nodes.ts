@@ -42,7 +42,7 @@ export interface Nodes {
   /** The best first: those that did not fail lately, in the order given. */
   ranked(): NodeAt[]
   avoid(node: NodeAt): void
-  /** The node's answer, if it is a good one. @throws CairnError what the node said, or UNREACHABLE, BAD_MESSAGE */
+  /** The node's answer, if it is a good one. @throws what the node said, or UNREACHABLE, BAD_MESSAGE */
   call(node: NodeAt, call: Call): Promise<Response>
   /** The JSON of a call to one node. */
   json(node: NodeAt, call: Call): Promise<unknown>

@@ -1,4 +1,4 @@
-/** Whatever an application has its bytes in, as pieces; and trees of such things as `@cairn/blocks` takes them. */
+/** Whatever an application has its bytes in, as pieces; and trees of such things. */
 import type { ByteSource, TreeEntry } from '@cairn/blocks'
 import { CairnError } from '@cairn/core'
 import { piecesOfStream } from './nodes.ts'

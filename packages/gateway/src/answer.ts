@@ -69,7 +69,8 @@ export async function flushed(res: ServerResponse, signal: AbortSignal): Promise
   await stalling(signal, (limit) => {
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     limit.addEventListener('abort', () => reject(limit.reason), { once: true })
-    res.write(NOTHING, () => resolve()) // called after all before it; no `drain` comes below the high-water mark
+    // called after all before it; below the high-water mark no `drain` would come
+    res.write(NOTHING, () => resolve())
     return promise
   })
 }

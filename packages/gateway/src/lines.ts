@@ -6,7 +6,7 @@ import { goneSignal, sendJson, toCairnError, write } from './answer.ts'
 import { askedTypes } from './asked.ts'
 import { toJson } from './json.ts'
 
-/** Between heartbeats, so that a reader knows a quiet stream from a dead one. Below usual proxies' 30-60 s. */
+/** Between heartbeats, that tell a quiet stream from a dead one, ms. Below usual proxies' 30-60 s. */
 const HEARTBEAT_MS = 15_000
 /** Streams of events at once. A dashboard has one. */
 const EVENT_STREAMS_MAX = 64

@@ -101,6 +101,7 @@ export function loneNode({
     }
   })
 
+  const closed = Promise.withResolvers<{ error: CairnError | undefined }>()
   const lone: Lone = {
     id,
     name,
@@ -112,6 +113,8 @@ export function loneNode({
     calls,
     putErrors,
     stopped: false,
+    closed: closed.promise,
+    notes: [],
     tell: (event) => {
       for (const listener of listeners) listener(event)
     },
@@ -159,6 +162,7 @@ export function loneNode({
     },
     async stop() {
       lone.stopped = true
+      closed.resolve({ error: undefined })
       for (const listener of listeners) listener(undefined)
     }
   }

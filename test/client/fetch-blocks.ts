@@ -1,8 +1,8 @@
 import { carOf, cidOf } from '@cairn/blocks'
+import { createClient } from '@cairn/client'
 import { CairnError } from '@cairn/core'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { createClient } from '../src/index.ts'
 import type { Fault } from './support/proxy.ts'
 import { clientOf, randomBytes, withWorld } from './support/world.ts'
 

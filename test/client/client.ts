@@ -1,8 +1,8 @@
 import { cidOf } from '@cairn/blocks'
+import { createClient, type NodeEvent, type Progress } from '@cairn/client'
 import { CairnError, concat } from '@cairn/core'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { createClient, type NodeEvent, type Progress } from '../src/index.ts'
 import { clientOf, randomBytes, withWorld } from './support/world.ts'
 
 const client = suite('client')

@@ -1,9 +1,9 @@
 /** Nodes in memory behind real servers, for as long as a test's body runs. */
-import { cidOf } from '@cairn/blocks'
+
+import { type Client, type ClientOptions, createClient } from '@cairn/client'
 import { seeded } from '@cairn/core'
-import { serveNode } from '../../../gateway/src/serve.ts'
-import { type Lone, loneNode } from '../../../gateway/test/support/lone.ts'
-import { type Client, type ClientOptions, createClient } from '../../src/index.ts'
+import { serveNode } from '@cairn/gateway'
+import { type Lone, loneNode } from '../../../packages/gateway/test/support/lone.ts'
 import { type BadProxy, type Fault, startProxy } from './proxy.ts'
 
 export interface World {
@@ -55,11 +55,4 @@ export function randomBytes(length: number, seed = 1): Uint8Array {
     if (at + 8 <= length) view.setFloat64(at, random())
   }
   return bytes
-}
-
-export function blockCids(bytes: Uint8Array): string[] {
-  const cids: string[] = []
-  for (let at = 0; at < bytes.length; at += 1024 * 1024)
-    cids.push(cidOf(bytes.subarray(at, at + 1024 * 1024)).toString())
-  return cids
 }
