@@ -111,11 +111,9 @@ async function look(nodes: ClusterNode[]): Promise<View> {
 
 async function killOne({ home, signal }: Run, nodes: ClusterNode[]): Promise<ClusterNode[]> {
   const victim = nodes[2] as ClusterNode
-  const held3 = (await (await clientOf(targetsOf([victim]))).status()).usage
+  const had = (await (await clientOf(targetsOf([victim]))).status()).usage
   step(3, STEPS, `Kill n${victim.k}, ${victim.name}: SIGKILL, as a power cut would`)
-  fact(
-    `it held ${plural(held3.blocks, 'block')}, ${size(held3.bytes)}; from here on this script only watches`
-  )
+  fact(`it held ${plural(had.blocks, 'block')}, ${size(had.bytes)}; from here on this script only watches`)
   await killNode(home, victim.k)
   const killedMs = performance.now()
   const survivors = nodes.filter(({ k }) => k !== victim.k)
@@ -130,24 +128,25 @@ async function killOne({ home, signal }: Run, nodes: ClusterNode[]): Promise<Clu
   )
   expect(view !== undefined, `all others to see it dead within ${seconds(DETECT_LIMIT_MS)}`, 'not all did')
   held(`all ${survivors.length} others agree that it is dead after ${seconds(performance.now() - killedMs)}`)
-  await watchHeal(survivors, { killedMs, lost: held3, signal })
+  await watchHeal(survivors, { killedMs, signal })
   return survivors
 }
 
 interface Loss {
   killedMs: number
-  lost: { blocks: number; bytes: number }
   signal: AbortSignal
 }
 
-async function watchHeal(survivors: ClusterNode[], { killedMs, lost, signal }: Loss): Promise<void> {
+async function watchHeal(survivors: ClusterNode[], { killedMs, signal }: Loss): Promise<void> {
   step(4, STEPS, `Watch the others repair it`)
   let worst = 0
+  let worstBytes = 0
   let lastTold = -1
   const healed = await until(
     async () => {
-      const { below } = await look(survivors)
+      const { below, bytes } = await look(survivors)
       worst = Math.max(worst, below)
+      worstBytes = Math.max(worstBytes, bytes)
       if (below !== lastTold)
         fact(
           `${seconds(performance.now() - killedMs).padStart(7)}  ${count(below)} blocks below ${REPLICAS} copies`
@@ -165,7 +164,7 @@ async function watchHeal(survivors: ClusterNode[], { killedMs, lost, signal }: L
   )
   const tookMs = performance.now() - killedMs
   held(
-    `${size(lost.bytes)} in ${plural(lost.blocks, 'block')} copied again: ${REPLICAS} copies of everything ` +
+    `${plural(worst, 'block')}, ${size(worstBytes)}, copied again: ${REPLICAS} copies of everything ` +
       `${seconds(tookMs)} after the kill (detection, ${seconds(REPAIR_DELAY_MS)} of waiting, copying)`
   )
 }
