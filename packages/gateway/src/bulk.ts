@@ -154,7 +154,7 @@ async function* ahead(
   }
 }
 
-/** `first` and the rest up to an error, left in `torn`: thrown, it would drop what the CAR's writer gathers. */
+/** `first` and the rest up to an error, left in `torn`: thrown, it would drop what the writer gathers. */
 async function* untilTorn(
   first: IteratorResult<Block, void>,
   rest: AsyncGenerator<Block, void>,
