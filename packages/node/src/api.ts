@@ -2,7 +2,7 @@
  * What an application, the gateway and the command see of a node: this interface and nothing behind it.
  */
 import type { Block } from '@cairn/blocks'
-import type { Member, PeerId } from '@cairn/core'
+import type { CairnError, Member, PeerId } from '@cairn/core'
 import type { Usage } from '@cairn/store'
 import type { CID } from 'multiformats/cid'
 
@@ -139,18 +139,42 @@ export interface CairnNode {
   announceHttp(url: string): void
   upload(id: string): Upload
   pins(): Promise<Pin[]>
-  /** Ends the claims of a pin. @throws NOT_FOUND when this node has no such pin */
+  /**
+   * Ends the claims of a pin. @throws NOT_FOUND when this node has no such pin, NO_PROVIDER when some of its
+   * blocks are with members that are away: the rest is done, and it can be called again
+   */
   unpin(root: CID): Promise<void>
-  /** A verified block, from this disk or another member's. @throws NO_PROVIDER, BLOCK_CORRUPT, TIMEOUT */
+  /**
+   * A verified block, from this disk or another member's. Callers that ask for it at the same time are
+   * given the same bytes: don't change them. @throws NO_PROVIDER, BLOCK_CORRUPT, or the signal's reason
+   */
   get(cid: CID, options?: { signal?: AbortSignal }): Promise<Uint8Array>
   status(): Promise<NodeStatus>
   statusOf(root: CID, options?: { signal?: AbortSignal }): Promise<DagStatus>
   peers(): PeerInfo[]
   /** From now on, at most 1,000 waiting; the oldest are dropped and counted in a log event. */
   events(signal?: AbortSignal): AsyncIterable<NodeEvent>
-  /** Leaves for good: says so, hands over what it holds, stops. Resolves when it has stopped. */
-  leave(options?: { onProgress?: (left: { blocks: number; bytes: number }) => void }): Promise<void>
+  /**
+   * Leaves for good: says so, hands over what it holds, stops. Resolves when it has stopped. Given up by
+   * the signal, or since nothing moves, the node goes on and hands over what it can: `leave` again
+   * continues, and a restart makes it a full member again.
+   *
+   * @throws CairnError TOO_FEW_REPLICAS when nothing was taken for `stallMs`, which says what is left
+   */
+  leave(options?: LeaveOptions): Promise<void>
+  /** Clean, and within a limit. What was under way fails with UNREACHABLE; what was acknowledged is safe. */
   stop(): Promise<void>
+  /** Resolves when the node has ended, by `stop`, by `leave` or by itself: then `error` says why. */
+  readonly closed: Promise<{ error: CairnError | undefined }>
+  /** What was decided at the start that its owner should know, one plain sentence each. */
+  readonly notes: readonly string[]
+}
+
+export interface LeaveOptions {
+  onProgress?: (left: { blocks: number; bytes: number }) => void
+  signal?: AbortSignal
+  /** With nothing taken by the others for so long, it is given up. A minute by default. */
+  stallMs?: number
 }
 
 export type { Block }

@@ -6,13 +6,15 @@ export const WAITING_MAX = 1_000
 export interface Broadcast<T> {
   emit(event: T): void
   /** From now until the signal or `end`. `lost(n)` makes the event that says how many were dropped. */
-  listen(signal?: AbortSignal): AsyncIterable<T>
+  listen(signal?: AbortSignal): AsyncIterableIterator<T>
   end(): void
+  listeners(): number
 }
 
 interface Listener<T> {
   waiting: T[]
   lost: number
+  over: boolean
   wake: () => void
 }
 
@@ -20,11 +22,9 @@ export function broadcast<T>(lost: (count: number) => T): Broadcast<T> {
   const listeners = new Set<Listener<T>>()
   let ended = false
 
-  async function* listen(listener: Listener<T>, signal: AbortSignal | undefined): AsyncGenerator<T> {
-    const wake = () => listener.wake()
-    signal?.addEventListener('abort', wake)
+  async function* read(listener: Listener<T>, close: () => void): AsyncGenerator<T, undefined> {
     try {
-      while (!signal?.aborted) {
+      while (!listener.over) {
         if (listener.lost > 0) {
           const count = listener.lost
           listener.lost = 0
@@ -36,8 +36,7 @@ export function broadcast<T>(lost: (count: number) => T): Broadcast<T> {
         else await new Promise<void>((resolve) => (listener.wake = resolve))
       }
     } finally {
-      listeners.delete(listener)
-      signal?.removeEventListener('abort', wake)
+      close()
     }
   }
   return {
@@ -52,13 +51,34 @@ export function broadcast<T>(lost: (count: number) => T): Broadcast<T> {
       }
     },
     listen(signal) {
-      const listener: Listener<T> = { waiting: [], lost: 0, wake: () => undefined }
-      listeners.add(listener)
-      return listen(listener, signal)
+      const over = signal?.aborted === true
+      const listener: Listener<T> = { waiting: [], lost: 0, over, wake: () => undefined }
+      const close = (): void => {
+        signal?.removeEventListener('abort', close)
+        listeners.delete(listener)
+        listener.over = true
+        listener.wake()
+      }
+      if (!over && !ended) {
+        listeners.add(listener)
+        signal?.addEventListener('abort', close)
+      }
+      const events = read(listener, close)
+      return {
+        next: () => events.next(),
+        async return() {
+          close() // before the generator: one that was never started runs no `finally`
+          return await events.return(undefined)
+        },
+        [Symbol.asyncIterator]() {
+          return this
+        }
+      }
     },
     end() {
       ended = true
       for (const listener of listeners) listener.wake()
-    }
+    },
+    listeners: () => listeners.size
   }
 }

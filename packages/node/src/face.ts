@@ -1,8 +1,9 @@
 /** A running node as others see it: `CairnNode` over the shell. */
-import { dagBlocks } from '@cairn/blocks'
-import { CairnError, leftToHandOver, members } from '@cairn/core'
+import { CairnError, checkFacts, members } from '@cairn/core'
 import type { CID } from 'multiformats/cid'
 import type { CairnNode, Pin, Upload } from './api.ts'
+import { reachable } from './dag.ts'
+import { depart } from './departure.ts'
 import { formatInvite } from './network.ts'
 import { openPins, type Pins } from './pins.ts'
 import { safetyOf, safetyOfDag } from './safety.ts'
@@ -11,27 +12,18 @@ import { VERSION } from './version.ts'
 
 /** Claims that one unpin ends at a time. */
 const UNPIN_BLOCKS = 512
-/** Between looks at what a leaving node has still to hand over. */
-const LEAVE_LOOK_MS = 200
-/** The last words of a member that left have this long to get out. */
-const FAREWELL_MS = 300
 
 export interface Life {
-  failure: { handler(error: CairnError): void }
-  close(): Promise<void>
+  readonly notes: readonly string[]
+  readonly closed: CairnNode['closed']
+  stop(): Promise<void>
 }
 
-export function faceOf(shell: Shell, life: Life): CairnNode {
+export function faceOf(shell: Shell, { notes, closed, stop }: Life): CairnNode {
   const { id, network, home, core, transport, reads, store } = shell
-  const pins = openPins(home.path)
+  const pins = openPins(home.path, shell.log)
   const safety = safetyOf(shell)
-  let stopping: Promise<void> | undefined
-  const stop = (): Promise<void> => {
-    stopping ??= life.close()
-    return stopping
-  }
-  life.failure.handler = () => void stop()
-  const own = () => core.placed
+  let leaving: Promise<void> | undefined
 
   return {
     id,
@@ -44,7 +36,10 @@ export function faceOf(shell: Shell, life: Life): CairnNode {
     token: home.token,
     addresses: () => transport.addresses(),
     invite: () => formatInvite(transport.addresses(), network),
-    announceHttp: (http) => shell.dispatch({ type: 'describe', facts: { http } }),
+    announceHttp(http) {
+      checkFacts({ ...core.placed, http }) // here the caller hears of it; in the loop it would end the node
+      shell.dispatch({ type: 'describe', facts: { http } })
+    },
     upload: (upload) => uploadOf(shell, pins, upload),
     pins: () => pins.list(),
     unpin: (root) => unpin(shell, pins, root),
@@ -53,10 +48,13 @@ export function faceOf(shell: Shell, life: Life): CairnNode {
       const told = await safety()
       const all = members(core.membership)
       const alive = all.filter(({ state }) => state === 'alive' || state === 'suspect').length
-      const { id: peer, name } = { id, name: shell.nameOf(id) }
-      return { ...told, id: peer, name, alive, members: all.length, usage: store.usage() }
+      return { ...told, id, name: shell.nameOf(id), alive, members: all.length, usage: store.usage() }
     },
-    statusOf: (root, options = {}) => safetyOfDag(shell, root, options.signal),
+    async statusOf(root, { signal } = {}) {
+      shell.usable()
+      const wanted = (await pins.find(root))?.pin.replicas ?? network.replicas
+      return await safetyOfDag(shell, root, { wanted, signal })
+    },
     peers() {
       const connected = new Set(transport.connectedPeers())
       return members(core.membership).map((member) => {
@@ -66,14 +64,16 @@ export function faceOf(shell: Shell, life: Life): CairnNode {
       })
     },
     events: (signal) => shell.events.listen(signal),
-    async leave({ onProgress } = {}) {
-      if (own().state === 'alive') shell.dispatch({ type: 'leave' })
-      await handedOver(shell, onProgress)
-      shell.dispatch({ type: 'left-now' })
-      await new Promise((resolve) => setTimeout(resolve, FAREWELL_MS))
+    async leave(options = {}) {
+      leaving ??= depart(shell, options).finally(() => {
+        leaving = undefined
+      })
+      await leaving
       await stop()
     },
-    stop
+    stop,
+    closed,
+    notes
   }
 }
 
@@ -99,42 +99,44 @@ function uploadOf(shell: Shell, pins: Pins, id: string): Upload {
   }
 }
 
-/** Ends the claims of every upload that put the pin's blocks, then forgets the pin. */
+/**
+ * Ends the claims of every upload that put the pin's blocks, then forgets the pin. What lies below a block
+ * that nobody gives can't be reached: while a member is away the pin is kept, for another try.
+ */
 async function unpin(shell: Shell, pins: Pins, root: CID): Promise<void> {
-  const uploads = await pins.uploadsOf(root)
-  if (uploads.length === 0) {
+  shell.usable()
+  const kept = await pins.find(root)
+  if (kept === undefined) {
     throw new CairnError('NOT_FOUND', `this node has no pin ${root}`, {
       hint: 'cairn pin ls lists those it has; a pin is removed where it was put'
     })
   }
-  const replicas = shell.network.replicas
+  const { pin, uploads } = kept
+  const { replicas } = pin // the claims' own: another N would be another place
+  let missing = 0
   const end = async (cids: CID[]): Promise<void> => {
     const blocks = cids.map((cid) => ({ cid }))
     for (const upload of uploads) await shell.uploads.put(upload, blocks, { replicas, end: true })
   }
   let batch: CID[] = []
-  for await (const { cid } of dagBlocks(root, (cid) => shell.reads.get(cid))) {
+  for await (const { cid, size } of reachable(shell, root)) {
+    if (size === undefined) missing++
     batch.push(cid)
-    if (batch.length === UNPIN_BLOCKS) {
-      await end(batch)
-      batch = []
-    }
+    if (batch.length < UNPIN_BLOCKS) continue
+    await end(batch)
+    batch = []
   }
   if (batch.length > 0) await end(batch)
-  await pins.remove(root)
-  shell.events.emit({ type: 'pin', root, removed: true, atMs: Date.now() })
-}
-
-/** Waits until every holder has said that it holds what this node held. Alone, there is nobody to hand over to. */
-async function handedOver(
-  { core }: Shell,
-  onProgress: ((left: { blocks: number; bytes: number }) => void) | undefined
-): Promise<void> {
-  for (;;) {
-    if (core.holders.placement.size === 0) return
-    const left = leftToHandOver(core)
-    onProgress?.(left)
-    if (left.blocks === 0) return
-    await new Promise((resolve) => setTimeout(resolve, LEAVE_LOOK_MS))
+  if (missing > 0) {
+    const away = members(shell.core.membership).filter(({ state }) => state === 'dead')
+    const what = `${missing} blocks of ${root} could not be read, and what is below them was not let go`
+    if (away.length > 0) {
+      throw new CairnError('NO_PROVIDER', what, {
+        hint: `try again when they are back: ${away.map(({ id }) => shell.nameOf(id)).join(', ')}`
+      })
+    }
+    shell.log('warn', what)
   }
+  await pins.remove(root, uploads)
+  shell.events.emit({ type: 'pin', root, removed: true, atMs: Date.now() })
 }

@@ -4,16 +4,17 @@
  */
 
 import { randomInt } from 'node:crypto'
+import { cidOfKey } from '@cairn/blocks'
 import {
+  type BlockKey,
   CairnError,
   type Core,
   type CoreEvent,
+  configure,
   createCore,
   DEFAULTS,
-  decodeMessage,
   type Facts,
   MEMBER_LIMITS,
-  type PeerId,
   seeded,
   trustedHeaders
 } from '@cairn/core'
@@ -21,19 +22,21 @@ import { openStore, type Store } from '@cairn/store'
 import type { CairnNode, NodeEvent } from './api.ts'
 import { broadcast } from './broadcast.ts'
 import { checkOptions, defaultCapacity, LISTEN_DEFAULT, type NodeOptions } from './config.ts'
+import { type Ending, endingOf, withinLimit } from './ending.ts'
 import { faceOf } from './face.ts'
+import { hearTransport } from './hearing.ts'
 import { type Home, openHome, type Settings } from './home.ts'
 import { cryptoOf } from './identity.ts'
-import { joinNetwork } from './joining.ts'
+import { foundPeers, joinNetwork } from './joining.ts'
 import { nameOf } from './names.ts'
 import { type Network, newNetwork } from './network.ts'
 import { perform } from './perform.ts'
 import { createReads } from './reads.ts'
 import { bulkServer } from './receive.ts'
-import { type Loop, monotonicMs, startLoop } from './runtime.ts'
+import { monotonicMs, startLoop } from './runtime.ts'
 import type { Shell } from './shell.ts'
-import { startSummaries } from './summaries.ts'
-import { openTransport, type Transport, type TransportEvents } from './transport.ts'
+import { outOfRoom, startSummaries } from './summaries.ts'
+import { openTransport, type Transport } from './transport.ts'
 import { asCairnError, createUploads } from './uploads.ts'
 import { VERSION } from './version.ts'
 
@@ -51,112 +54,196 @@ const EARLY_EVENTS_MAX = 1_000
  */
 export async function createNode(given: NodeOptions): Promise<CairnNode> {
   const options = checkOptions(given, Object.keys(DEFAULTS))
+  checkConfig(options.config)
   const home = await openHome(options.home)
-  const opened: (() => Promise<unknown>)[] = [() => home.release()]
+  const ending = endingOf()
+  ending.add(() => home.release())
   try {
-    return await start(options, home, opened)
+    return await start(options, home, ending)
   } catch (cause) {
-    for (const close of opened.reverse()) await close()
+    await ending.end().catch(() => undefined) // what went wrong first is what the caller must know
     throw cause
   }
 }
 
-async function start(
-  options: NodeOptions,
-  home: Home,
-  opened: (() => Promise<unknown>)[]
-): Promise<CairnNode> {
-  const { id, privateKey } = home.identity
-  const kept = await home.settings()
-  const settings = await settle(options, home, kept)
+function checkConfig(config: NodeOptions['config']): void {
+  try {
+    configure(config)
+  } catch (cause) {
+    if (!(cause instanceof RangeError)) throw cause
+    throw new CairnError('BAD_CONFIG', `config: ${cause.message}`, {
+      cause,
+      hint: 'leave it out: the defaults fit each other'
+    })
+  }
+}
+
+async function start(options: NodeOptions, home: Home, ending: Ending): Promise<CairnNode> {
+  const notes: string[] = []
+  const settings = await settle(options, home, notes)
+  const known = await home.network()
+  const created = known ?? networkToMake(options)
+  noteIgnored(options, known, notes)
+  const members = await keptMembers(home, notes)
   const events = broadcast<NodeEvent>((count) => {
     return { type: 'log', level: 'warn', text: `${count} events were dropped: read faster`, atMs: Date.now() }
   })
+  ending.add(async () => events.end())
+  const early = earlyEvents()
+  const lost: BlockKey[] = []
+  const log: Shell['log'] = (level, text) => events.emit({ type: 'log', level, text, atMs: Date.now() })
   let shell: Shell | undefined
   const there = (): Shell => {
-    if (shell === undefined)
-      throw new CairnError('BUSY', 'this node is still starting', { hint: 'try again' })
-    return shell
+    if (shell !== undefined) return shell
+    throw new CairnError('BUSY', 'this node is still starting', { hint: 'try again' })
   }
-  const early: CoreEvent[] = []
-  let dispatch = (event: CoreEvent): void => {
-    if (early.length < EARLY_EVENTS_MAX) early.push(event)
-  }
-  const log: Shell['log'] = (level, text) => events.emit({ type: 'log', level, text, atMs: Date.now() })
-  const known = await home.network()
-  const created = known ?? (options.create === undefined ? undefined : newNetwork(options.create))
-  const { credentials, addresses } = joinNetwork.credentials(created, options.join)
-  const found: { peer: PeerId; addresses: string[] }[] = []
-  const transport = await openTransport({
-    privateKey,
-    listen: settings.listen,
-    admission: credentials,
-    mdns: options.mdns ?? false,
-    on: transportEvents({ dispatch: (event) => dispatch(event), log, found }),
-    bulk: bulkServer(there)
-  })
-  opened.push(() => transport.close())
-  const network = created ?? (await joinNetwork.firstContact(transport, addresses, found))
-  if (known === undefined) await home.saveNetwork(network)
+
   const store = await openStore({
     directory: home.store,
     capacity: settings.capacity,
-    onLost: (key) => {
-      dispatch({ type: 'lost', key, replicas: network.replicas })
-      log('error', `a copy of ${key} was damaged; it is fetched again`)
-    }
+    onLost: (key) => (shell === undefined ? lost.push(key) : tellLost(shell, key))
   })
-  opened.push(() => store.close())
+  ending.add(() => store.close())
+  const { credentials, addresses } = joinNetwork.credentials(created, options.join)
+  const found = foundPeers()
+  ending.add(async () => shell && withinLimit(shell.settled())) // once the transport brings no more of it
+  const transport = await openTransport({
+    privateKey: home.identity.privateKey,
+    listen: settings.listen,
+    admission: credentials,
+    mdns: options.mdns ?? false,
+    on: hearTransport({ dispatch: early.dispatch, log, found, shell: () => shell }),
+    bulk: bulkServer(there)
+  })
+  ending.add(() => withinLimit(transport.close()))
+  const network = created ?? (await joinNetwork.firstContact(transport, addresses, found))
+  const core = coreOf({ options, settings, network, home, transport, store })
+  if (known === undefined) await home.saveNetwork(network)
   await home.saveSettings({ ...settings, listen: stableListen(settings.listen, transport.addresses()) })
 
-  const core = coreOf({ options, settings, network, home, transport, store })
-  const summaries = startSummaries(store, (event) => dispatch(event), log)
-  const asked: Shell['asked'] = new Map()
-  const failure = { handler: (_error: CairnError): void => undefined }
-  shell = {
-    ...{ id, home, network, crypto: cryptoOf(home.identity), core, store, transport, events, asked, log },
-    uploads: createUploads(there),
-    reads: createReads(there),
-    trusted: trustedHeaders(TRUSTED_HEADERS_MAX),
-    dispatch: (event) => dispatch(event),
-    changed: summaries.changed,
-    nameOf: (peer) => core.membership.table.known.get(peer)?.member.name ?? nameOf(peer),
-    fail: (error) => failure.handler(error)
-  }
-  const running = shell
-  const loop: Loop = startLoop(
-    core,
-    (action) => perform(running, action),
-    (error) => {
-      log('error', `stopped: ${error instanceof Error ? error.stack : String(error)}`)
-      running.fail(asCairnError(error))
-    }
-  )
-  dispatch = loop.dispatch
-  for (const event of early) dispatch(event)
-  dispatch({ type: 'found', members: await home.members() })
-  dispatch({ type: 'join', addresses })
-  summaries.changed()
-  return faceOf(running, {
-    failure,
-    close: async () => {
-      loop.stop()
-      await summaries.stop()
-      for (const close of opened.reverse()) await close()
-      events.end()
-    }
-  })
+  shell = runningShell({ core, home, network, store, transport, events, log, ending, there })
+  early.opened(shell.dispatch)
+  for (const key of lost) tellLost(shell, key)
+  shell.dispatch({ type: 'found', members })
+  shell.dispatch({ type: 'join', addresses })
+  shell.changed()
+  return faceOf(shell, { notes, closed: ending.closed, stop: ending.end })
 }
 
 /** What the node keeps of how it was started: as told now, else as before, else the default. */
-async function settle(options: NodeOptions, home: Home, kept: Settings | undefined): Promise<Settings> {
+async function settle(options: NodeOptions, home: Home, notes: string[]): Promise<Settings> {
+  const kept = await home.settings()
   const zone = options.zone ?? kept?.zone
+  let capacity = options.capacity ?? kept?.capacity
+  if (capacity === undefined) {
+    capacity = await defaultCapacity(home.path)
+    notes.push(`capacity: ${capacity} bytes, half of what is free on this disk`)
+  }
   return {
     listen: options.listen ?? kept?.listen ?? [...LISTEN_DEFAULT],
-    capacity: options.capacity ?? kept?.capacity ?? (await defaultCapacity(home.path)),
+    capacity,
     ...(zone === undefined ? {} : { zone }),
     name: options.name ?? kept?.name ?? nameOf(home.identity.id),
     incarnation: kept?.incarnation ?? 0
+  }
+}
+
+/** Of a home without one: made now, or undefined when it is to be joined. */
+function networkToMake({ create, join, mdns }: NodeOptions): Network | undefined {
+  if (create !== undefined) return newNetwork(create)
+  return join === undefined && mdns !== true ? newNetwork({ open: false }) : undefined
+}
+
+function noteIgnored({ create }: NodeOptions, known: Network | undefined, notes: string[]): void {
+  if (known === undefined || create === undefined) return
+  const other = create.open !== known.open || (create.replicas ?? known.replicas) !== known.replicas
+  if (!other) return
+  const is = `${known.open ? 'open' : 'private'}, ${known.replicas} replicas`
+  notes.push(`this home has a network already (${known.id}: ${is}), which stays as it is`)
+}
+
+/** Addresses of the last run are a convenience: without them, others find this node. */
+async function keptMembers(home: Home, notes: string[]) {
+  try {
+    return await home.members()
+  } catch (cause) {
+    if (!CairnError.is(cause, 'BAD_CONFIG')) throw cause
+    notes.push(`${cause.message}: known addresses were forgotten`)
+    return []
+  }
+}
+
+/** Keeps what comes in before the core is there. */
+function earlyEvents() {
+  const waiting: CoreEvent[] = []
+  let to = (event: CoreEvent): void => {
+    if (waiting.length < EARLY_EVENTS_MAX) waiting.push(event)
+  }
+  return {
+    dispatch: (event: CoreEvent): void => to(event),
+    opened(dispatch: (event: CoreEvent) => void): void {
+      to = dispatch
+      for (const event of waiting.splice(0)) dispatch(event)
+    }
+  }
+}
+
+/** A copy here was damaged: the core wants it back, and its slot has changed. */
+function tellLost(shell: Shell, key: BlockKey): void {
+  shell.dispatch({ type: 'lost', key, replicas: shell.network.replicas })
+  shell.changed()
+  const reason = 'the copy on this disk was damaged; it is fetched again'
+  shell.events.emit({ type: 'block-lost', cid: cidOfKey(key, 'raw'), reason, atMs: Date.now() })
+}
+
+interface ShellParts
+  extends Pick<Shell, 'core' | 'home' | 'network' | 'store' | 'transport' | 'events' | 'log'> {
+  ending: Ending
+  there(): Shell
+}
+
+/** The parts at work together, until the end. */
+function runningShell({ ending, there, ...parts }: ShellParts): Shell {
+  const { core, home, store, log } = parts
+  const uploads = createUploads(there)
+  const reads = createReads(there)
+  const asked: Shell['asked'] = new Map()
+  const tasks = new Set<Promise<unknown>>()
+  const stopped = (): CairnError =>
+    new CairnError('UNREACHABLE', 'this node has stopped', { hint: 'ask another member, or start it again' })
+  const settled = async (): Promise<void> => void (await Promise.allSettled([...tasks]))
+  const loop = startLoop(core, {
+    perform: (action) => perform(there(), action),
+    failed(error) {
+      log('error', `stopped: ${error instanceof Error ? error.stack : String(error)}`)
+      ending.fail(asCairnError(error))
+    }
+  })
+  const summaries = startSummaries(store, loop.dispatch, log)
+  ending.add(async () => {
+    loop.stop()
+    await summaries.stop()
+    uploads.close(stopped())
+    reads.close(stopped())
+    for (const { reject } of asked.values()) reject(stopped())
+  })
+  return {
+    ...{ ...parts, id: home.identity.id, crypto: cryptoOf(home.identity), uploads, reads, asked, settled },
+    trusted: trustedHeaders(TRUSTED_HEADERS_MAX),
+    dispatch: loop.dispatch,
+    changed: summaries.changed,
+    told: summaries.flush,
+    during(work) {
+      tasks.add(work)
+      const over = (): void => void tasks.delete(work)
+      work.then(over, over)
+      return work
+    },
+    usable() {
+      if (ending.begun()) throw stopped()
+    },
+    nameOf: (peer) => core.membership.table.known.get(peer)?.member.name ?? nameOf(peer),
+    fail: ending.fail
   }
 }
 
@@ -182,7 +269,7 @@ function coreOf({ options, settings, network, home, transport, store }: CorePart
     capacity: settings.capacity,
     zone: settings.zone,
     name: settings.name,
-    full: store.usage().full,
+    full: outOfRoom(store.usage()),
     http: undefined,
     version: VERSION
   }
@@ -197,30 +284,4 @@ function coreOf({ options, settings, network, home, transport, store }: CorePart
     },
     monotonicMs()
   )
-}
-
-/** What the transport says, as events of the core. A peer's bytes are decoded here, once. */
-function transportEvents(to: {
-  dispatch(event: CoreEvent): void
-  log: Shell['log']
-  found: { peer: PeerId; addresses: string[] }[]
-}): TransportEvents {
-  const { dispatch, log, found } = to
-  return {
-    message(from, bytes) {
-      try {
-        dispatch({ type: 'message', from, message: decodeMessage(bytes) })
-      } catch (cause) {
-        if (!CairnError.is(cause, 'BAD_MESSAGE')) throw cause
-        log('warn', `${from}: ${cause.message}`)
-      }
-    },
-    connected: (peer) => dispatch({ type: 'connected', peer }),
-    disconnected: (peer) => dispatch({ type: 'disconnected', peer }),
-    found(peer, addresses) {
-      if (found.length < EARLY_EVENTS_MAX) found.push({ peer, addresses })
-      dispatch({ type: 'found', members: [{ id: peer, addresses }] })
-    },
-    rejected: (who, error) => log('warn', `${who}: ${error.message}`)
-  }
 }

@@ -49,14 +49,14 @@ export function perform(shell: Shell, action: CoreAction): void {
       reads.over(action)
       return
     case 'list-slot':
-      void list(shell, action)
+      void shell.during(list(shell, action))
       return
     case 'look-up':
-      void lookUp(shell, action)
+      void shell.during(lookUp(shell, action))
       return
     case 'surveyed':
     case 'inquired':
-      shell.asked.get(action.request)?.(action)
+      shell.asked.get(action.request)?.resolve(action)
       shell.asked.delete(action.request)
       return
   }
@@ -68,7 +68,10 @@ function keep(shell: Shell, { incarnation, members }: CoreAction & { type: 'keep
     const settings = await shell.home.settings()
     if (settings !== undefined) await shell.home.saveSettings({ ...settings, incarnation })
   }
-  save().catch((error: unknown) => shell.log('warn', `members not kept on disk: ${String(error)}`))
+  const done = save().catch((error: unknown) => {
+    shell.log('warn', `members not kept on disk: ${asCairnError(error).message}`)
+  })
+  void shell.during(done)
 }
 
 async function list(shell: Shell, action: CoreAction & { type: 'list-slot' }): Promise<void> {
@@ -80,7 +83,8 @@ async function list(shell: Shell, action: CoreAction & { type: 'list-slot' }): P
     })
     shell.dispatch({ type: 'listed', token, entries })
   } catch (error) {
-    shell.dispatch({ type: 'listed', token, entries: [] })
+    // Not an empty page: the asker would take what it was offered for held, and a leaving member go.
+    shell.dispatch({ type: 'list-failed', token })
     shell.log('error', `slot ${slot} can't be listed: ${asCairnError(error).message}`)
   }
 }
@@ -92,7 +96,7 @@ async function lookUp(shell: Shell, action: CoreAction & { type: 'look-up' }): P
     if (stat !== undefined) found.set(key, { claims: claimsDigest(stat.claims, shell.crypto.sha256) })
   }
   try {
-    await Promise.all(action.keys.map(look))
+    for (const key of action.keys) await look(key)
   } catch (error) {
     // Unknown is told as absent: what is fetched needlessly is found to be held, and costs one transfer.
     shell.log('error', `blocks can't be looked up: ${asCairnError(error).message}`)

@@ -9,7 +9,7 @@ import { CairnError } from '@cairn/core'
 import type { CID } from 'multiformats/cid'
 import { z } from 'zod'
 import type { Pin } from './api.ts'
-import { makeDirectory, readIfThere, syncDirectory, writeWhole } from './files.ts'
+import { errnoOf, makeDirectory, readIfThere, syncDirectory, writeWhole } from './files.ts'
 
 const record = z.object({
   version: z.literal(1),
@@ -17,6 +17,7 @@ const record = z.object({
   /** Every upload that put it, the latest last: all their claims end with the pin. */
   uploads: z.array(z.string()).min(1),
   name: z.string().optional(),
+  /** The most that any of them asked for. */
   replicas: z.int(),
   blocks: z.int(),
   bytes: z.int(),
@@ -25,56 +26,86 @@ const record = z.object({
 type PinRecord = z.infer<typeof record>
 
 export interface Pins {
+  /** Those that can be read; a damaged file is told to `log`. */
   list(): Promise<Pin[]>
-  uploadsOf(root: CID): Promise<string[]>
+  /** A pin and every upload that put it. @throws CairnError BAD_CONFIG when its file is damaged */
+  find(root: CID): Promise<{ pin: Pin; uploads: string[] } | undefined>
+  /** Adds it, or its upload to the pin of the same root. */
   add(pin: Pin): Promise<void>
-  remove(root: CID): Promise<void>
+  /** These uploads of it have ended; with none left the pin is gone. */
+  remove(root: CID, uploads: readonly string[]): Promise<void>
 }
 
-export function openPins(home: string): Pins {
+export function openPins(home: string, log: (level: 'warn', text: string) => void): Pins {
   const directory = join(home, 'pins')
   const pathOf = (root: CID) => join(directory, `${root.toV1()}.json`)
-  const read = async (path: string): Promise<PinRecord | undefined> => {
-    const content = await readIfThere(path)
-    if (content === undefined) return undefined
-    try {
-      return record.parse(JSON.parse(content.toString()))
-    } catch (cause) {
-      const hint = 'put the same content again: the pin is written anew'
-      throw new CairnError('BAD_CONFIG', `${path} is damaged`, { cause, hint })
-    }
+  let tail: Promise<unknown> = Promise.resolve()
+  /** One change at a time: each reads what the one before wrote. */
+  const serial = <T>(work: () => Promise<T>): Promise<T> => {
+    const done = tail.then(work)
+    tail = done.catch(() => undefined) // its caller hears of it
+    return done
   }
+  const write = (kept: PinRecord) =>
+    writeWhole(pathOf(parseCid(kept.root)), `${JSON.stringify(kept, undefined, 2)}\n`)
+
   return {
     async list() {
-      await makeDirectory(directory)
-      const names = (await readdir(directory)).filter((name) => name.endsWith('.json')).sort()
-      const found = await Promise.all(names.map((name) => read(join(directory, name))))
-      return found.filter((pin) => pin !== undefined).map(pinOf)
-    },
-    async uploadsOf(root) {
-      return (await read(pathOf(root)))?.uploads ?? []
-    },
-    async add(pin) {
-      await makeDirectory(directory)
-      const before = (await read(pathOf(pin.root)))?.uploads ?? []
-      const uploads = [...before.filter((upload) => upload !== pin.upload), pin.upload]
-      const { root, name, replicas, blocks, bytes, createdMs } = pin
-      const kept: PinRecord = {
-        version: 1,
-        root: String(root),
-        uploads,
-        name,
-        replicas,
-        blocks,
-        bytes,
-        createdMs
+      const found: Pin[] = []
+      for (const name of (await namesIn(directory)).filter((one) => one.endsWith('.json')).sort()) {
+        const kept = await readRecord(join(directory, name)).catch((error: unknown) => told(error, log))
+        if (kept !== undefined) found.push(pinOf(kept))
       }
-      await writeWhole(pathOf(root), `${JSON.stringify(kept, undefined, 2)}\n`)
+      return found
     },
-    async remove(root) {
-      await rm(pathOf(root), { force: true })
-      await syncDirectory(directory)
-    }
+    async find(root) {
+      const kept = await readRecord(pathOf(root))
+      return kept && { pin: pinOf(kept), uploads: kept.uploads }
+    },
+    add: (pin) =>
+      serial(async () => {
+        await makeDirectory(directory)
+        const before = await readRecord(pathOf(pin.root)).catch((error: unknown) => told(error, log))
+        const { root, name, blocks, bytes, createdMs } = pin
+        const replicas = Math.max(pin.replicas, before?.replicas ?? 1)
+        const uploads = [...(before?.uploads ?? []).filter((one) => one !== pin.upload), pin.upload]
+        await write({ version: 1, root: `${root.toV1()}`, uploads, name, replicas, blocks, bytes, createdMs })
+      }),
+    remove: (root, uploads) =>
+      serial(async () => {
+        const kept = await readRecord(pathOf(root))
+        const left = kept?.uploads.filter((one) => !uploads.includes(one)) ?? []
+        if (kept !== undefined && left.length > 0) return await write({ ...kept, uploads: left })
+        await rm(pathOf(root), { force: true })
+        await syncDirectory(directory)
+      })
+  }
+}
+
+function told(error: unknown, log: (level: 'warn', text: string) => void): undefined {
+  if (!CairnError.is(error, 'BAD_CONFIG')) throw error
+  log('warn', error.message)
+}
+
+async function namesIn(directory: string): Promise<string[]> {
+  try {
+    return await readdir(directory)
+  } catch (cause) {
+    if (errnoOf(cause) === 'ENOENT') return [] // nothing was pinned yet
+    throw cause
+  }
+}
+
+async function readRecord(path: string): Promise<PinRecord | undefined> {
+  const content = await readIfThere(path)
+  if (content === undefined) return undefined
+  try {
+    const kept = record.parse(JSON.parse(content.toString()))
+    parseCid(kept.root)
+    return kept
+  } catch (cause) {
+    const hint = 'put the same content again: the pin is written anew'
+    throw new CairnError('BAD_CONFIG', `${path} is damaged`, { cause, hint })
   }
 }
 

@@ -15,6 +15,7 @@ import {
 import type { CID } from 'multiformats/cid'
 import type { Got } from './bulk.ts'
 import type { Shell } from './shell.ts'
+import { outOfRoom } from './summaries.ts'
 import { asCairnError, keepEntries } from './uploads.ts'
 
 export interface Reads {
@@ -23,6 +24,8 @@ export interface Reads {
   fetch(action: CoreAction & { type: 'fetch-blocks' }): void
   cancel(transfer: number): void
   over(action: CoreAction & { type: 'read-over' }): void
+  /** Fails all reads under way, and those to come. */
+  close(error: CairnError): void
 }
 
 interface Waiting {
@@ -31,12 +34,17 @@ interface Waiting {
   reject(error: unknown): void
 }
 
+/** Blocks of one transfer that are on their way to the disk, bytes: they share its syncs. A guess. */
+const KEEPING_BYTES_MAX = 8 * 1024 * 1024
+/** What came by repair is told to those who listen once per this. */
+const TELL_MS = 1_000
 /** Holders named in an error. */
 const TRIED_NAMED_MAX = 8
 
 export function createReads(shell: () => Shell): Reads {
   const waiting = new Map<BlockKey, Set<Waiting>>()
   const transfers = new Map<number, AbortController>()
+  const repaired = repairs(shell)
 
   const deliver = (key: BlockKey, bytes: Uint8Array): void => {
     const readers = waiting.get(key)
@@ -62,49 +70,82 @@ export function createReads(shell: () => Shell): Reads {
     if (purpose === 'read') return said('held')
     const claims = checkedClaims(shell(), got, from)
     if (claims.length === 0) return said('failed', 'it came without a claim')
-    const answer = await keepEntries(shell(), [{ key, bytes, claims }])
+    const answer = await shell().during(keepEntries(shell(), [{ key, bytes, claims }]))
     shell().changed()
     const [item] = answer.items
-    if (item?.outcome === 'held') said('held')
-    else said('failed', item?.reason)
+    if (item?.outcome !== 'held') return said('failed', item?.reason)
+    repaired.add(bytes.length)
+    said('held')
+  }
+
+  /** Fetches and resolves, never rejects, with why it ended early. Blocks go to the disk side by side. */
+  const transfer = async (
+    action: CoreAction & { type: 'fetch-blocks' },
+    signal: AbortSignal
+  ): Promise<string | undefined> => {
+    const keeping = new Map<Promise<void>, number>()
+    let bytes = 0
+    const onBlock = async (got: Got): Promise<void> => {
+      const size = got.bytes?.length ?? 0
+      const done: Promise<void> = take(action, got).finally(() => {
+        bytes -= size
+        keeping.delete(done)
+      })
+      done.catch(() => undefined) // awaited below, with all others
+      keeping.set(done, size)
+      bytes += size
+      while (bytes > KEEPING_BYTES_MAX) await Promise.race(keeping.keys())
+    }
+    try {
+      await shell().transport.fetchBlocks(action.from, action.keys, { signal, onBlock })
+      await Promise.all(keeping.keys())
+      return undefined
+    } catch (error) {
+      return asCairnError(error).message
+    } finally {
+      await Promise.allSettled(keeping.keys())
+    }
   }
 
   return {
     async get(cid, signal) {
       signal?.throwIfAborted()
+      shell().usable()
       const key = keyOf(cid)
       const local = await shell().store.get(key)
       if (local !== undefined) return local
-      return await new Promise<Uint8Array>((resolve, reject) => {
-        const reader = { cid, resolve, reject }
-        const readers = waiting.get(key) ?? new Set()
-        waiting.set(key, readers.add(reader))
-        const leave = (): void => {
-          readers.delete(reader)
-          reject(signal?.reason)
-          if (readers.size > 0 || waiting.get(key) !== readers) return
-          waiting.delete(key)
-          shell().dispatch({ type: 'unwant', key })
-        }
-        signal?.addEventListener('abort', leave, { once: true })
+      signal?.throwIfAborted() // meanwhile: an event that was before its listener never comes
+      shell().usable()
+      const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>()
+      const reader = { cid, resolve, reject }
+      const readers = waiting.get(key) ?? new Set()
+      waiting.set(key, readers.add(reader))
+      const leave = (): void => {
+        readers.delete(reader)
+        reject(signal?.reason)
+        if (readers.size > 0 || waiting.get(key) !== readers) return
+        waiting.delete(key)
+        shell().dispatch({ type: 'unwant', key })
+      }
+      signal?.addEventListener('abort', leave)
+      try {
         if (readers.size === 1) shell().dispatch({ type: 'want', key, replicas: shell().network.replicas })
-      })
+        return await promise
+      } finally {
+        signal?.removeEventListener('abort', leave)
+      }
     },
     fetch(action) {
-      const { transfer, from, keys } = action
+      const { transfer: id, purpose } = action
+      const ended = (reason: string | undefined): void => {
+        transfers.delete(id)
+        shell().dispatch({ type: 'fetch-ended', transfer: id, reason })
+      }
+      // Bytes that have no room would only be thrown away.
+      if (purpose === 'repair' && outOfRoom(shell().store.usage())) return ended('no room on this disk')
       const abort = new AbortController()
-      transfers.set(transfer, abort)
-      const onBlock = (got: Got) => take(action, got)
-      shell()
-        .transport.fetchBlocks(from, keys, { signal: abort.signal, onBlock })
-        .then(
-          () => undefined,
-          (error: unknown) => asCairnError(error).message
-        )
-        .then((reason) => {
-          transfers.delete(transfer)
-          shell().dispatch({ type: 'fetch-ended', transfer, reason })
-        })
+      transfers.set(id, abort)
+      void transfer(action, abort.signal).then(ended)
     },
     cancel(transfer) {
       transfers.get(transfer)?.abort(new CairnError('TIMEOUT', 'no longer wanted'))
@@ -113,21 +154,54 @@ export function createReads(shell: () => Shell): Reads {
       const readers = waiting.get(key)
       if (readers === undefined) return
       waiting.delete(key)
-      for (const reader of readers) {
-        if (!found) reader.reject(nobodyHas(shell(), reader.cid, tried))
-        else void again(shell(), key, reader) // it came by another way: it is on this disk now
-      }
+      // Found: it came by another way and is on this disk. Not found: it may have come since it was asked for.
+      void shell().during(lastLook(shell(), key, { readers, tried: found ? [] : tried }))
+    },
+    close(error) {
+      repaired.tell()
+      for (const abort of transfers.values()) abort.abort(error)
+      for (const readers of waiting.values()) for (const reader of readers) reader.reject(error)
+      waiting.clear()
     }
   }
 }
 
-async function again(shell: Shell, key: BlockKey, reader: Waiting): Promise<void> {
+async function lastLook(
+  shell: Shell,
+  key: BlockKey,
+  { readers, tried }: { readers: ReadonlySet<Waiting>; tried: readonly Tried[] }
+): Promise<void> {
   try {
     const bytes = await shell.store.get(key)
-    if (bytes === undefined) reader.reject(nobodyHas(shell, reader.cid, []))
-    else reader.resolve(bytes)
+    for (const reader of readers) {
+      if (bytes === undefined) reader.reject(nobodyHas(shell, reader.cid, tried))
+      else reader.resolve(bytes)
+    }
   } catch (error) {
-    reader.reject(error)
+    for (const reader of readers) reader.reject(error)
+  }
+}
+
+/** Gathers what repair brought, for one event a second. */
+function repairs(shell: () => Shell) {
+  let [blocks, bytes] = [0, 0]
+  let timer: NodeJS.Timeout | undefined
+  const tell = (): void => {
+    clearTimeout(timer)
+    timer = undefined
+    if (blocks === 0) return
+    const left = shell().core.fetches.wants.size
+    shell().events.emit({ type: 'repair', blocks, bytes, left, atMs: Date.now() })
+    blocks = 0
+    bytes = 0
+  }
+  return {
+    tell,
+    add(size: number): void {
+      blocks++
+      bytes += size
+      timer ??= setTimeout(tell, TELL_MS)
+    }
   }
 }
 

@@ -4,6 +4,7 @@
  */
 import {
   type BlockKey,
+  CairnError,
   encodeReceipt,
   type HeldClaim,
   type PeerId,
@@ -17,17 +18,31 @@ import type { Shell } from './shell.ts'
 import { asCairnError, keepEntries, receiptItem } from './uploads.ts'
 
 export function bulkServer(shell: () => Shell): BulkServer {
+  let reads = 0
   return {
-    receive: (from, entries) => receive(shell(), from, entries),
-    async read(_from, key) {
-      const [bytes, stat] = await Promise.all([shell().store.get(key), shell().store.stat(key)])
-      if (bytes === undefined || stat === undefined) return undefined
-      return { bytes, proofs: stat.claims.slice(0, PROOFS_MAX).map(({ proof }) => proof) }
-    }
+    receive: (from, entries) => shell().during(receive(shell(), from, entries)),
+    read: (_from, key) => shell().during(read(shell(), key, reads++))
   }
 }
 
+/** With more claims than go with a block, another window of them each time: in the end all have travelled. */
+async function read(shell: Shell, key: BlockKey, turn: number) {
+  const [bytes, stat] = await Promise.all([shell.store.get(key), shell.store.stat(key)])
+  if (bytes === undefined || stat === undefined) return undefined
+  const { claims } = stat
+  const windows = Math.max(1, Math.ceil(claims.length / PROOFS_MAX))
+  const first = (turn % windows) * PROOFS_MAX
+  return { bytes, proofs: claims.slice(first, first + PROOFS_MAX).map(({ proof }) => proof) }
+}
+
 async function receive(shell: Shell, from: PeerId, pushed: readonly OutEntry[]): Promise<Answer> {
+  if (new Set(pushed.map(({ key }) => key)).size !== pushed.length) {
+    throw new CairnError('BAD_MESSAGE', 'a block twice in one frame') // one receipt would name both claims
+  }
+  if (shell.core.placed.state !== 'alive') {
+    const reason = 'this member is leaving' // who was sent elsewhere is told so at once
+    return { items: pushed.map(({ key }) => ({ key, outcome: 'refused', reason })) }
+  }
   const entries: Entry[] = []
   const refused = new Map<BlockKey, string>()
   for (const { key, bytes, proofs } of pushed) {

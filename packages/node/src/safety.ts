@@ -1,8 +1,9 @@
 /** How safe the data is, in the words of `status`: the members' tallies added up, and one DAG block by block. */
-import { type Block, dagBlocks, keyOf } from '@cairn/blocks'
+import { keyOf } from '@cairn/blocks'
 import { type BlockKey, members, type PeerId, type Tally } from '@cairn/core'
 import type { CID } from 'multiformats/cid'
 import type { DagStatus, Safety, Verdict } from './api.ts'
+import { type Reached, reachable } from './dag.ts'
 import type { Answered, Shell } from './shell.ts'
 
 /** Keys of one inquiry; the core's limit. */
@@ -18,8 +19,9 @@ function ask(
   event: { type: 'survey' } | { type: 'inquire'; keys: BlockKey[] }
 ): Promise<Answered> {
   const request = nextRequest++
-  return new Promise((resolve) => {
-    shell.asked.set(request, resolve)
+  return new Promise((resolve, reject) => {
+    shell.usable()
+    shell.asked.set(request, { resolve, reject })
     shell.dispatch({ ...event, request })
   })
 }
@@ -55,7 +57,7 @@ function tell(shell: Shell, answer: Answered & { type: 'surveyed' }, eta: number
   const short = tally.short.reduce((sum, { blocks }) => sum + blocks, 0)
   const bytes = tally.short.reduce((sum, one) => sum + one.bytes, 0)
   const verdict = verdictOf(byCopies, wanted)
-  const reason = reasonOf(shell, { verdict, short, silent })
+  const reason = reasonOf(shell, { verdict, wanted, short, silent })
   const repairing = { blocks: short, bytes }
   return {
     verdict,
@@ -89,9 +91,9 @@ function verdictOf(byCopies: readonly number[], wanted: number): Verdict {
 
 function reasonOf(
   shell: Shell,
-  { verdict, short, silent }: { verdict: Verdict; short: number; silent: readonly PeerId[] }
+  told: { verdict: Verdict; wanted: number; short: number; silent: readonly PeerId[] }
 ): string {
-  const wanted = shell.network.replicas
+  const { verdict, wanted, short, silent } = told
   const placed = [...shell.core.holders.standing.values()].filter(({ living }) => living).length
   const quiet = silent.length === 0 ? '' : `; no answer from ${silent.map(shell.nameOf).join(', ')}`
   if (placed < wanted) {
@@ -104,34 +106,39 @@ function reasonOf(
 }
 
 /** One DAG: every block of it asked of every living member. */
-export async function safetyOfDag(shell: Shell, root: CID, signal?: AbortSignal): Promise<DagStatus> {
-  const wanted = shell.network.replicas
+export async function safetyOfDag(
+  shell: Shell,
+  root: CID,
+  { wanted, signal }: { wanted: number; signal?: AbortSignal | undefined }
+): Promise<DagStatus> {
   const byCopies = new Array<number>(wanted + 1).fill(0)
   const byHolder = new Map<PeerId, number>()
+  const silent = new Set<PeerId>()
   const total = { blocks: 0, bytes: 0, left: { blocks: 0, bytes: 0 } }
-  let batch: Block[] = []
+  let batch: Reached[] = []
   const count = async (): Promise<void> => {
     const some = batch
     batch = []
     if (some.length === 0) return
+    signal?.throwIfAborted()
     const answer = await ask(shell, { type: 'inquire', keys: some.map(({ cid }) => keyOf(cid)) })
     if (answer.type !== 'inquired') throw new TypeError('an inquiry answered as a survey')
-    for (const { cid, bytes } of some) {
+    for (const peer of answer.silent) silent.add(peer)
+    for (const { cid, size = 0 } of some) {
       const holders = answer.holders.get(keyOf(cid)) ?? []
       for (const peer of holders) byHolder.set(peer, (byHolder.get(peer) ?? 0) + 1)
       const at = Math.min(holders.length, wanted)
       byCopies[at] = (byCopies[at] ?? 0) + 1
       total.blocks++
-      total.bytes += bytes.length
+      total.bytes += size
       if (at < wanted) {
         total.left.blocks++
-        total.left.bytes += bytes.length
+        total.left.bytes += size
       }
     }
   }
-  const getBlock = (cid: CID) => shell.reads.get(cid, signal)
-  for await (const block of dagBlocks(root, getBlock)) {
-    batch.push(block)
+  for await (const reached of reachable(shell, root, signal)) {
+    batch.push(reached)
     if (batch.length === INQUIRY_KEYS) await count()
   }
   await count()
@@ -140,7 +147,7 @@ export async function safetyOfDag(shell: Shell, root: CID, signal?: AbortSignal)
   return {
     root,
     verdict,
-    reason: reasonOf(shell, { verdict, short: total.left.blocks, silent: [] }),
+    reason: reasonOf(shell, { verdict, wanted, short: total.left.blocks, silent: [...silent] }),
     wanted,
     blocks: total.blocks,
     bytes: total.bytes,

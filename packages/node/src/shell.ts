@@ -23,15 +23,28 @@ export interface Shell {
   /** Headers of claims whose signature was seen to be good. */
   readonly trusted: TrustedHeaders
   /** Questions put to the members, by request number: who waits for the answer. */
-  readonly asked: Map<number, (answer: Answered) => void>
+  readonly asked: Map<number, Asking>
   dispatch(event: CoreEvent): void
   /** The store has changed: the core hears what, soon. */
   changed(): void
+  /** Resolves when the core knows all that changed on disk before the call. */
+  told(): Promise<void>
+  /** Work that touches the disk: a stop waits for it. */
+  during<T>(work: Promise<T>): Promise<T>
+  /** Resolves when the work that is under way now has ended. */
+  settled(): Promise<void>
+  /** @throws CairnError UNREACHABLE once the node was told to stop */
+  usable(): void
   /** A member's name, as people know it. */
   nameOf(peer: PeerId): string
   log(level: 'info' | 'warn' | 'error', text: string): void
   /** Something broke that must not: the node stops. */
   fail(error: CairnError): void
+}
+
+export interface Asking {
+  resolve(answer: Answered): void
+  reject(error: CairnError): void
 }
 
 export type Answered = Extract<import('@cairn/core').CoreAction, { type: 'surveyed' } | { type: 'inquired' }>

@@ -4,7 +4,6 @@
  */
 import { cidOfKey, keyOf } from '@cairn/blocks'
 import {
-  type Ack,
   type BlockKey,
   CairnError,
   type Change,
@@ -12,6 +11,7 @@ import {
   type CoreAction,
   type HeldClaim,
   type PeerId,
+  REPLICAS_MAX,
   type ReceiptItem,
   readReceipt,
   type SettledBlock,
@@ -36,6 +36,10 @@ export interface Uploads {
   send(action: CoreAction & { type: 'send-blocks' }): void
   settled(action: Settled): void
   over(action: CoreAction & { type: 'put-over' }): void
+  /** Fails all puts under way, and those to come. */
+  close(error: CairnError): void
+  /** Puts whose bytes are still held, and those bytes. */
+  held(): { puts: number; bytes: number }
 }
 
 /** A block to be kept; without bytes its holders are to have it already. */
@@ -46,11 +50,19 @@ export interface Pending {
 
 interface Put {
   entries: Map<BlockKey, Entry>
-  cids: Map<BlockKey, CID>
+  /** Of its blocks. */
+  bytes: number
   resolve(blocks: SettledBlock[]): void
+  reject(error: unknown): void
+  settled: boolean
   abort: AbortController
 }
 
+/**
+ * Bytes kept for transfers that go on after their put was answered: to a slow member that was stood in
+ * for. Beyond it the oldest are given up, and that member finds what it lacks by comparing. A guess.
+ */
+const LINGERING_BYTES_MAX = 32 * 1024 * 1024
 /** Named of the blocks that are short of N. */
 const SHORT_NAMED_MAX = 100
 const UPLOAD_ID = /^[0-9a-f]{32}$/
@@ -63,25 +75,32 @@ export function createUploads(shell: () => Shell): Uploads {
     async put(upload, blocks, options = {}) {
       if (!UPLOAD_ID.test(upload)) throw new CairnError('BAD_REQUEST', `not an upload's id: ${upload}`)
       if (blocks.length === 0) throw new RangeError('a put needs a block')
-      options.signal?.throwIfAborted()
-      const { network } = shell()
-      const replicas = options.replicas ?? network.replicas
-      const entries = claimed(shell(), upload, blocks, { replicas, end: options.end === true })
+      const { signal, ack = 'all', end = false } = options
+      signal?.throwIfAborted()
+      shell().usable()
+      const replicas = options.replicas ?? shell().network.replicas
+      if (!Number.isInteger(replicas) || replicas < 1 || replicas > REPLICAS_MAX) {
+        throw new CairnError('BAD_REQUEST', `a block has 1 to ${REPLICAS_MAX} replicas, not ${replicas}`)
+      }
+      const entries = claimed(shell(), upload, blocks, { replicas, end })
       const cids = new Map(blocks.map(({ cid }) => [keyOf(cid), cid]))
+      const bytes = bytesOf(entries)
+      const { promise, resolve, reject } = Promise.withResolvers<SettledBlock[]>()
+      const abort = new AbortController()
       const put = nextPut++
-      const settled = await new Promise<SettledBlock[]>((resolve, reject) => {
-        const abort = new AbortController()
-        puts.set(put, { entries, cids, resolve, abort })
-        const stop = () => {
-          abort.abort(options.signal?.reason)
-          reject(options.signal?.reason)
-        }
-        options.signal?.addEventListener('abort', stop, { once: true })
+      puts.set(put, { entries, bytes, resolve, reject, settled: false, abort })
+      const stop = (): void => {
+        reject(signal?.reason)
+        abort.abort(signal?.reason)
+      }
+      signal?.addEventListener('abort', stop)
+      try {
         const wanted = [...entries.keys()].map((key) => ({ key, replicas }))
-        const ack: Ack = options.ack ?? 'all'
         shell().dispatch({ type: 'put', put, ack, entries: wanted })
-      })
-      return outcomeOf(shell(), settled, { entries, cids, replicas })
+        return outcomeOf(shell(), await promise, { cids, replicas, bytes })
+      } finally {
+        signal?.removeEventListener('abort', stop)
+      }
     },
     send(action) {
       const put = puts.get(action.put)
@@ -89,7 +108,9 @@ export function createUploads(shell: () => Shell): Uploads {
       const { transfer } = action
       const entries = action.keys.map((key) => put.entries.get(key) as Entry)
       const sending =
-        action.to === shell().id ? keepOwn(shell(), entries) : sendTo(shell(), action, entries, put)
+        action.to === shell().id
+          ? shell().during(keepOwn(shell(), entries))
+          : sendTo(shell(), action, entries, put)
       sending.then(
         (answer) => {
           if (answer !== undefined) shell().dispatch({ type: 'answered', transfer, items: answer.items })
@@ -101,14 +122,43 @@ export function createUploads(shell: () => Shell): Uploads {
       )
     },
     settled(action) {
-      puts.get(action.put)?.resolve(action.blocks)
+      const put = puts.get(action.put)
+      if (put === undefined) return
+      put.settled = true
+      put.resolve(action.blocks)
+      let lingering = 0
+      for (const one of puts.values()) if (one.settled) lingering += one.bytes
+      for (const one of puts.values()) {
+        if (lingering <= LINGERING_BYTES_MAX) break
+        if (!one.settled) continue
+        lingering -= one.bytes
+        one.abort.abort(new CairnError('TIMEOUT', 'others have the blocks, and this member is slow'))
+      }
     },
     over(action) {
       const put = puts.get(action.put)
       puts.delete(action.put)
       if (action.late.length > 0) put?.abort.abort(new CairnError('TIMEOUT', 'the put took too long'))
+    },
+    close(error) {
+      for (const put of puts.values()) {
+        put.reject(error)
+        put.abort.abort(error)
+      }
+      puts.clear()
+    },
+    held() {
+      let bytes = 0
+      for (const put of puts.values()) bytes += put.bytes
+      return { puts: puts.size, bytes }
     }
   }
+}
+
+function bytesOf(entries: ReadonlyMap<BlockKey, Entry>): number {
+  let sum = 0
+  for (const { bytes } of entries.values()) sum += bytes?.length ?? 0
+  return sum
 }
 
 /** The entries of a put, each under this upload's claim; `end` ends the claim instead. */
@@ -145,7 +195,10 @@ async function keepOwn(shell: Shell, entries: readonly Entry[]): Promise<Answer>
   return answer
 }
 
-/** Puts entries into the store and says what became of each. Nothing is said of them before it is durable. */
+/**
+ * Puts entries, one a key, into the store and says what became of each. Nothing is said of them before it
+ * is durable.
+ */
 export async function keepEntries(shell: Shell, entries: readonly Entry[]): Promise<Answer> {
   const outcome = new Map<BlockKey, Answer['items'][number]>()
   const known: Entry[] = []
@@ -211,7 +264,7 @@ export function receiptItem({ crypto }: Shell, entry: Pick<Entry, 'key' | 'claim
 function outcomeOf(
   shell: Shell,
   settled: readonly SettledBlock[],
-  put: { entries: Map<BlockKey, Entry>; cids: Map<BlockKey, CID>; replicas: number }
+  put: { cids: Map<BlockKey, CID>; replicas: number; bytes: number }
 ): PutOutcome {
   const cidOf = (key: BlockKey) => put.cids.get(key) ?? cidOfKey(key, 'raw')
   const byHolder = new Map<PeerId, number>()
@@ -223,11 +276,9 @@ function outcomeOf(
   const failed = rest.filter(({ receipts, needed }) => receipts.length < needed)
   if (failed.length > 0) throw tooFew(failed, cidOf)
   const short = rest.filter(({ receipts, wanted }) => receipts.length < wanted)
-  let bytes = 0
-  for (const entry of put.entries.values()) bytes += entry.bytes?.length ?? 0
   return {
     blocks: settled.length,
-    bytes,
+    bytes: put.bytes,
     replicas: rest.reduce((least, { receipts }) => Math.min(least, receipts.length), put.replicas),
     wanted: put.replicas,
     needed: Math.max(1, ...rest.map(({ needed }) => needed)),
