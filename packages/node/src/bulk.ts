@@ -118,6 +118,8 @@ export function createBulk(options: BulkOptions): Bulk {
       await all(stop, async (start) => {
         for (const frame of framesOf(entries)) {
           await lane.pushCredit.take(frame.cost, until)
+          if (until.aborted) lane.pushCredit.give(frame.cost) // in the instant between
+          until.throwIfAborted()
           start(pushFrame(lane, frame, { until, onAnswer }))
         }
       })

@@ -74,15 +74,15 @@ lock(
   'of processes that start together exactly one takes it, and after its death exactly one again',
   scoped(async (use) => {
     const home = use(await temporary())
-    for (let round = 0; round < 3; round++) {
-      const all = Array.from({ length: 5 }, () => contender(home.path))
+    for (let round = 0; round < 2; round++) {
+      const all = Array.from({ length: 3 }, () => contender(home.path))
       try {
         await Promise.all(all.map((one) => one.ready()))
         for (const one of all) one.go()
         const results = await Promise.all(all.map((one) => one.result()))
         const taken = all.filter((_, i) => results[i] === 'ready taken.')
         assert.is(taken.length, 1, results.join(' '))
-        assert.is(results.filter((result) => result === 'ready LOCKED.').length, 4)
+        assert.is(results.filter((result) => result === 'ready LOCKED.').length, 2)
         assert.is(await lockHolder(home.path), taken[0]?.pid)
         assert.is(await codeOf(takeLock(home.path)), 'LOCKED')
       } finally {
