@@ -59,7 +59,7 @@ function explain(cause: unknown): { words: string; hint: string } {
   if (any(/dial self/i)) {
     return { words: 'that is this node itself', hint: 'give the address of another member' }
   }
-  if (any(/UnexpectedPeer|EncryptionFailed/)) {
+  if (any(/UnexpectedPeer|does not match expected remote identity/)) {
     return { words: 'another node answers there', hint: 'ask a member for a fresh invite: cairn invite' }
   }
   if (any(/ECONNREFUSED/)) {

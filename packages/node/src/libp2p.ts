@@ -19,8 +19,8 @@ const INBOUND_A_SECOND_AND_HOST_MAX = 256
 const INBOUND_PENDING_MAX = 64
 const DIALS_AT_ONCE_MAX = 32
 const DIALS_QUEUED_MAX = 512
-const ADDRESS_DIAL_MS = 3_000
-const UPGRADE_MS = 5_000
+const ADDRESS_DIAL_MS = 5_000
+const UPGRADE_MS = 10_000
 const STREAMS_A_CONNECTION_MAX = 32
 /** Of one protocol on one connection: two are in use, the others are a reopening that overlaps. */
 export const STREAMS_A_PROTOCOL_MAX = 4

@@ -16,8 +16,8 @@ import {
   sayHello
 } from './admission.ts'
 
-/** One address gets so long, hello apart. A handshake takes 30 ms; five seconds forgive a loaded machine. */
-export const DIAL_MS = 5_000
+/** All addresses of one peer get so long, hello apart. A handshake takes 30 ms, on a loaded machine seconds. */
+export const DIAL_MS = 10_000
 export const HELLO_MS = 5_000
 /** Both may dial at once, for both roles; more is an attack or a bug. */
 const CONNECTIONS_A_PEER_MAX = 8
@@ -40,11 +40,16 @@ export interface LinkEvents {
 }
 
 export interface Links {
-  /** Connects and says hello; resolves with who is there. @throws CairnError */
+  /**
+   * Connects and says hello; resolves with who is there. A `peer` that was refused lately is not tried
+   * again; without one it is a person who asks, and anything is. @throws CairnError
+   */
   dial(addresses: readonly string[], peer?: PeerId): Promise<PeerId>
   /** An admitted connection for a role, dialled if there is none. @throws CairnError UNREACHABLE and more */
   connection(peer: PeerId, role: Role): Promise<Connection>
   setAddresses(peer: PeerId, addresses: readonly string[]): void
+  /** Ends all connections to a peer; the next frame dials anew. */
+  disconnect(peer: PeerId): void
   connectedPeers(): PeerId[]
   rttMs(peer: PeerId): number | undefined
   /** For what a connection was admitted; undefined when it was not. Waits for a hello of this node's own. */
@@ -209,6 +214,8 @@ export function createLinks(options: LinkOptions): Links {
 
   return {
     async dial(texts, expected) {
+      const refusal = expected && refusedBy(refusals, expected)
+      if (refusal !== undefined) throw refusal
       const groups = groupsOf(texts, expected)
       let failure = new CairnError('UNREACHABLE', 'no address that can be dialled')
       for (const { peer: id, addresses } of groups) {
@@ -242,6 +249,10 @@ export function createLinks(options: LinkOptions): Links {
           .filter((one) => one !== undefined)
           .map(withoutPeer)
       }
+    },
+    disconnect(id) {
+      const { control = [], bulk = [] } = peers.get(id)?.connections ?? {}
+      for (const connection of [...control, ...bulk]) connection.abort(new Error('given up'))
     },
     connectedPeers: () => [...peers].filter(([, peer]) => countOf(peer) > 0).map(([id]) => id),
     rttMs: (id) => peers.get(id)?.rttMs,

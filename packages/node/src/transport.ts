@@ -61,12 +61,18 @@ export interface Transport extends Pick<Bulk, 'sendBlocks' | 'fetchBlocks'> {
   /** The network, once it is known in full. */
   network(): Network | undefined
   /**
-   * Connects to whoever answers first; admitted when it resolves.
+   * Connects to whoever answers first; admitted when it resolves. With `peer`, one that was refused within
+   * the last minutes is not tried again.
    * @throws CairnError WRONG_NETWORK, WRONG_SECRET, WRONG_VERSION, UNREACHABLE, BUSY, TIMEOUT
    */
   dial(addresses: readonly string[], peer?: PeerId): Promise<PeerId>
   /** Where to dial a peer when there is something to send; none forgets it. */
   setAddresses(peer: PeerId, addresses: readonly string[]): void
+  /**
+   * Ends all connections to a peer. For one found dead: TCP would go on resending into the void, ever more
+   * slowly, and be late to notice when the way is free again; the next frame dials anew instead.
+   */
+  disconnect(peer: PeerId): void
   /** A control frame, at most 64 KiB, which may get lost. */
   send(peer: PeerId, bytes: Uint8Array): void
   connectedPeers(): PeerId[]
@@ -133,6 +139,7 @@ export async function openTransport(options: TransportOptions): Promise<Transpor
     },
     dial: links.dial,
     setAddresses: links.setAddresses,
+    disconnect: links.disconnect,
     send: control.send,
     connectedPeers: links.connectedPeers,
     rttMs: links.rttMs,

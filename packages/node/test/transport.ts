@@ -34,6 +34,19 @@ transport(
 )
 
 transport(
+  'a peer that was given up is dialled anew by the next frame',
+  scoped(async (use) => {
+    const { server, client } = use(await openPair())
+    client.transport.disconnect(server.id)
+    await until(() => client.log.length === 2, 'the connection ends')
+    client.transport.send(server.id, new Uint8Array(1))
+    await until(() => server.messages.length === 1, 'the frame arrives')
+    assert.is(client.log.at(-1), `connected ${server.id.slice(-4)}`)
+    client.transport.disconnect('nobody' as never)
+  })
+)
+
+transport(
   'two that dial each other at once are connected once',
   scoped(async (use) => {
     const network = newNetwork({ open: false })
@@ -85,12 +98,12 @@ transport(
 )
 
 transport(
-  'thirty nodes of one host join at once',
+  'twenty nodes of one host join at once',
   scoped(async (use) => {
     const member = use(await openPeer(newNetwork({ open: true })))
-    const joiners = await Promise.all(Array.from({ length: 30 }, async () => use(await openPeer({}))))
+    const joiners = await Promise.all(Array.from({ length: 20 }, async () => use(await openPeer({}))))
     await Promise.all(joiners.map((joiner) => joiner.transport.dial(member.transport.addresses())))
-    await until(() => member.transport.connectedPeers().length === 30, 'all are connected')
+    await until(() => member.transport.connectedPeers().length === 20, 'all are connected')
   })
 )
 
@@ -104,6 +117,8 @@ transport(
     await until(() => joiner.found.includes(member.id) && joiner.found.includes(other.id), 'both are found')
     assert.is(await codeOf(joiner.transport.dial(other.transport.addresses())), 'WRONG_NETWORK')
     await joiner.transport.dial(member.transport.addresses())
+    assert.is(await codeOf(joiner.transport.dial(other.transport.addresses(), other.id)), 'WRONG_NETWORK')
+    assert.is(joiner.rejections.length, 1, 'the second dial was not even tried')
     joiner.found.length = 0
     await until(() => joiner.found.includes(member.id), 'the member is heard again')
     assert.not.ok(joiner.found.includes(other.id))
