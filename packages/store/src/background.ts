@@ -42,7 +42,7 @@ export class Background {
   readonly #context: BackgroundContext
   readonly #compactPace: Pace
   readonly #scrubPace: Pace
-  readonly #loops: Promise<void>[]
+  readonly #loops: Promise<void>[] = []
   readonly #now = new Set<Pace>()
   readonly #report: ScrubReport = { blocks: 0, bytes: 0, lost: [], records: 0 }
   #lost = 0
@@ -51,10 +51,13 @@ export class Background {
     this.#context = context
     this.#compactPace = new Pace(() => context.compactBytesPerSecond)
     this.#scrubPace = new Pace(() => this.#scrubBytesPerSecond())
-    this.#loops = [
+  }
+
+  start(): void {
+    this.#loops.push(
       this.#loop(this.#compactPace, () => this.#compact()),
       this.#loop(this.#scrubPace, () => this.#scrub())
-    ]
+    )
   }
 
   /** Something was deleted, or there was no room: look at once. */

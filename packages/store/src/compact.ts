@@ -12,7 +12,7 @@ import type { Op } from './plan.ts'
 import type { Reader } from './reader.ts'
 import type { Position } from './record.ts'
 import type { Room } from './room.ts'
-import type { Row } from './row.ts'
+import { partsOf } from './row.ts'
 import { type WalkedGroup, walk } from './walk.ts'
 import type { Writer } from './writer.ts'
 
@@ -108,7 +108,7 @@ async function* movesOf(
       ops.push({ type: 'bury', key: record.keys[key] as BlockKey, before })
   }
   for (const [i, row] of rows.entries()) {
-    if (row === undefined || !pointsInto(row, inVictim)) continue
+    if (row === undefined || !partsOf(row).some(inVictim)) continue
     const op = await reader.moved(record.keys[i] as BlockKey, row, inVictim)
     if (op !== undefined) ops.push(op)
     if (bytesOf(ops) >= MOVE_BYTES_MAX || ops.length >= MOVE_OPS_MAX) {
@@ -125,15 +125,11 @@ function isNeeded(before: Position, victim: number, segments: ReadonlyMap<number
   return false
 }
 
-function pointsInto({ block, claims }: Row, lies: (at: Position) => boolean): boolean {
-  return (block !== undefined && lies(block)) || claims.some(lies)
-}
-
 /** Damaged records hide what is in the segment: every row is looked at instead. */
 async function emptyByIndex({ catalog, reader, writer }: CompactContext, victim: number): Promise<void> {
   const inVictim = ({ segment }: Position): boolean => segment === victim
   for await (const [key, row] of catalog.all()) {
-    if (!pointsInto(row, inVictim)) continue
+    if (!partsOf(row).some(inVictim)) continue
     const op = await reader.moved(key, row, inVictim)
     if (op !== undefined) await writer.submit([op], true)
   }

@@ -140,7 +140,7 @@ export class DiskStore implements Store {
   }
 
   /** Writes again what was found whole after the last certain sync, and only then cuts it off there. */
-  async recover({ tail, end }: Recovered): Promise<void> {
+  async recover({ tail, end, orphans }: Recovered): Promise<void> {
     await this.#measure()
     await this.#room.ballast(Date.now())
     for (const op of tail) {
@@ -148,9 +148,19 @@ export class DiskStore implements Store {
         if (!CairnError.is(cause, 'NOT_FOUND')) throw cause // claims of a block that was deleted meanwhile
       })
     }
-    if (end === undefined || tail.length === 0) return
-    await this.#files.truncate(end.segment, end.offset)
-    await this.#files.sync(end.segment)
+    if (end !== undefined && tail.length > 0) {
+      await this.#files.truncate(end.segment, end.offset)
+      await this.#files.sync(end.segment)
+    }
+    if (orphans) await this.#deleteOrphans()
+    this.#background.start()
+  }
+
+  /** Claims whose block is lost: they go too, and come back with the block from another holder. */
+  async #deleteOrphans(): Promise<void> {
+    for await (const [key, { block }] of this.#catalog.all()) {
+      if (block === undefined) await this.#writer.submit([{ type: 'delete', key }], true)
+    }
   }
 
   async #measure(): Promise<void> {

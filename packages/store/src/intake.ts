@@ -7,8 +7,8 @@ import { crc32 } from 'node:zlib'
 import type { BlockKey } from '@cairn/core'
 import type { Catalog, SegmentRow } from './catalog.ts'
 import { replaceClaims, supersedes } from './claims.ts'
-import { type GroupRecord, isBefore, type Position } from './record.ts'
-import type { Row, RowClaim } from './row.ts'
+import type { GroupRecord, Position } from './record.ts'
+import { type Row, type RowClaim, without } from './row.ts'
 import type { WalkedGroup } from './walk.ts'
 import { CLAIM_WEIGHT_BYTES, count, DELETION_WEIGHT_BYTES, type Totals, weigh } from './weigh.ts'
 
@@ -32,7 +32,7 @@ export class Intake {
   readonly #totals: Totals
   readonly #rows = new Map<BlockKey, Row | undefined>()
   #applied: Position
-  /** Rows with claims and no block may be left over. */
+  /** Rows with claims and no block may be left: their block comes later, or is lost. */
   orphans = false
 
   constructor({ catalog, nonce, segments, totals, applied }: IntakeInto) {
@@ -79,18 +79,6 @@ export class Intake {
     await this.#catalog.apply({ rows: this.#rows, segments: this.#segments, state }, sync)
     this.#rows.clear()
   }
-
-  /** Drops rows that have claims and no block: what they claimed was lost, or deleted elsewhere. */
-  async dropOrphans(): Promise<void> {
-    if (!this.orphans) return
-    for await (const [key, row] of this.#catalog.all()) {
-      if (row.block !== undefined) continue
-      weigh({ key, before: row, after: undefined }, this.#applied, (segment, weight) =>
-        this.#add(segment, weight)
-      )
-      this.#rows.set(key, undefined)
-    }
-  }
 }
 
 function changedRows(
@@ -115,14 +103,6 @@ function changedRows(
     change(key, (row) => withClaim(row, claims[i] as RowClaim))
   })
   return changed
-}
-
-/** What is left of a row when everything before the position is deleted. */
-function without(row: Row | undefined, before: Position): Row | undefined {
-  if (row === undefined) return undefined
-  const block = row.block !== undefined && isBefore(row.block, before) ? undefined : row.block
-  const claims = row.claims.filter((claim) => !isBefore(claim, before))
-  return block === undefined && claims.length === 0 ? undefined : { block, claims }
 }
 
 /** The claim wins if it supersedes, and also if it is the same one written again: its segment stays. */

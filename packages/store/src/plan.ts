@@ -5,7 +5,7 @@
 import { type BlockKey, CairnError, type HeldClaim } from '@cairn/core'
 import { mergeClaims, newClaims, replaceClaims } from './claims.ts'
 import type { Position } from './record.ts'
-import type { Row, RowBlock, RowClaim } from './row.ts'
+import { type Row, type RowBlock, type RowClaim, without } from './row.ts'
 
 export type Op =
   | { type: 'put'; key: BlockKey; bytes?: Uint8Array; claims: readonly HeldClaim[] }
@@ -48,8 +48,12 @@ export function effectOf(op: Op, row: Row | undefined): Effect | undefined {
       return { key: op.key, before: row, after: undefined, claims: [], deletion: 'here' }
     case 'move':
       return move(op, row)
-    case 'bury':
-      return { key: op.key, before: row, after: row, claims: [], quiet: true, deletion: op.before }
+    case 'bury': {
+      // Only after a rebuild can what it deletes be there again.
+      const after = without(row, op.before)
+      const quiet = after === row ? { quiet: true as const } : {}
+      return { key: op.key, before: row, after, claims: [], deletion: op.before, ...quiet }
+    }
   }
 }
 

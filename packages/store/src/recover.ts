@@ -41,6 +41,8 @@ export interface Recovered {
   end: Position | undefined
   /** Operations found whole after that end, in order: to be written again before it is cut there. */
   tail: Op[]
+  /** Rows may be left that have claims and, unless the tail brings it, no block. */
+  orphans: boolean
 }
 
 const INDEX_NAME = 'index'
@@ -195,10 +197,8 @@ async function takeIn(
     end = { segment, offset: durable }
     tail = await readTail(recovery, { segment, from: durable, size })
   }
-  await intake.flush(false)
-  await intake.dropOrphans()
   await intake.flush(true)
-  return { catalog, segments, totals, end, tail }
+  return { catalog, segments, totals, end, tail, orphans: intake.orphans }
 }
 
 interface Span {

@@ -5,7 +5,7 @@
 import { crc32 } from 'node:zlib'
 import { type BlockKey, CairnError, type HeldClaim, slotOf } from '@cairn/core'
 import { replicasOf } from './claims.ts'
-import type { Position } from './record.ts'
+import { isBefore, type Position } from './record.ts'
 
 /** Objects are shared between rows and filled in once the group's layout is known. */
 export interface RowBlock extends Position {
@@ -104,4 +104,17 @@ export function rowStat(key: BlockKey, row: Row | undefined): RowStat | undefine
   if (row?.block === undefined) return undefined
   const { block, claims } = row
   return { key, slot: slotOf(key), size: block.size, replicas: replicasOf(claims), claims }
+}
+
+/** What is left of a row when everything before the position is deleted. */
+export function without(row: Row | undefined, before: Position): Row | undefined {
+  if (row === undefined || !partsOf(row).some((part) => isBefore(part, before))) return row
+  const block = row.block !== undefined && isBefore(row.block, before) ? undefined : row.block
+  const claims = row.claims.filter((claim) => !isBefore(claim, before))
+  return block === undefined && claims.length === 0 ? undefined : { block, claims }
+}
+
+/** Everything of a row that lies in a segment. */
+export function partsOf({ block, claims }: Row): Position[] {
+  return block === undefined ? [...claims] : [block, ...claims]
 }

@@ -13,13 +13,16 @@ import { ALIGN_BYTES } from './format.ts'
 import type { Pace } from './pace.ts'
 import type { Reader } from './reader.ts'
 import { type GroupRecord, type Position, readRecord, recordSectionBytes } from './record.ts'
-import type { Row } from './row.ts'
+import { partsOf } from './row.ts'
 import { matches } from './verify.ts'
 import { walk } from './walk.ts'
 import type { Writer } from './writer.ts'
 
 /** Between two entries of progress in the index: at most so much is read twice after a stop. */
 const PROGRESS_BYTES = 32 * 1024 * 1024
+
+/** From a byte of a segment to before another. */
+type Span = readonly [from: number, to: number]
 
 export interface ScrubContext {
   files: Files
@@ -48,42 +51,58 @@ export function scrubOrder(segments: ReadonlyMap<number, SegmentRow>): number[] 
     .map(([segment]) => segment)
 }
 
-/** Scrubs one segment from `from` on, into `report`; `false` if `pace` was stopped before its end. */
-export async function scrubSegment(
-  context: ScrubContext,
-  { segment, offset: from }: Position,
-  { report, pace, nowMs }: { report: ScrubReport; pace: Pace; nowMs: () => number }
-): Promise<boolean> {
-  const { files, nonce, segments, catalog, writer } = context
-  const startMs = nowMs()
-  const size = segments.get(segment)?.size
-  if (size === undefined) return true
+export interface ScrubAim {
+  report: ScrubReport
+  pace: Pace
+  nowMs: () => number
+}
+
+/** Scrubs one segment from a byte on, into the report; stops early with the pace, or if compaction took it. */
+export async function scrubSegment(context: ScrubContext, from: Position, aim: ScrubAim): Promise<void> {
+  const { files, segments, writer } = context
+  const { segment } = from
+  const startMs = aim.nowMs()
   const direct = await openDirect(files.path(segment))
-  if (direct === undefined) return true // compacted away
-  const gaps: [number, number][] = []
-  let covered = from
-  let saved = from
+  if (direct === undefined) return
   try {
-    for await (const { record } of walk({ files, nonce, segment, from, size })) {
-      if (pace.stopped) return false
-      const end = record.offset + record.length
-      if (record.offset > covered) gaps.push([covered, record.offset])
-      covered = end
-      const bytes = await direct.read(record.offset, record.length)
-      if (!(await scrubGroup(context, { record, bytes, report }))) gaps.push([record.offset, end])
-      if (end - saved >= PROGRESS_BYTES) {
-        await catalog.setScrubbed({ segment, offset: end })
-        saved = end
-      }
-      await pace.spend(record.length)
-    }
+    const gaps = await readGroups(context, from, direct, aim)
+    if (aim.pace.stopped) return
+    if (gaps.length > 0) await rescue(context, segment, gaps, aim.report)
+    await writer.setSegment(segment, { scrubbedAtMs: startMs })
+  } catch (cause) {
+    if (segments.has(segment) || !isErrno(cause, 'ENOENT')) throw cause
   } finally {
     await direct.close()
   }
+}
+
+/** Compares group by group. Returns the spans that have no intact record. */
+async function readGroups(
+  context: ScrubContext,
+  { segment, offset: from }: Position,
+  direct: Direct,
+  { report, pace }: ScrubAim
+): Promise<Span[]> {
+  const { files, nonce, segments, catalog } = context
+  const { size, sealed } = segments.get(segment) ?? { size: from, sealed: true }
+  const gaps: Span[] = []
+  let covered = from
+  let saved = from
+  for await (const { record } of walk({ files, nonce, segment, from, size })) {
+    if (pace.stopped) return gaps
+    const end = record.offset + record.length
+    if (record.offset > covered) gaps.push([covered, record.offset])
+    covered = end
+    const bytes = await direct.read(record.offset, record.length)
+    if (!(await scrubGroup(context, { record, bytes, report }))) gaps.push([record.offset, end])
+    if (sealed && end - saved >= PROGRESS_BYTES) {
+      await catalog.setScrubbed({ segment, offset: end })
+      saved = end
+    }
+    await pace.spend(record.length)
+  }
   if (covered < size) gaps.push([covered, size])
-  if (gaps.length > 0) await rescue(context, segment, gaps, report)
-  await writer.setSegment(segment, { scrubbedAtMs: startMs })
-  return true
+  return gaps
 }
 
 /** Compares all that is in use of one group. False when its record is damaged. */
@@ -110,22 +129,18 @@ async function scrubGroup(
 async function rescue(
   { catalog, reader, writer }: ScrubContext,
   segment: number,
-  gaps: readonly [number, number][],
+  gaps: readonly Span[],
   report: ScrubReport
 ): Promise<void> {
   const lies = (at: Position): boolean =>
     at.segment === segment && gaps.some(([from, to]) => at.offset >= from && at.offset < to)
   report.records += gaps.length
   for await (const [key, row] of catalog.all()) {
-    if (!touches(row, lies)) continue
+    if (!partsOf(row).some(lies)) continue
     const op = await reader.moved(key, row, lies)
     if (op !== undefined) await writer.submit([op], true)
     else if ((await catalog.row(key))?.block === undefined) report.lost.push(key)
   }
-}
-
-function touches({ block, claims }: Row, lies: (at: Position) => boolean): boolean {
-  return (block !== undefined && lies(block)) || claims.some(lies)
 }
 
 interface Direct {
