@@ -45,6 +45,7 @@ export function faceOf(shell: Shell, { notes, closed, stop }: Life): CairnNode {
     unpin: (root) => unpin(shell, pins, root),
     get: (cid, options = {}) => reads.get(cid, options.signal),
     status: async () => {
+      await shell.told() // or what was put a moment ago would not be counted
       const told = await safety()
       const all = members(core.membership)
       const alive = all.filter(({ state }) => state === 'alive' || state === 'suspect').length

@@ -101,7 +101,8 @@ async function start(options: NodeOptions, home: Home, ending: Ending): Promise<
   const store = await openStore({
     directory: home.store,
     capacity: settings.capacity,
-    onLost: (key) => (shell === undefined ? lost.push(key) : tellLost(shell, key))
+    onLost: (key) => (shell === undefined ? lost.push(key) : tellLost(shell, key)),
+    onError: (error) => log('error', `${error.message}`)
   })
   ending.add(() => store.close())
   const { credentials, addresses } = joinNetwork.credentials(created, options.join)

@@ -65,6 +65,9 @@ interface Put {
 const LINGERING_BYTES_MAX = 32 * 1024 * 1024
 /** Named of the blocks that are short of N. */
 const SHORT_NAMED_MAX = 100
+/** What a reason for want of room begins with: the core passes reasons on as text. */
+const FULL_MARK = 'full: '
+const PEER_ID = /\b12D3[1-9A-HJ-NP-Za-km-z]{48}\b/g
 const UPLOAD_ID = /^[0-9a-f]{32}$/
 
 export function createUploads(shell: () => Shell): Uploads {
@@ -216,7 +219,8 @@ export async function keepEntries(shell: Shell, entries: readonly Entry[]): Prom
     if (code === 'DISK_FAILED' || code === 'READ_ONLY') shell.log('error', message)
     const refused = code === 'BLOCK_CORRUPT' || code === 'BLOCK_TOO_LARGE' || code === 'BAD_CID'
     const said = code === 'FULL' ? 'full' : refused ? 'refused' : 'failed'
-    for (const { key } of known) outcome.set(key, { key, outcome: said, reason: message })
+    const reason = said === 'full' ? `${FULL_MARK}${message}` : message
+    for (const { key } of known) outcome.set(key, { key, outcome: said, reason })
   }
   return { items: entries.map(({ key }) => outcome.get(key) as Answer['items'][number]) }
 }
@@ -274,7 +278,7 @@ function outcomeOf(
   const absent = settled.filter((block) => block.absent && block.receipts.length < block.wanted)
   const rest = settled.filter((block) => !absent.includes(block))
   const failed = rest.filter(({ receipts, needed }) => receipts.length < needed)
-  if (failed.length > 0) throw tooFew(failed, cidOf)
+  if (failed.length > 0) throw tooFew(shell, failed, cidOf)
   const short = rest.filter(({ receipts, wanted }) => receipts.length < wanted)
   return {
     blocks: settled.length,
@@ -284,22 +288,27 @@ function outcomeOf(
     needed: Math.max(1, ...rest.map(({ needed }) => needed)),
     holders: [...byHolder].map(([peer, blocks]) => ({ peer, name: shell.nameOf(peer), blocks })),
     short: short.slice(0, SHORT_NAMED_MAX).map(({ key, receipts, reason }) => {
-      return { cid: cidOf(key), replicas: receipts.length, reason: reason ?? 'waiting for a member' }
+      return { cid: cidOf(key), replicas: receipts.length, reason: said(shell, reason) }
     }),
     absent: absent.map(({ key }) => cidOf(key))
   }
 }
 
-function tooFew(failed: readonly SettledBlock[], cidOf: (key: BlockKey) => CID): CairnError {
+/** A reason of the core's, with members by name. */
+function said(shell: Shell, reason = 'waiting for a member'): string {
+  return reason.replace(PEER_ID, (id) => shell.nameOf(id as PeerId))
+}
+
+function tooFew(shell: Shell, failed: readonly SettledBlock[], cidOf: (key: BlockKey) => CID): CairnError {
   const [first] = failed as [SettledBlock]
   const named = failed
     .slice(0, 3)
     .map(({ key, receipts, needed }) => `${cidOf(key)} (${receipts.length} of ${needed})`)
   const more = failed.length > named.length ? ` and ${failed.length - named.length} more` : ''
-  const full = failed.every(({ reason }) => reason?.includes('FULL') || reason?.includes('full'))
+  const full = failed.every(({ reason }) => reason?.includes(FULL_MARK))
   return new CairnError(
     full ? 'FULL' : 'TOO_FEW_REPLICAS',
-    `blocks short of receipts: ${named.join(', ')}${more}: ${first.reason ?? 'no answer'}`,
+    `blocks short of receipts: ${named.join(', ')}${more}: ${said(shell, first.reason)}`,
     {
       hint: full ? 'add a member, or give one more capacity' : 'put again: what was stored is not sent twice'
     }

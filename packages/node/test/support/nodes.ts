@@ -90,6 +90,7 @@ export function blocksOf(count: number, bytes = 10_000): Block[] {
   })
 }
 
+export const sameBytes = (a: Uint8Array, b: Uint8Array) => Buffer.compare(a, b) === 0
 export const uploadOn = (node: CairnNode) => node.upload(UPLOAD)
 
 /** Of a stopped node: what its disk says of a block. */
@@ -100,7 +101,7 @@ export async function onDisk(home: string, blocks: readonly Block[]): Promise<(B
     for (const { cid, bytes } of blocks) {
       const stat = await store.stat(keyOf(cid))
       const held = await store.get(keyOf(cid))
-      const good = held !== undefined && Buffer.compare(held, bytes) === 0
+      const good = held !== undefined && sameBytes(held, bytes)
       stats.push(good ? stat : undefined)
     }
     return stats
