@@ -8,12 +8,20 @@ export function toHex(bytes: Uint8Array): string {
   return hex
 }
 
-/** @throws RangeError when `hex` is not an even number of hexadecimal digits: a caller's bug. */
+/** @throws RangeError when `hex` is not an even number of lower-case hexadecimal digits: a caller's bug. */
 export function fromHex(hex: string): Uint8Array {
-  if (hex.length % 2 !== 0 || !/^[0-9a-f]*$/.test(hex)) throw new RangeError('not lower-case hexadecimal')
+  if (hex.length % 2 !== 0) throw new RangeError('not lower-case hexadecimal')
   const bytes = new Uint8Array(hex.length / 2)
-  for (let i = 0; i < bytes.length; i++) bytes[i] = Number.parseInt(hex.slice(2 * i, 2 * i + 2), 16)
+  for (let i = 0; i < bytes.length; i++) {
+    bytes[i] = 16 * digit(hex.charCodeAt(2 * i)) + digit(hex.charCodeAt(2 * i + 1))
+  }
   return bytes
+}
+
+function digit(code: number): number {
+  if (code >= 48 && code <= 57) return code - 48
+  if (code >= 97 && code <= 102) return code - 87
+  throw new RangeError('not lower-case hexadecimal')
 }
 
 export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {

@@ -3,7 +3,7 @@
  * it), and the synchronous signatures (RFC 8032) that the core asks for. Other key types are refused:
  * verifying a giant RSA key is an attack (CVE-2023-39533).
  */
-import { createHash, createPrivateKey, createPublicKey, type KeyObject, sign, verify } from 'node:crypto'
+import { createPrivateKey, createPublicKey, hash, type KeyObject, sign, verify } from 'node:crypto'
 import { CairnError, type Crypto, type PeerId } from '@cairn/core'
 import { generateKeyPair, privateKeyFromProtobuf, privateKeyToProtobuf } from '@libp2p/crypto/keys'
 import type { Ed25519PrivateKey } from '@libp2p/interface'
@@ -58,7 +58,7 @@ export function cryptoOf(identity: Identity): Crypto {
   const own = createPrivateKey({ key: Buffer.concat([SEED_PREFIX, seed]), format: 'der', type: 'pkcs8' })
   const parsed = new Map<PeerId, KeyObject>()
   return {
-    sha256: (bytes) => createHash('sha256').update(bytes).digest(),
+    sha256: (bytes) => hash('sha256', bytes, 'buffer'),
     sign: (bytes) => sign(null, bytes, own),
     verify(peer, bytes, signature) {
       const key = parsed.get(peer) ?? publicKeyOf(peer)
