@@ -25,11 +25,12 @@ import {
   targetsOf,
   until
 } from '@cairn/cli'
-import type { NodeStatus, PutResult } from '@cairn/client'
+import type { PutResult } from '@cairn/client'
 import { CairnError } from '@cairn/core'
 import { compareTrees } from './testnet/compare.ts'
 import { ownSample, pnpmSample, type Sample, treeOf } from './testnet/sample.ts'
 import { clear, expect, fact, failed, heading, held, line, live, StepFailed, step } from './testnet/say.ts'
+import { aliveAt, LOOK_EVERY_MS, settledUsage, shortAt, usageOf } from './testnet/watch.ts'
 
 const NODES = 5
 const REPLICAS = 3
@@ -38,9 +39,11 @@ const REPAIR_DELAY_MS = 3_000
 /** For the others to agree that a killed node is dead. Five seconds on an idle machine. */
 const DETECT_LIMIT_MS = 20_000
 const REPAIR_LIMIT_MS = 90_000
-const JOIN_LIMIT_MS = 60_000
+const JOIN_LIMIT_MS = 90_000
 /** Of an even share, what the sixth must hold at least: placement is random, but not by this much. */
 const SHARE_LEAST = 0.5
+/** Between lines that say how far the repair is. */
+const TELL_EVERY_MS = 1_000
 const STEPS = 6
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -88,45 +91,28 @@ async function putSample({ sample, signal }: Run, nodes: ClusterNode[]): Promise
   return result
 }
 
-/** What all nodes see, the worst of it: nothing is healed before everybody says so. */
-interface View {
-  alive: number[]
-  /** Blocks with fewer than N copies. */
-  below: number
-  bytes: number
-}
-
-function belowN({ byCopies, wanted }: NodeStatus): number {
-  return byCopies.slice(0, wanted).reduce((sum, blocks) => sum + blocks, 0)
-}
-
-async function look(nodes: ClusterNode[]): Promise<View> {
-  const seen = await Promise.all(nodes.map(async (node) => (await clientOf(targetsOf([node]))).status()))
-  return {
-    alive: seen.map(({ alive }) => alive),
-    below: Math.max(...seen.map(belowN)),
-    bytes: Math.max(...seen.map(({ repairing }) => repairing.bytes))
-  }
-}
-
 async function killOne({ home, signal }: Run, nodes: ClusterNode[]): Promise<ClusterNode[]> {
   const victim = nodes[2] as ClusterNode
-  const had = (await (await clientOf(targetsOf([victim]))).status()).usage
+  const had = await usageOf(victim)
   step(3, STEPS, `Kill n${victim.k}, ${victim.name}: SIGKILL, as a power cut would`)
   fact(`it held ${plural(had.blocks, 'block')}, ${size(had.bytes)}; from here on this script only watches`)
   await killNode(home, victim.k)
   const killedMs = performance.now()
   const survivors = nodes.filter(({ k }) => k !== victim.k)
-  const view = await until(
+  let alive: number[] = []
+  const agreed = await until(
     async () => {
-      const view = await look(survivors)
-      live(`${seconds(performance.now() - killedMs)}: alive as each sees it: ${view.alive.join(', ')}`)
-      return view.alive.every((alive) => alive === NODES - 1) ? view : undefined
+      alive = await aliveAt(survivors)
+      live(`${seconds(performance.now() - killedMs)}: alive as each sees it: ${alive.join(', ')}`)
+      return alive.every((members) => members === NODES - 1) ? true : undefined
     },
-    DETECT_LIMIT_MS,
-    signal
+    { limitMs: DETECT_LIMIT_MS, everyMs: LOOK_EVERY_MS, signal }
   )
-  expect(view !== undefined, `all others to see it dead within ${seconds(DETECT_LIMIT_MS)}`, 'not all did')
+  expect(
+    agreed === true,
+    `all others to see ${NODES - 1} members within ${seconds(DETECT_LIMIT_MS)}`,
+    alive.join(', ')
+  )
   held(`all ${survivors.length} others agree that it is dead after ${seconds(performance.now() - killedMs)}`)
   await watchHeal(survivors, { killedMs, signal })
   return survivors
@@ -142,20 +128,21 @@ async function watchHeal(survivors: ClusterNode[], { killedMs, signal }: Loss): 
   let worst = 0
   let worstBytes = 0
   let lastTold = -1
+  let toldMs = 0
   const healed = await until(
     async () => {
-      const { below, bytes } = await look(survivors)
+      const { blocks: below, bytes } = await shortAt(survivors)
       worst = Math.max(worst, below)
       worstBytes = Math.max(worstBytes, bytes)
-      if (below !== lastTold)
-        fact(
-          `${seconds(performance.now() - killedMs).padStart(7)}  ${count(below)} blocks below ${REPLICAS} copies`
-        )
-      lastTold = below
+      const nowMs = performance.now()
+      if (below !== lastTold && (below === 0 || nowMs - toldMs >= TELL_EVERY_MS)) {
+        fact(`${seconds(nowMs - killedMs).padStart(7)}  ${plural(below, 'block')} below ${REPLICAS} copies`)
+        lastTold = below
+        toldMs = nowMs
+      }
       return worst > 0 && below === 0 ? true : undefined
     },
-    REPAIR_LIMIT_MS,
-    signal
+    { limitMs: REPAIR_LIMIT_MS, everyMs: LOOK_EVERY_MS, signal }
   )
   expect(
     healed === true,
@@ -179,56 +166,33 @@ async function joinSixth(
   const sixth = await addNode(options)
   fact(`n${sixth.k}  ${sixth.name.padEnd(16)} ${sixth.url}  process ${sixth.pid}`)
   const nodes = [...survivors, sixth]
-  const client = await clientOf(targetsOf([sixth]))
   const even = (put.blocks * REPLICAS) / nodes.length
-  let blocks = 0
+  let seen = ''
   const settled = await until(
     async () => {
-      const view = await look(nodes)
-      const { usage } = await client.status()
-      blocks = usage.blocks
-      live(
-        `${seconds(performance.now() - startedMs)}: ${plural(usage.blocks, 'block')}, ${size(usage.bytes)}`
-      )
-      const met = view.alive.every((alive) => alive === nodes.length)
-      return met && view.below === 0 && usage.blocks >= SHARE_LEAST * even ? usage : undefined
+      const alive = await aliveAt(nodes)
+      const { blocks, bytes } = await usageOf(sixth)
+      seen = `${plural(blocks, 'block')}, ${size(bytes)} there; alive as each sees it: ${alive.join(', ')}`
+      live(`${seconds(performance.now() - startedMs)}: ${seen}`)
+      if (alive.some((members) => members !== nodes.length) || blocks < SHARE_LEAST * even) return undefined
+      const short = await shortAt(nodes)
+      seen += `; ${plural(short.blocks, 'block')} below ${REPLICAS} copies`
+      return short.blocks === 0 ? true : undefined
     },
-    JOIN_LIMIT_MS,
-    signal
+    { limitMs: JOIN_LIMIT_MS, everyMs: LOOK_EVERY_MS, signal }
   )
   expect(
-    settled !== undefined,
-    `at least ${count(SHARE_LEAST * even)} blocks on it within ${seconds(JOIN_LIMIT_MS)}, none short`,
-    `${count(blocks)} blocks`
+    settled === true,
+    `${count(SHARE_LEAST * even)} blocks or more on it within ${seconds(JOIN_LIMIT_MS)}, none short anywhere`,
+    seen
   )
-  const usage = await untilStill(client, signal)
+  const usage = await settledUsage(sixth, { limitMs: JOIN_LIMIT_MS, signal })
   const share = Math.round((100 * usage.blocks) / even)
   held(
     `it holds ${plural(usage.blocks, 'block')}, ${size(usage.bytes)}: ${share} % of an even share, ` +
       `${seconds(performance.now() - startedMs)} after its start`
   )
   return nodes
-}
-
-/** Until a node's blocks have not changed for a while. */
-async function untilStill(
-  client: Awaited<ReturnType<typeof clientOf>>,
-  signal: AbortSignal
-): Promise<NodeStatus['usage']> {
-  const stillMs = 1_500
-  let last = (await client.status()).usage
-  let sinceMs = performance.now()
-  await until(
-    async () => {
-      const { usage } = await client.status()
-      if (usage.blocks !== last.blocks) sinceMs = performance.now()
-      last = usage
-      return performance.now() - sinceMs >= stillMs ? true : undefined
-    },
-    JOIN_LIMIT_MS,
-    signal
-  )
-  return last
 }
 
 async function getBack({ home, sample, signal }: Run, nodes: ClusterNode[], put: PutResult): Promise<void> {
@@ -350,7 +314,7 @@ async function cleanUp({ home }: Run, once: boolean): Promise<void> {
 
 async function untilStopped({ home, signal }: Run): Promise<void> {
   while (!signal.aborted && (await runningNodes(home)).length > 0) {
-    await until(() => (signal.aborted ? true : undefined), 1_000)
+    await until(() => (signal.aborted ? true : undefined), { limitMs: 1_000 })
   }
 }
 

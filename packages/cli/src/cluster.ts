@@ -112,11 +112,10 @@ async function refuseRunning(home: string): Promise<void> {
 /** All have heard of all that are here: from then on a put finds its N holders. */
 async function untilMet(targets: Target[], n: number, signal?: AbortSignal): Promise<void> {
   const client = await clientOf(targets)
-  const met = await until(
-    async () => ((await client.status()).alive >= n ? true : undefined),
-    READY_LIMIT_MS,
+  const met = await until(async () => ((await client.status()).alive >= n ? true : undefined), {
+    limitMs: READY_LIMIT_MS,
     signal
-  )
+  })
   if (met === true) return
   throw new CairnError(
     'TIMEOUT',
@@ -273,8 +272,7 @@ async function untilReady(
       const found = await readNode(k, home)
       return found?.pid === child.pid ? found : undefined
     },
-    READY_LIMIT_MS,
-    signal
+    { limitMs: READY_LIMIT_MS, signal }
   ).catch((error) => {
     child.kill('SIGTERM')
     throw error

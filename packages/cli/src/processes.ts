@@ -2,14 +2,20 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { isAlive } from './home.ts'
 
-/** Between looks at a condition. */
+/** Between looks at a condition unless told, ms: for what costs next to nothing to look at. */
 const LOOK_MS = 50
+
+export interface Limits {
+  limitMs: number
+  /** Between looks. */
+  everyMs?: number
+  signal?: AbortSignal | undefined
+}
 
 /** Looks again and again until `look` gives a value. `undefined` when the limit comes first. */
 export async function until<T>(
   look: () => Promise<T | undefined> | T | undefined,
-  limitMs: number,
-  signal?: AbortSignal
+  { limitMs, everyMs = LOOK_MS, signal }: Limits
 ): Promise<T | undefined> {
   const endMs = performance.now() + limitMs
   for (;;) {
@@ -17,13 +23,13 @@ export async function until<T>(
     const seen = await look()
     if (seen !== undefined) return seen
     if (performance.now() >= endMs) return undefined
-    await wait(LOOK_MS)
+    await wait(everyMs)
   }
 }
 
 /** False when the process still lives at the limit. */
 export async function untilGone(pid: number, limitMs: number): Promise<boolean> {
-  return (await until(() => (isAlive(pid) ? undefined : true), limitMs)) === true
+  return (await until(() => (isAlive(pid) ? undefined : true), { limitMs })) === true
 }
 
 /** Sends a signal; false when the process was gone already. */

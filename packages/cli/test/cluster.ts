@@ -117,10 +117,13 @@ cluster('a killed node is noticed and repaired, and one more takes part', async 
     )
     assert.not.ok(isAlive(second.pid))
     ok(await run('cluster', 'kill', '2'), 4)
-    const seen = await until(async () => {
-      const [status] = jsonLines((await run('status', '--json')).stdout)
-      return status?.alive === 3 && status.verdict === 'healthy' ? status : undefined
-    }, LIMIT_MS)
+    const seen = await until(
+      async () => {
+        const [status] = jsonLines((await run('status', '--json')).stdout)
+        return status?.alive === 3 && status.verdict === 'healthy' ? status : undefined
+      },
+      { limitMs: LIMIT_MS }
+    )
     assert.ok(seen, 'three alive and healthy again')
     const added = jsonLines(ok(await run('cluster', 'add', '--json')).stdout)
     assert.is(added[0]?.k, 5)
@@ -140,10 +143,9 @@ cluster('with fewer members than N it is stored, says so, and exits with 6', asy
     const cid = put.stdout.split(' ')[0] as string
     assert.match(ok(await run('status', cid), 6).stdout, /^UNDER-REPLICATED/)
     ok(await run('cluster', 'add'))
-    const healed = await until(
-      async () => ((await run('status', cid)).exit === 0 ? true : undefined),
-      LIMIT_MS
-    )
+    const healed = await until(async () => ((await run('status', cid)).exit === 0 ? true : undefined), {
+      limitMs: LIMIT_MS
+    })
     assert.ok(healed, 'three copies once there are three members')
   })
 })
@@ -172,16 +174,19 @@ async function inForeground(end: (pids: { command: number; main: number }) => vo
       stdio: 'ignore'
     })
     try {
-      const running = await until(async () => {
-        const nodes = await runningNodes(home)
-        return nodes.length === 2 ? nodes : undefined
-      }, LIMIT_MS)
+      const running = await until(
+        async () => {
+          const nodes = await runningNodes(home)
+          return nodes.length === 2 ? nodes : undefined
+        },
+        { limitMs: LIMIT_MS }
+      )
       assert.ok(running, 'two nodes')
       const log = await readFile(join(home, 'cluster', 'n1.log'), 'utf8')
       const { whilePid } = JSON.parse(log.split('\n')[0] as string)
       end({ command: command.pid as number, main: whilePid })
       const pids = [whilePid, ...running.map(({ pid }) => pid)]
-      const gone = await until(() => (pids.some(isAlive) ? undefined : true), LIMIT_MS)
+      const gone = await until(() => (pids.some(isAlive) ? undefined : true), { limitMs: LIMIT_MS })
       assert.ok(gone, 'no process is left')
       assert.equal(await runningNodes(home), [])
     } finally {

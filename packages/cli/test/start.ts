@@ -43,10 +43,13 @@ async function inScope(use: (scope: Scope) => Promise<void>): Promise<void> {
         ended.then((result) => {
           over = result
         })
-        const running = await until(async () => {
-          if (over !== undefined) throw new Error(`it ended: ${JSON.stringify(over)}`)
-          return readRunning(at(home))
-        }, LIMIT_MS)
+        const running = await until(
+          async () => {
+            if (over !== undefined) throw new Error(`it ended: ${JSON.stringify(over)}`)
+            return readRunning(at(home))
+          },
+          { limitMs: LIMIT_MS }
+        )
         assert.ok(running, `${home} answers`)
         return { home: at(home), pid: running.pid, ended }
       }
@@ -55,7 +58,9 @@ async function inScope(use: (scope: Scope) => Promise<void>): Promise<void> {
       await use(scope)
     } finally {
       for (const child of children) child.kill('SIGTERM')
-      await Promise.all(children.map((child) => until(() => (isOver(child) ? true : undefined), LIMIT_MS)))
+      await Promise.all(
+        children.map((child) => until(() => (isOver(child) ? true : undefined), { limitMs: LIMIT_MS }))
+      )
     }
   })
 }
@@ -82,10 +87,13 @@ start('two nodes meet by one string, one leaves, the other stops', async () => {
     const invite = (await run('one', 'invite', '-q')).stdout.trim()
     assert.is.not(invite, '')
     const two = await begin('two', ['join', '-', '--port', '0', '--name', 'second'], `${invite}\n`)
-    const met = await until(async () => {
-      const peers = jsonLines((await run('one', 'peers', '--json')).stdout)
-      return peers.filter(({ state }) => state === 'alive').length === 2 ? peers : undefined
-    }, LIMIT_MS)
+    const met = await until(
+      async () => {
+        const peers = jsonLines((await run('one', 'peers', '--json')).stdout)
+        return peers.filter(({ state }) => state === 'alive').length === 2 ? peers : undefined
+      },
+      { limitMs: LIMIT_MS }
+    )
     assert.ok(met?.some(({ name }) => name === 'second'))
 
     const put = await cairn(['put', '-', '--home', one.home], { stdin: 'hello' })

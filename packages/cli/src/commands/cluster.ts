@@ -104,7 +104,7 @@ async function untilStopped(home: string, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     const over = await until(
       async () => (signal.aborted || (await runningNodes(home)).length === 0 ? true : undefined),
-      1_000
+      { limitMs: 1_000 }
     )
     if (over === true) return
   }
