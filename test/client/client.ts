@@ -1,3 +1,4 @@
+// limit: 240 s
 import { cidOf } from '@cairn/blocks'
 import { createClient, type NodeEvent, type Progress } from '@cairn/client'
 import { CairnError, concat } from '@cairn/core'

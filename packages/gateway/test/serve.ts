@@ -1,3 +1,4 @@
+// limit: 120 s
 import { request } from 'node:http'
 import { connect } from 'node:net'
 import { type Block, carOf, cidOf, readCar } from '@cairn/blocks'

@@ -41,7 +41,7 @@ export function clientOf(
   at: readonly (readonly [url: string, node: Lone])[],
   options: ClientOptions = {}
 ): Client {
-  return createClient({ urls: at.map(([url, { token }]) => ({ url, token })), stallMs: 150, ...options })
+  return createClient({ urls: at.map(([url, { token }]) => ({ url, token })), ...options })
 }
 
 /** Bytes that differ from page to page: enough to make every block another one, and quick. */
