@@ -72,8 +72,9 @@ const message = union(
   },
   { opening: 1, challenge: 2, answer: 3, welcome: 4, refusal: 5 }
 )
-type Hello = Decoded<typeof message>
-const versioned: Codec<{ version: number; hello: Hello }> = struct({ version: u16, hello: message })
+export type Hello = Decoded<typeof message>
+/** What a message of a hello looks like on the wire. */
+export const helloCodec: Codec<{ version: number; hello: Hello }> = struct({ version: u16, hello: message })
 
 /** What the two ends learn of each other. */
 export interface Admitted {
@@ -229,7 +230,7 @@ function lineOf(stream: Stream, facts: HelloFacts): Line {
   const { peer, signal, version = PROTOCOL_VERSION } = facts
   const frames = lpStream(stream, { maxDataLength: HELLO_BYTES_MAX, maxBufferSize: 4 * HELLO_BYTES_MAX })
   const say = async (hello: Hello): Promise<void> => {
-    await transfer(peer, signal, () => frames.write(encode(versioned, { version, hello }), { signal }))
+    await transfer(peer, signal, () => frames.write(encode(helloCodec, { version, hello }), { signal }))
   }
   return {
     say,
@@ -240,7 +241,7 @@ function lineOf(stream: Stream, facts: HelloFacts): Line {
         if (type === 'opening') await say({ type: 'refusal', reason: 'version', network: undefined })
         throw wrongVersion(peer, spoken, version)
       }
-      const { hello } = decode(versioned, bytes)
+      const { hello } = decode(helloCodec, bytes)
       if (hello.type === 'refusal') throw refusalOf(hello, facts)
       if (hello.type === type) return hello as Extract<Hello, { type: typeof type }>
       throw new CairnError('BAD_MESSAGE', `${peer} said "${hello.type}" where "${type}" belongs`)

@@ -1,5 +1,6 @@
+import { randomBytes } from 'node:crypto'
 import { connect } from 'node:net'
-import type { PeerId } from '@cairn/core'
+import { decode, encode, type PeerId } from '@cairn/core'
 import { noise } from '@chainsafe/libp2p-noise'
 import { generateKeyPair } from '@libp2p/crypto/keys'
 import type { Stream } from '@libp2p/interface'
@@ -10,7 +11,7 @@ import { multiaddr } from '@multiformats/multiaddr'
 import { createLibp2p } from 'libp2p'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { HELLO_PROTOCOL } from '../src/admission.ts'
+import { HELLO_PROTOCOL, type Hello, helloCodec } from '../src/admission.ts'
 import { CONTROL_PROTOCOL } from '../src/control.ts'
 import { newNetwork } from '../src/network.ts'
 import { BULK_PROTOCOL } from '../src/transport.ts'
@@ -87,6 +88,34 @@ admission(
       assert.equal(outsider.log, [`${code} ${member.id.slice(-4)}`])
     }
     assert.equal(member.transport.connectedPeers(), [])
+  })
+)
+
+admission(
+  'a dialler that skips its own checks gets no further: no proof, a random one, the listeners own sent back',
+  scoped(async (use) => {
+    const network = newNetwork({ open: false })
+    const member = use(await openPeer(network))
+    const stranger = use(await openStranger())
+    const proofs: ((theirs: Uint8Array | undefined) => Uint8Array | undefined)[] = [
+      () => undefined,
+      () => randomBytes(32),
+      (theirs) => theirs
+    ]
+    for (const proofOf of proofs) {
+      const connection = await stranger.dial(addressOf(member), { force: true })
+      const line = lpStream(await connection.newStream(HELLO_PROTOCOL))
+      const say = (hello: Hello) => line.write(encode(helloCodec, { version: 1, hello }))
+      const hear = async () => decode(helloCodec, (await line.read()).subarray()).hello
+      await say({ type: 'opening', role: 'control', network: network.id, nonce: randomBytes(32) })
+      const challenge = await hear()
+      assert.is(challenge.type, 'challenge')
+      if (challenge.type !== 'challenge') return
+      await say({ type: 'answer', proof: proofOf(challenge.proof), addresses: [] })
+      assert.equal(await hear(), { type: 'refusal', reason: 'secret', network: network.id })
+      await until(() => connection.status !== 'open', 'the connection is closed')
+    }
+    assert.equal(member.log, Array(3).fill(`WRONG_SECRET ${stranger.peerId.toString().slice(-4)}`))
   })
 )
 
