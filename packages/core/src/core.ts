@@ -141,6 +141,8 @@ export interface Core {
   placed: Member
   /** Time lost to stalls of our own, ms: what waits is not kept waiting longer than we could answer. */
   stalledMs: number
+  /** When the last event was applied. */
+  steppedMs: number
   /** Questions that each member asked in the present second. */
   readonly asked: Map<PeerId, number>
   askedSecond: number
@@ -161,10 +163,11 @@ export function createCore(options: CoreOptions, nowMs: number): Core {
     holders,
     writes: createWrites(config),
     fetches: createFetches(id, config),
-    reconciler: createReconciler(id, config, crypto.sha256),
+    reconciler: createReconciler(id, config, crypto.sha256, nowMs),
     surveys: createSurveys(id),
     placed,
     stalledMs: 0,
+    steppedMs: nowMs,
     asked: new Map(),
     askedSecond: 0
   }
@@ -211,8 +214,10 @@ export function coreStep(core: Core, event: CoreEvent, nowMs: number): CoreActio
  * meanwhile is still in the queue before us, and would be found late.
  */
 function dataTime(core: Core, nowMs: number): number {
-  const lateMs = nowMs - coreDeadline(core)
+  // Members are probed all the time, so that their deadline is never far; one late event is not late twice.
+  const lateMs = nowMs - Math.max(core.steppedMs, membershipDeadline(core.membership))
   if (lateMs > core.config.gapMs) core.stalledMs += lateMs
+  core.steppedMs = nowMs
   return nowMs - core.stalledMs
 }
 

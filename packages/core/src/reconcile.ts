@@ -38,6 +38,7 @@ import {
   differingSpans,
   digestsWith,
   type Held,
+  isSameGroup,
   isSound,
   type Peer,
   sharedIn,
@@ -62,11 +63,17 @@ export interface Reconciler extends Held {
   nextTurnMs: number
 }
 
-export function createReconciler(self: PeerId, config: DataConfig, sha256: Crypto['sha256']): Reconciler {
+export function createReconciler(
+  self: PeerId,
+  config: DataConfig,
+  sha256: Crypto['sha256'],
+  nowMs: number
+): Reconciler {
   const maps = { peers: new Map(), strays: new Map(), knownActing: new Map() }
-  const counters = { version: 0, viewVersion: -1, nextRound: 1, nextTurnMs: 0 }
+  const counters = { version: 0, viewVersion: -1, nextRound: 1 }
   const lists = { ...createHeld(), listings: createListings() }
-  return { self, config, sha256, ...lists, ...maps, ...counters, lastTurnMs: Number.NEGATIVE_INFINITY }
+  const turns = { nextTurnMs: nowMs, lastTurnMs: nowMs - config.compareIntervalMs }
+  return { self, config, sha256, ...lists, ...maps, ...counters, ...turns }
 }
 
 /** Takes what the store says of slots that changed. */
@@ -339,7 +346,12 @@ function onGroups(
   const wanted = differingSpans(digests, message.digests, peer.cursor)
   const { spans, summaries } = summariesIn(state, holders, { ...state, peer: peer.id, spans: wanted.spans })
   peer.cursor = cursorAfter(spans, peer.cursor)
-  if (wanted.all && spans.length === wanted.spans.length) {
+  for (const places of [peer.differing, peer.changed]) {
+    for (const place of places.keys()) {
+      if (isSameGroup(digests, message.digests, groupOf(fromPlace(place).slot))) places.delete(place)
+    }
+  }
+  if (wanted.round && spans.length === wanted.spans.length) {
     peer.fruitless = peer.foundSome ? 0 : peer.fruitless + 1
     peer.foundSome = false
   }

@@ -142,22 +142,22 @@ function groupDigest(shared: readonly SlotSummary[], sha256: Crypto['sha256']): 
 
 /**
  * The spans to look into next, from `cursor` on and round: as many groups that differ as one message
- * names. `all`: there are no others.
+ * names. `round`: with them, all were looked into since the cursor was last here.
  */
 export function differingSpans(mine: Uint8Array, theirs: Uint8Array, cursor: number) {
   const spans: Span[] = []
   const first = groupOf(cursor)
   for (let i = 0; i < GROUPS; i++) {
     const group = (first + i) % GROUPS
-    if (sameDigest(mine, theirs, group)) continue
-    if (spans.length === LIMITS.groupsPerRound) return { spans, all: false }
+    if (isSameGroup(mine, theirs, group)) continue
+    if (spans.length === LIMITS.groupsPerRound) return { spans, round: first + i >= GROUPS }
     const from = group === first ? cursor : group * GROUP_SLOTS
     spans.push({ from, to: group * GROUP_SLOTS + GROUP_SLOTS - 1 })
   }
-  return { spans, all: true }
+  return { spans, round: true }
 }
 
-function sameDigest(mine: Uint8Array, theirs: Uint8Array, group: number): boolean {
+export function isSameGroup(mine: Uint8Array, theirs: Uint8Array, group: number): boolean {
   for (let i = group * GROUP_DIGEST_BYTES; i < (group + 1) * GROUP_DIGEST_BYTES; i++) {
     if (mine[i] !== theirs[i]) return false
   }

@@ -218,7 +218,8 @@ export function refute(state: Membership, said: Standing | LivingMember, nowMs: 
   const own = ownMember(state)
   if (state.left || said.incarnation < own.incarnation) return
   const inOurWords = said.state === 'alive' || said.state === 'leaving'
-  if (inOurWords && said.incarnation === own.incarnation && sameFacts(own, said as LivingMember)) return
+  const isSame = said.state === own.state && said.incarnation === own.incarnation
+  if (inOurWords && isSame && sameFacts(own, said as LivingMember)) return
   if (said.incarnation >= MEMBER_LIMITS.incarnation) {
     state.out.push({ type: 'log', text: 'somebody gave this member the highest incarnation: cannot refute' })
     return

@@ -16,6 +16,7 @@ import {
   createCore,
   decodeMessage,
   encodeMessage,
+  type FetchOutcome,
   type HeldClaim,
   MESSAGE_BYTES_MAX,
   type Message,
@@ -26,9 +27,9 @@ import {
   type Tally,
   toUtf8
 } from '@cairn/core'
-import { createDisk, erase, listSlot, type SimulatedDisk, store, summaries } from './disk.ts'
+import { createDisk, erase, hasRoom, listSlot, type SimulatedDisk, store, summaries } from './disk.ts'
 import { factsOf, seals } from './members.ts'
-import { delayMs, isConnected, type Link, reaches } from './network.ts'
+import { delayMs, type Link, reaches } from './network.ts'
 import { enqueue } from './queue.ts'
 import { createSimulation, feed, nodeOf, peerOf, type Simulation } from './run.ts'
 
@@ -38,6 +39,8 @@ const DISK_MS = 2
 const SUMMARY_MS = 100
 /** Per block on a link, ms: 1 MiB at some 100 MB/s. */
 const BLOCK_MS = 10
+/** A transfer that moves nothing for this long is broken off, as the shell does. */
+const STALL_MS = 10_000
 
 export interface ClusterOptions {
   seed: number
@@ -50,8 +53,20 @@ export interface ClusterOptions {
 }
 
 export interface Put {
+  /** The node that took it, in which of its lives, and when. */
+  readonly by: { node: number; life: number }
+  readonly startedMs: number
   settled: SettledBlock[] | undefined
-  over: boolean
+  /** Times that the core said so: one each. */
+  settlements: number
+  overs: number
+}
+
+export interface Read {
+  readonly node: number
+  readonly life: number
+  readonly key: BlockKey
+  found: boolean | undefined
 }
 
 export interface Cluster extends Simulation<Message, CoreEvent, CoreAction> {
@@ -59,7 +74,7 @@ export interface Cluster extends Simulation<Message, CoreEvent, CoreAction> {
   readonly disks: SimulatedDisk[]
   readonly puts: Map<number, Put & { claims: Map<BlockKey, HeldClaim>; bytes: boolean }>
   readonly surveys: Map<number, { tally: Tally; silent: PeerId[] }>
-  readonly reads: Map<string, boolean>
+  readonly reads: Read[]
   /** Blocks moved by repair, in all. */
   repaired: number
   nextId: number
@@ -95,7 +110,7 @@ export function simulateCluster(options: ClusterOptions): Cluster {
     },
     observe: (node, action) => perform(cluster, node, action)
   })
-  const maps = { puts: new Map(), surveys: new Map(), reads: new Map() }
+  const maps = { puts: new Map(), surveys: new Map(), reads: [] }
   const cluster: Cluster = Object.assign(sim, { cores, disks, ...maps, repaired: 0, nextId: 1 })
   return cluster
 }
@@ -133,15 +148,19 @@ export function put(
     live: true
   }
   const claims = new Map(keys.map((key) => [key, { ...claim, replicas, proof: new Uint8Array() }]))
-  const record = { settled: undefined, over: false, claims, bytes }
+  const by = { node, life: cluster.nodes[node]?.life ?? 0 }
+  const record = { by, startedMs: cluster.nowMs, settled: undefined, settlements: 0, overs: 0, claims, bytes }
   cluster.puts.set(id, record)
-  feed(cluster, node, { type: 'put', put: id, ack, entries: keys.map((key) => ({ key, replicas })) })
+  feed(cluster, node, { type: 'put', put: id, ack, entries: keys.map((key) => ({ key, replicas, bytes })) })
   return record
 }
 
-/** A client reads a block through a node that does not have it; `cluster.reads` says how it ended. */
-export function read(cluster: Cluster, node: number, key: BlockKey, replicas = 3): void {
+/** A client reads a block through a node that does not have it. */
+export function read(cluster: Cluster, node: number, key: BlockKey, replicas = 3): Read {
+  const record: Read = { node, life: cluster.nodes[node]?.life ?? 0, key, found: undefined }
+  cluster.reads.push(record)
   feed(cluster, node, { type: 'want', key, replicas })
+  return record
 }
 
 /** Nodes that are up and hold an undamaged copy. */
@@ -185,83 +204,117 @@ function perform(cluster: Cluster, node: number, action: CoreAction): void {
         feed(cluster, node, { type: 'looked-up', token: action.token, found })
       })
       return
-    case 'put-settled':
-      ;(cluster.puts.get(action.put) as Put).settled = action.blocks
+    case 'put-settled': {
+      const done = cluster.puts.get(action.put) as Put
+      done.settled = action.blocks
+      done.settlements++
       return
+    }
     case 'put-over':
-      ;(cluster.puts.get(action.put) as Put).over = true
+      ;(cluster.puts.get(action.put) as Put).overs++
       return
     case 'surveyed':
       cluster.surveys.set(action.request, action)
       return
     case 'read-over':
-      cluster.reads.set(`${node} ${action.key}`, action.found)
+      for (const read of cluster.reads) {
+        if (read.node !== node || read.key !== action.key) continue
+        if (read.life === cluster.nodes[node]?.life) read.found ??= action.found
+      }
       return
   }
 }
 
-/** Whether a transfer begun now gets through; when not, whether its sender notices. */
-function linkTo(cluster: Cluster, from: number, to: number): 'open' | 'silent' | 'refused' {
-  const peer = cluster.nodes[to]
-  if (!peer?.up) return 'refused'
-  const blocked = !reaches(cluster.network, from, to) || !reaches(cluster.network, to, from)
-  if (blocked) return isConnected(cluster.network, from, to) ? 'silent' : 'refused'
-  return peer.heldUntilMs > cluster.nowMs ? 'silent' : 'open'
+/**
+ * Runs `arrive` after so long if the bytes get from one node to the other, else tells `fail` at the node
+ * that began the transfer: soon when the other is known to be gone, late when it is only silent.
+ */
+function across(
+  cluster: Cluster,
+  { from, to, owner, ms }: { from: number; to: number; owner: number; ms: number },
+  arrive: () => void,
+  fail: (reason: string) => void
+): void {
+  const [source, target] = [cluster.nodes[from], cluster.nodes[to]]
+  const life = target?.life
+  const lost = (reason: string, afterMs: number) => later(cluster, owner, afterMs, () => fail(reason))
+  if (!source?.up) return
+  if (from === to) {
+    later(cluster, to, ms, arrive)
+    return
+  }
+  enqueue(cluster.queue, cluster.nowMs + ms, () => {
+    if (!target?.up || cluster.nodes[to]?.life !== life) lost('closed', delayMs(cluster.network))
+    else if (!reaches(cluster.network, from, to) || !reaches(cluster.network, to, from)) {
+      lost('stalled', STALL_MS)
+    } else if (target.heldUntilMs > cluster.nowMs) {
+      lost('stalled', STALL_MS)
+      const heldMs = target.heldUntilMs - cluster.nowMs
+      if (heldMs < Number.POSITIVE_INFINITY) later(cluster, to, heldMs + 1, arrive)
+    } else arrive()
+  })
 }
 
 function sendBlocks(cluster: Cluster, node: number, action: CoreAction & { type: 'send-blocks' }): void {
   const { transfer, keys } = action
   const to = nodeOf(action.to)
-  const link = to === node ? 'open' : linkTo(cluster, node, to)
-  const fail = () => feed(cluster, node, { type: 'send-ended', transfer, reason: 'unreachable' })
-  if (link === 'silent') return
-  if (link === 'refused') {
-    later(cluster, node, delayMs(cluster.network), fail)
-    return
-  }
+  const fail = (reason: string) => feed(cluster, node, { type: 'send-ended', transfer, reason })
   const record = cluster.puts.get(action.put)
   const wayMs = to === node ? 0 : delayMs(cluster.network) + keys.length * BLOCK_MS
-  later(cluster, to, wayMs + DISK_MS, () => {
+  const way = { from: node, to, owner: node, ms: wayMs + DISK_MS }
+  const answer = () => {
     const items = keys.map((key) => {
-      const known = diskOf(cluster, to).blocks.has(key)
       const claim = record?.claims.get(key)
-      const outcome: SendOutcome = record?.bytes || known ? 'held' : 'absent'
-      if (outcome === 'held') store(diskOf(cluster, to), key, 2 ** 20, claim === undefined ? [] : [claim])
+      const outcome = keep(cluster, to, key, { bytes: record?.bytes === true, claims: claim ? [claim] : [] })
       return { key, outcome }
     })
-    tellChanges(cluster, to)
-    feed(cluster, to, { type: 'stored', keys })
-    if (linkTo(cluster, to, node) !== 'open') return
-    later(cluster, node, to === node ? 0 : delayMs(cluster.network), () => {
-      feed(cluster, node, { type: 'answered', transfer, items })
-    })
-  })
+    const kept = items.filter(({ outcome }) => outcome === 'held').map(({ key }) => key)
+    feed(cluster, to, { type: 'stored', keys: kept })
+    const back = { from: to, to: node, owner: node, ms: to === node ? 0 : delayMs(cluster.network) }
+    across(cluster, back, () => feed(cluster, node, { type: 'answered', transfer, items }), fail)
+  }
+  across(cluster, way, answer, fail)
+}
+
+/** Stores a block, or claims on one that is held, as far as there is room; a full node says so. */
+function keep(
+  cluster: Cluster,
+  node: number,
+  key: BlockKey,
+  { bytes, claims, size = 2 ** 20 }: { bytes: boolean; claims: readonly HeldClaim[]; size?: number }
+): SendOutcome {
+  const disk = diskOf(cluster, node)
+  const known = disk.blocks.has(key)
+  if (!known && !bytes) return 'absent'
+  if (!known && !hasRoom(disk)) {
+    feed(cluster, node, { type: 'describe', facts: { full: true } })
+    return 'full'
+  }
+  store(disk, key, size, claims)
+  tellChanges(cluster, node)
+  return 'held'
 }
 
 function fetchBlocks(cluster: Cluster, node: number, action: CoreAction & { type: 'fetch-blocks' }): void {
   const { transfer, keys, purpose } = action
   const from = nodeOf(action.from)
-  const link = linkTo(cluster, node, from)
-  const end = (reason?: string) => feed(cluster, node, { type: 'fetch-ended', transfer, reason })
-  if (link === 'silent') return
-  if (link === 'refused') {
-    later(cluster, node, delayMs(cluster.network), () => end('unreachable'))
-    return
-  }
+  const fail = (reason: string) => feed(cluster, node, { type: 'fetch-ended', transfer, reason })
   keys.forEach((key, i) => {
-    later(cluster, from, delayMs(cluster.network) + DISK_MS + (i + 1) * BLOCK_MS, () => {
+    const askMs = delayMs(cluster.network) + DISK_MS + (i + 1) * BLOCK_MS
+    const give = () => {
       const block = diskOf(cluster, from).blocks.get(key)
-      if (linkTo(cluster, from, node) !== 'open') return
-      later(cluster, node, delayMs(cluster.network), () => {
-        const outcome = block === undefined ? 'absent' : block.corrupt ? 'corrupt' : 'held'
+      const take = () => {
+        let outcome: FetchOutcome = block === undefined ? 'absent' : block.corrupt ? 'corrupt' : 'held'
         if (outcome === 'held' && purpose === 'repair' && block !== undefined) {
-          store(diskOf(cluster, node), key, block.size, block.claims)
-          tellChanges(cluster, node)
-          cluster.repaired++
+          const { claims, size } = block
+          if (keep(cluster, node, key, { bytes: true, claims, size }) !== 'held') outcome = 'failed'
+          else cluster.repaired++
         }
         feed(cluster, node, { type: 'fetched', transfer, key, outcome })
-      })
-    })
+      }
+      across(cluster, { from, to: node, owner: node, ms: delayMs(cluster.network) }, take, fail)
+    }
+    across(cluster, { from: node, to: from, owner: node, ms: askMs }, give, fail)
   })
 }
 

@@ -28,11 +28,20 @@ export interface SimulatedDisk {
   readonly changed: Set<number>
   /** Places last told of, so that an emptied one is told once. */
   readonly told: Set<number>
+  /** Blocks that it may hold. */
+  limit: number
   readonly sha256: Crypto['sha256']
 }
 
 export function createDisk(sha256: Crypto['sha256']): SimulatedDisk {
-  return { blocks: new Map(), slots: new Map(), changed: new Set(), told: new Set(), sha256 }
+  return {
+    blocks: new Map(),
+    slots: new Map(),
+    changed: new Set(),
+    told: new Set(),
+    limit: Number.POSITIVE_INFINITY,
+    sha256
+  }
 }
 
 export function store(disk: SimulatedDisk, key: BlockKey, size: number, claims: readonly HeldClaim[]): void {
@@ -42,6 +51,10 @@ export function store(disk: SimulatedDisk, key: BlockKey, size: number, claims: 
   const keys = disk.slots.get(slot) ?? new Set()
   disk.slots.set(slot, keys.add(key))
   disk.changed.add(slot)
+}
+
+export function hasRoom({ blocks, limit }: SimulatedDisk): boolean {
+  return blocks.size < limit
 }
 
 export function erase(disk: SimulatedDisk, key: BlockKey): void {

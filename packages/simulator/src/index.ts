@@ -1,3 +1,4 @@
+export * from './chaos.ts'
 export * from './cluster.ts'
 export * from './disk.ts'
 export * from './members.ts'

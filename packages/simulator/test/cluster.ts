@@ -21,7 +21,8 @@ import {
   runTo,
   runUntil,
   sha256,
-  simulateCluster
+  simulateCluster,
+  stall
 } from '../src/index.ts'
 
 /** Nodes that know each other, all joined through the first. */
@@ -125,7 +126,7 @@ cluster('two members killed at once lose nothing, and reads go on meanwhile', ()
     kill(five, 4)
     for (const key of keys) if (!diskOf(five, 1).blocks.has(key)) read(five, 1, key)
     runTo(five, five.nowMs + 20_000)
-    for (const [name, found] of five.reads) assert.ok(found, `seed ${seed}: read ${name}`)
+    for (const { node, key, found } of five.reads) assert.ok(found, `seed ${seed}: ${node} reads ${key}`)
     heals(five, keys, 3)
   }
 })
@@ -169,6 +170,72 @@ cluster('a member that leaves hands over first', () => {
   feed(five, 4, { type: 'leave' })
   const others = () => keys.every((key) => copiesOf(five, key).filter((node) => node !== 4).length >= 3)
   assert.ok(runUntil(five, 60_000, others) !== undefined, 'the others hold N without it')
+})
+
+cluster('a member that began to leave and is started again takes part again', () => {
+  const five = gathered({ seed: 11, nodes: 5, link: LAN })
+  const keys = putAll(five, 0, 50)
+  feed(five, 4, { type: 'leave' })
+  runTo(five, five.nowMs + 5_000)
+  restart(five, 4)
+  reopenDisk(five, 4)
+  feed(five, 4, { type: 'join', addresses: [peerOf(0)] })
+  const all = () => five.cores.every(({ holders }) => holders.placement.size === 5)
+  assert.ok(runUntil(five, 20_000, all) !== undefined, 'all five place blocks on all five again')
+  heals(five, keys, 3)
+})
+
+cluster('a put waits out a broken connection when nobody can stand in', () => {
+  const three = gathered({ seed: 12, nodes: 3, link: LAN })
+  kill(three, 2)
+  const keys = freshKeys(three, 10)
+  const done = put(three, 0, keys)
+  runTo(three, three.nowMs + 500)
+  assert.is(done.settled, undefined, 'one of three holders is not known to be dead yet')
+  restart(three, 2)
+  feed(three, 2, { type: 'join', addresses: [peerOf(0)] })
+  assert.ok(runUntil(three, 20_000, () => done.settled !== undefined) !== undefined)
+  for (const { receipts } of done.settled ?? []) assert.is(receipts.length, 3)
+})
+
+cluster('with a holder dead for good a put of three members ends with the two receipts there are', () => {
+  const three = gathered({ seed: 13, nodes: 3, link: LAN })
+  kill(three, 2)
+  const done = put(three, 0, freshKeys(three, 10))
+  const took = runUntil(three, 30_000, () => done.settled !== undefined)
+  assert.ok(took !== undefined, 'the put settles')
+  for (const { receipts, needed } of done.settled ?? []) assert.is(receipts.length, needed)
+})
+
+cluster('a node stalled in the middle of a put and a read fails neither', () => {
+  const five = gathered({
+    seed: 14,
+    nodes: 5,
+    link: LAN,
+    config: { putTimeoutMs: 5_000, readTimeoutMs: 5_000 }
+  })
+  const keys = putAll(five, 0, 20)
+  const done = put(five, 1, freshKeys(five, 20))
+  const reads = keys.filter((key) => !diskOf(five, 1).blocks.has(key)).map((key) => read(five, 1, key))
+  runTo(five, five.nowMs + 1)
+  stall(five, 1, 20_000)
+  runTo(five, five.nowMs + 25_000)
+  for (const { receipts } of done.settled ?? [{ receipts: [] }]) assert.is(receipts.length, 3)
+  for (const { found } of reads) assert.is(found, true)
+})
+
+cluster('a full holder moves nothing to and fro, and the next in the order holds what it can not', () => {
+  const five = simulateCluster({ seed: 15, nodes: 5, link: LAN })
+  diskOf(five, 3).limit = 20
+  for (let node = 1; node < 5; node++) feed(five, node, { type: 'join', addresses: [peerOf(0)] })
+  runTo(five, 10_000)
+  const keys = putAll(five, 0, 100)
+  assert.is(diskOf(five, 3).blocks.size, 20)
+  heals(five, keys, 3)
+  runTo(five, five.nowMs + 30_000)
+  const moved = five.repaired
+  runTo(five, five.nowMs + 60_000)
+  assert.is(five.repaired, moved)
 })
 
 cluster('what the members say of safety is so: all at N, then below, then at N again', () => {
