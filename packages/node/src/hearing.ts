@@ -6,6 +6,10 @@ import type { Shell } from './shell.ts'
 import type { TransportEvents } from './transport.ts'
 import { watchForTwin } from './twin.ts'
 
+const TWIN_HINT = 'does another process run with a copy of this home?'
+/** A member that let us in answers within a second; ten forgive a loaded one. */
+const SILENT_MS = 10_000
+
 export function hearTransport(to: {
   dispatch(event: CoreEvent): void
   log: Shell['log']
@@ -15,8 +19,12 @@ export function hearTransport(to: {
 }): TransportEvents {
   const { dispatch, log, found } = to
   const twin = watchForTwin()
+  let heard = false
+  let doubt: NodeJS.Timeout | undefined
   return {
     message(from, bytes) {
+      heard = true
+      clearTimeout(doubt)
       const message = decoded(from, bytes, log)
       if (message === undefined) return
       const shell = to.shell()
@@ -25,7 +33,12 @@ export function hearTransport(to: {
       log('error', error.message)
       shell?.fail(error)
     },
-    connected: (peer) => dispatch({ type: 'connected', peer }),
+    connected(peer) {
+      // What they send goes to whoever had this identity first: a second one is let in, and hears nothing.
+      const warn = (): void => log('warn', `${peer} lets this node in and says nothing: ${TWIN_HINT}`)
+      if (!heard) doubt ??= setTimeout(warn, SILENT_MS).unref()
+      dispatch({ type: 'connected', peer })
+    },
     disconnected: (peer) => dispatch({ type: 'disconnected', peer }),
     found(peer, addresses) {
       if (to.shell() === undefined) found.add(peer, addresses)

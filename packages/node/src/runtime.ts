@@ -60,7 +60,7 @@ export function startLoop(core: Core, { perform, failed, timing = machineTiming 
   const slice = (): void => {
     const startMs = timing.nowMs()
     // Behind a long queue the tick would come late, and the core would take that for a stall of its own.
-    if (next < waiting.length && coreDeadline(core) < startMs) step({ type: 'tick' })
+    if (next < waiting.length && coreDeadline(core) + SLICE_MS < startMs) step({ type: 'tick' })
     while (next < waiting.length && !stopped && timing.nowMs() - startMs < SLICE_MS) {
       step(waiting[next++] as CoreEvent)
     }
