@@ -1,4 +1,6 @@
-/** Multiaddrs: which may be dialled, which are worth telling others, and what failed when one did not answer. */
+/**
+ * Multiaddrs: which may be dialled, which are worth telling others, and what failed when one did not answer.
+ */
 import { CairnError, type PeerId } from '@cairn/core'
 import { CODE_IP6ZONE, CODE_P2P, CODE_TCP, type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import { errnoOf } from './files.ts'

@@ -102,7 +102,10 @@ interface Line {
   hear<T extends Hello['type']>(type: T): Promise<Extract<Hello, { type: T }>>
 }
 
-/** The dialling side. @throws CairnError WRONG_NETWORK, WRONG_SECRET, WRONG_VERSION, BUSY, BAD_MESSAGE, UNREACHABLE */
+/**
+ * The dialling side.
+ * @throws CairnError WRONG_NETWORK, WRONG_SECRET, WRONG_VERSION, BUSY, BAD_MESSAGE, TIMEOUT, UNREACHABLE
+ */
 export async function sayHello(stream: Stream, role: Role, facts: HelloFacts): Promise<Admitted> {
   const line = lineOf(stream, facts)
   const { credentials: own } = facts
@@ -249,7 +252,7 @@ function lineOf(stream: Stream, facts: HelloFacts): Line {
   }
 }
 
-/** libp2p rejects with events and errors of many kinds: all of them mean that the other side is gone or silent. */
+/** libp2p rejects with events and errors of many kinds: all mean that the other side is gone or silent. */
 async function transfer<T>(peer: PeerId, signal: AbortSignal, act: () => Promise<T>): Promise<T> {
   try {
     return await act()

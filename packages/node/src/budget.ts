@@ -4,7 +4,7 @@
  */
 
 export interface Budget {
-  /** Resolves when `amount` is the caller's; rejects with the signal's reason. One larger than all gets all. */
+  /** Resolves when `amount` is the caller's; rejects with the signal's reason. Above all, it gets all. */
   take(amount: number, signal?: AbortSignal): Promise<void>
   give(amount: number): void
   readonly free: number

@@ -268,7 +268,7 @@ function* framesOf(entries: readonly OutEntry[]): Generator<Frame> {
   yield { entries: frame, cost: frameCost(size) }
 }
 
-/** Sends one frame and waits for its answer. Its credit returns with the answer, even if nobody waits any more. */
+/** Sends one frame and waits for its answer. Its credit returns with that, even if nobody waits any more. */
 function pushFrame(
   lane: Lane,
   frame: Frame,

@@ -14,7 +14,7 @@ import { readAddress } from './address.ts'
 import { errnoOf } from './files.ts'
 
 const CONNECTIONS_MAX = 1_024
-/** A hundred nodes on one host start at once in tests and in `cluster start`. libp2p's 5 refuses seven of twelve. */
+/** A hundred nodes of one host may start at once in tests and clusters. libp2p's 5 refuses seven of twelve. */
 const INBOUND_A_SECOND_AND_HOST_MAX = 256
 const INBOUND_PENDING_MAX = 64
 const DIALS_AT_ONCE_MAX = 32
@@ -30,7 +30,7 @@ const READ_BUFFER_BYTES = STREAM_WINDOW_BYTES + 64 * 1024
 const MDNS_TAG = '_cairn._udp.local'
 const MDNS_INTERVAL_MS = 5_000
 
-export interface Services extends Record<string, unknown> {
+export interface Parts extends Record<string, unknown> {
   listeners: { addresses(): Multiaddr[] }
   mdns?: PeerDiscovery
 }
@@ -40,8 +40,8 @@ export async function makeLibp2p(options: {
   privateKey: Ed25519PrivateKey
   listen: readonly string[]
   mdns?: boolean
-}): Promise<Libp2p<Services>> {
-  return await createLibp2p<Services>({
+}): Promise<Libp2p<Parts>> {
+  return await createLibp2p<Parts>({
     start: false,
     privateKey: options.privateKey,
     addresses: { listen: [...options.listen] },
@@ -82,7 +82,7 @@ export async function makeLibp2p(options: {
 }
 
 /** Starts listening. @throws CairnError PORT_IN_USE, BAD_CONFIG */
-export async function startLibp2p(libp2p: Libp2p<Services>, addresses: readonly string[]): Promise<void> {
+export async function startLibp2p(libp2p: Libp2p<Parts>, addresses: readonly string[]): Promise<void> {
   try {
     await libp2p.start()
   } catch (cause) {

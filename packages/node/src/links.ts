@@ -16,7 +16,7 @@ import {
   sayHello
 } from './admission.ts'
 
-/** All addresses of one peer get so long, hello apart. A handshake takes 30 ms, on a loaded machine seconds. */
+/** All addresses of one peer get so long. A handshake takes 30 ms, on a loaded machine seconds. */
 export const DIAL_MS = 10_000
 export const HELLO_MS = 5_000
 /** Both may dial at once, for both roles; more is an attack or a bug. */

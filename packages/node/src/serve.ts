@@ -29,7 +29,7 @@ export const WANT_CREDIT_BYTES = 4 * 1024 * 1024
 export const WANTS_MAX = 4
 /** A frame of wanted blocks goes out from this size on. */
 const BLOCKS_FRAME_BYTES = 1024 * 1024
-/** Pushed blocks in memory for all peers together, and blocks being read for them. Guesses within 300 MB a node. */
+/** Pushed blocks in memory for all peers, and blocks being read for them. Guesses within 300 MB a node. */
 const RECEIVING_BYTES_MAX = 64 * 1024 * 1024
 const READING_BYTES_MAX = 32 * 1024 * 1024
 /** Reads of one request under way. */
@@ -97,7 +97,7 @@ interface Session {
   unanswered: number
 }
 
-/** Serves one stream until its end. @throws CairnError BAD_MESSAGE, or UNREACHABLE when the stream was lost */
+/** Serves one stream until its end. @throws CairnError BAD_MESSAGE, or UNREACHABLE when it was lost */
 export async function serveBulk(
   channel: ByteChannel,
   from: PeerId,

@@ -11,7 +11,7 @@ import { type Credentials, HELLO_PROTOCOL, type Role } from './admission.ts'
 import { type Bulk, createBulk } from './bulk.ts'
 import { type ByteChannel, streamChannel } from './channel.ts'
 import { CONTROL_PROTOCOL, createControl } from './control.ts'
-import { checkListen, makeLibp2p, type Services, STREAMS_A_PROTOCOL_MAX, startLibp2p } from './libp2p.ts'
+import { checkListen, makeLibp2p, type Parts, STREAMS_A_PROTOCOL_MAX, startLibp2p } from './libp2p.ts'
 import { createLinks, HELLO_MS, type Links } from './links.ts'
 import type { Network } from './network.ts'
 import { type BulkServer, serveBulk, serverBudgets } from './serve.ts'
@@ -207,7 +207,7 @@ async function answer(stream: Stream, connection: Connection, how: Answering): P
   }
 }
 
-function announceFound(libp2p: Libp2p<Services>, links: Links, on: TransportEvents): void {
+function announceFound(libp2p: Libp2p<Parts>, links: Links, on: TransportEvents): void {
   libp2p.services.mdns?.addEventListener('peer', ({ detail }) => {
     const peer = detail.id.toString() as PeerId
     if (peer === libp2p.peerId.toString() || links.refused(peer) !== undefined) return

@@ -11,7 +11,7 @@ import { codeOf, keyOf, openPair, openPeer, until } from './support/peers.ts'
 import { openRaw, outcomeOf } from './support/raw.ts'
 import { scoped } from './support/scope.ts'
 
-/** A channel that holds `bytes` and then ends; `allocated` is the largest buffer that anyone asked to fill. */
+/** A channel that holds `bytes` and then ends; `allocated` is the largest buffer that it was to fill. */
 function holding(bytes: Uint8Array) {
   let at = 0
   const state = { allocated: 0 }
