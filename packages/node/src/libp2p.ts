@@ -14,7 +14,7 @@ import { readAddress } from './address.ts'
 import { errnoOf } from './files.ts'
 
 const CONNECTIONS_MAX = 1_024
-/** A hundred nodes of one host may start at once in tests and clusters. libp2p's 5 refuses seven of twelve. */
+/** A hundred nodes of a host may start at once in tests or clusters. libp2p's 5 refuses seven of twelve. */
 const INBOUND_A_SECOND_AND_HOST_MAX = 256
 const INBOUND_PENDING_MAX = 64
 const DIALS_AT_ONCE_MAX = 32
