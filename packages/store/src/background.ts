@@ -46,10 +46,14 @@ export class Background {
   readonly #now = new Set<Pace>()
   readonly #report: ScrubReport = { blocks: 0, bytes: 0, lost: [], records: 0 }
   #lost = 0
+  /** Callers of `compactNow` that wait: the budget is suspended. */
+  #hurried = 0
 
   constructor(context: BackgroundContext) {
     this.#context = context
-    this.#compactPace = new Pace(() => context.compactBytesPerSecond)
+    this.#compactPace = new Pace(() =>
+      this.#hurried > 0 ? Number.POSITIVE_INFINITY : context.compactBytesPerSecond
+    )
     this.#scrubPace = new Pace(() => this.#scrubBytesPerSecond())
   }
 
@@ -104,10 +108,15 @@ export class Background {
 
   /** Compacts as long as it is worth it. */
   async compactNow(): Promise<void> {
-    const pace = new Pace(() => Number.POSITIVE_INFINITY)
-    await this.#exclusive(async () => {
-      while (await compactOne({ ...this.#context, pace }));
-    })
+    this.#hurried++
+    this.#compactPace.wake()
+    try {
+      await this.#exclusive(async () => {
+        while (await compactOne({ ...this.#context, pace: this.#compactPace }));
+      })
+    } finally {
+      this.#hurried--
+    }
   }
 
   async #loop(pace: Pace, work: () => Promise<number>): Promise<void> {

@@ -45,7 +45,7 @@ export async function compactOne(context: CompactContext): Promise<boolean> {
   const scarce = context.room.full || context.room.free < context.room.capacity * SCARCE
   const victim = choose(context, scarce)
   if (victim === undefined) return scarce && (await sealActive(context))
-  await empty(context, victim, scarce)
+  if (!(await empty(context, victim, scarce))) return false
   const { writer, files, room } = context
   const row = context.segments.get(victim) as SegmentRow
   // Synced before the file goes: an index that is thrown back by a power cut must not miss the moves.
@@ -78,7 +78,8 @@ async function sealActive({ segments, writer }: CompactContext): Promise<boolean
   return true
 }
 
-async function empty(context: CompactContext, victim: number, scarce: boolean): Promise<void> {
+/** Writes again all that is in use of the segment. False when it was stopped before the end. */
+async function empty(context: CompactContext, victim: number, scarce: boolean): Promise<boolean> {
   const { files, nonce, segments, writer, pace } = context
   const { size } = segments.get(victim) as SegmentRow
   let covered = ALIGN_BYTES
@@ -89,9 +90,11 @@ async function empty(context: CompactContext, victim: number, scarce: boolean): 
     for await (const ops of movesOf(context, group, victim)) {
       await writer.submit(ops, true)
       if (!scarce) await pace.spend(bytesOf(ops))
+      if (pace.stopped) return false
     }
   }
   if (gaps || covered < size) await emptyByIndex(context, victim)
+  return true
 }
 
 async function* movesOf(

@@ -23,6 +23,8 @@ const GROUP_BYTES_MAX = 2.5 * 1024 * 1024
 const GROUP_EFFECTS_MAX = 512
 /** Below what two bytes can count. */
 const GROUP_CLAIMS_MAX = 8192
+/** Of a group's record: a section must stay below a block's size, or CAR readers refuse it. */
+const GROUP_PROOF_BYTES_MAX = 1.5 * 1024 * 1024
 /** Proofs of the same bytes in different arrays are written once if they come this close together. */
 const PROOFS_COMPARED = 4
 export interface Laid {
@@ -35,6 +37,7 @@ export class Group {
   readonly effects: Effect[] = []
   #bytes = 2 * ALIGN_BYTES
   #claims = 0
+  #proofBytes = 0
   readonly #deleted = new Set<BlockKey>()
   readonly #touched = new Set<BlockKey>()
 
@@ -51,6 +54,7 @@ export class Group {
     if (effect.deletion !== undefined && this.#touched.has(effect.key)) return false
     if (this.effects.length >= GROUP_EFFECTS_MAX) return false
     if (this.#claims + effect.claims.length > GROUP_CLAIMS_MAX) return false
+    if (this.#proofBytes + proofBytes(effect) > GROUP_PROOF_BYTES_MAX) return false
     return this.#bytes + effectBytes(effect) <= GROUP_BYTES_MAX
   }
 
@@ -58,6 +62,7 @@ export class Group {
     this.effects.push(effect)
     this.#bytes += effectBytes(effect)
     this.#claims += effect.claims.length
+    this.#proofBytes += proofBytes(effect)
     this.#touched.add(effect.key)
     if (effect.deletion !== undefined) this.#deleted.add(effect.key)
   }
@@ -90,6 +95,12 @@ export function effectBytes({ key, bytes, claims, deletion }: Effect): number {
   if (bytes !== undefined && bytes.length >= LARGE_BLOCK_BYTES) size += ALIGN_BYTES + 37
   for (const { proof } of claims) size += CLAIM_WEIGHT_BYTES + proof.length
   return size
+}
+
+function proofBytes({ claims }: Effect): number {
+  let bytes = 0
+  for (const { proof } of claims) bytes += proof.length
+  return bytes
 }
 
 function isLarge({ bytes }: Effect): boolean {

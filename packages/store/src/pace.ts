@@ -17,15 +17,21 @@ export class Pace {
     this.#owed += bytes
     while (!this.#stopped) {
       const nowMs = performance.now()
-      this.#owed = Math.max(0, this.#owed - ((nowMs - this.#sinceMs) / 1000) * this.#bytesPerSecond())
+      const rate = this.#bytesPerSecond()
+      const earned = rate === Number.POSITIVE_INFINITY ? rate : ((nowMs - this.#sinceMs) / 1000) * rate
+      this.#owed = Math.max(0, this.#owed - earned)
       this.#sinceMs = nowMs
       if (this.#owed === 0) return
-      await this.wait(Math.min(WAIT_MS_MAX, (this.#owed / this.#bytesPerSecond()) * 1000))
+      await this.#wait(Math.min(WAIT_MS_MAX, (this.#owed / rate) * 1000), true)
     }
   }
 
-  /** Waits, but not past `stop`, and without keeping the process alive. */
+  /** Waits, but not past `stop` or `wake`, and without keeping the process alive. */
   wait(ms: number): Promise<void> {
+    return this.#wait(ms, false)
+  }
+
+  #wait(ms: number, keepsAlive: boolean): Promise<void> {
     if (this.#stopped) return Promise.resolve()
     return new Promise((resolve) => {
       const done = (): void => {
@@ -34,7 +40,7 @@ export class Pace {
         resolve()
       }
       const timer = setTimeout(done, ms)
-      timer.unref()
+      if (!keepsAlive) timer.unref()
       this.#waiting.add(done)
     })
   }

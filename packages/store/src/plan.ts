@@ -57,6 +57,33 @@ export function effectOf(op: Op, row: Row | undefined): Effect | undefined {
   }
 }
 
+/** Proofs that one effect may bring: its record then stays far below a block's size, as CAR readers want. */
+const EFFECT_PROOF_BYTES_MAX = 1024 * 1024
+
+/**
+ * An effect as several that follow each other, should it bring many claims: the block goes with the first
+ * of them, and a crash in between leaves a block that lacks the others.
+ */
+export function split(effect: Effect): Effect[] {
+  const parts: Effect[] = []
+  let rest = effect
+  for (let i = 0, bytes = 0; i < rest.claims.length; i++) {
+    bytes += rest.claims[i]?.proof.length ?? 0
+    if (bytes <= EFFECT_PROOF_BYTES_MAX || i === 0) continue
+    const [now, later] = [rest.claims.slice(0, i), rest.claims.slice(i)]
+    const missing = new Set(later.map(({ claim }) => claim.claimant))
+    const old = rest.before?.claims.filter(({ claimant }) => missing.has(claimant)) ?? []
+    const claims = rest.after?.claims.filter(({ claimant }) => !missing.has(claimant)) ?? []
+    const between: Row = { block: rest.after?.block, claims: replaceClaims(claims, old) }
+    parts.push({ ...rest, after: between, claims: now })
+    const { bytes: _, ...remaining } = rest
+    rest = { ...remaining, before: between, claims: later }
+    i = -1
+    bytes = 0
+  }
+  return [...parts, rest]
+}
+
 function put(op: Op & { type: 'put' }, row: Row | undefined): Effect | undefined {
   const { key, bytes } = op
   if (row?.block === undefined && bytes === undefined) {

@@ -155,7 +155,7 @@ export function recordSectionBytes(bytes: Buffer): number | undefined {
   }
   const start = at + 1
   const body = start + 2 + SHA256_MULTIHASH_BYTES
-  if (MAGIC.compare(bytes, body, body + MAGIC.length) !== 0) return undefined
+  if (!bytes.subarray(body, body + MAGIC.length).equals(MAGIC)) return undefined
   return length > RECORD_BYTES_MAX ? undefined : start + length
 }
 

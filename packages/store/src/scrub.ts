@@ -70,7 +70,9 @@ export async function scrubSegment(context: ScrubContext, from: Position, aim: S
     if (gaps.length > 0) await rescue(context, segment, gaps, aim.report)
     await writer.setSegment(segment, { scrubbedAtMs: startMs })
   } catch (cause) {
-    if (segments.has(segment) || !isErrno(cause, 'ENOENT')) throw cause
+    const row = segments.get(segment)
+    const compacted = row === undefined || row.doomed === true
+    if (!compacted || !isErrno(cause, 'ENOENT')) throw cause
   } finally {
     await direct.close()
   }

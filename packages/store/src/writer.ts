@@ -10,7 +10,7 @@ import { fault, fullError } from './fault.ts'
 import type { Files } from './files.ts'
 import { ALIGN_BYTES, segmentPage } from './format.ts'
 import { effectBytes, Group } from './group.ts'
-import { type Effect, effectOf, type Op } from './plan.ts'
+import { type Effect, effectOf, type Op, split } from './plan.ts'
 import type { Position } from './record.ts'
 import type { Room } from './room.ts'
 import type { Row } from './row.ts'
@@ -226,7 +226,7 @@ export class Writer {
         const row = planned.has(op.key) ? planned.get(op.key) : rows.get(op.key)
         const effect = effectOf(op, row)
         if (effect === undefined) continue
-        effects.push(effect)
+        effects.push(...split(effect))
         planned.set(op.key, effect.after)
         bytes += effectBytes(effect)
       }
