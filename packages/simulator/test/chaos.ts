@@ -77,10 +77,6 @@ function readsEnd(chaos: Chaos): void {
     .map((key) => read(cluster, reader, key))
   runUntil(cluster, 40_000, () => asked.every(({ found }) => found !== undefined))
   for (const { found, key } of asked) assert.is(found, true, `${reader} reads ${key}`)
-  for (const { found, node, life, key } of cluster.reads) {
-    if (cluster.nodes[node]?.life === life)
-      assert.ok(found !== undefined, `the read of ${key} by ${node} ended`)
-  }
 }
 
 function tellsTheTruth(chaos: Chaos): void {
@@ -112,6 +108,10 @@ function comesToRest(chaos: Chaos): void {
     if (cluster.nodes[node]?.life !== life) continue
     assert.is(record.settlements, 1, `put of ${record.startedMs} ms settled`)
     assert.is(record.overs, 1, `put of ${record.startedMs} ms is over`)
+  }
+  for (const { found, node, life, key } of cluster.reads) {
+    if (cluster.nodes[node]?.life === life)
+      assert.ok(found !== undefined, `the read of ${key} by ${node} ended`)
   }
   const [moved, bytes] = [cluster.repaired, cluster.bytes]
   runTo(cluster, cluster.nowMs + 20_000)

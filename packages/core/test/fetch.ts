@@ -1,0 +1,349 @@
+import fc from 'fast-check'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { type BlockKey, slotOf } from '../src/block.ts'
+import {
+  createFetches,
+  type FetchAction,
+  type Fetches,
+  type FetchOutcome,
+  type FetchPurpose,
+  fetchDeadline,
+  fetchForget,
+  fetchTick,
+  hasRepairRoom,
+  onFetchEnded,
+  onFetched,
+  unread,
+  unwant,
+  want
+} from '../src/fetch.ts'
+import { actingHolders, type Holders } from '../src/holders.ts'
+import { DATA_LIMITS } from '../src/limits.ts'
+import { become, CONFIG, holdersOf, keyIn, peer } from './support/data.ts'
+
+type Sent = FetchAction & { type: 'fetch-blocks' }
+
+function script(count = 6) {
+  const holders = holdersOf(count)
+  const self = peer(0)
+  const fetches = createFetches(self, CONFIG)
+  const sent: Sent[] = []
+  const others: FetchAction[] = []
+  const take = (actions: readonly FetchAction[]) => {
+    for (const action of actions) action.type === 'fetch-blocks' ? sent.push(action) : others.push(action)
+  }
+  return {
+    ...{ holders, fetches, sent, others, take },
+    read: (key: BlockKey, nowMs = 0) =>
+      want(fetches, { key, purpose: 'read', replicas: 3, notBeforeMs: nowMs }, nowMs),
+    repair: (key: BlockKey, source: number, nowMs = 0) =>
+      want(fetches, { key, purpose: 'repair', replicas: 3, source: peer(source), notBeforeMs: nowMs }, nowMs),
+    tick: (nowMs = 0) => take(fetchTick(fetches, holders, nowMs)),
+    answer(to: number, outcome: FetchOutcome, nowMs = 0, which = 0) {
+      const { transfer, keys } = sent[to] as Sent
+      take(onFetched(fetches, { transfer, key: keys[which] as BlockKey, outcome }, nowMs))
+    },
+    end: (to: number, nowMs = 0) =>
+      onFetchEnded(fetches, { transfer: (sent[to] as Sent).transfer, reason: 'closed' }, nowMs)
+  }
+}
+
+/** Keys of slots that member 0 holds, or does not. */
+function keysHeldBy0(holders: Holders, count: number, held = true): BlockKey[] {
+  const keys: BlockKey[] = []
+  for (let slot = 0; keys.length < count; slot++) {
+    if (actingHolders(holders, slot, 3).includes(peer(0)) === held) keys.push(keyIn(slot))
+  }
+  return keys
+}
+
+/** Counters are what they count, in every state. */
+function adds(fetches: Fetches): void {
+  const byPeer = new Map<string, number>()
+  let repairing = 0
+  for (const { from, keys, purpose } of fetches.transfers.values()) {
+    byPeer.set(from, (byPeer.get(from) ?? 0) + keys.size)
+    if (purpose === 'repair') repairing += keys.size
+    assert.ok(keys.size > 0, 'a transfer with nothing left is over')
+  }
+  assert.is(fetches.repairing, repairing)
+  for (const [id, { pending, told }] of fetches.loads) {
+    assert.is(pending, byPeer.get(id) ?? 0, `blocks pending from ${id}`)
+    assert.is(told, [...fetches.wants.values()].filter(({ toldBy }) => toldBy === id).length)
+  }
+  for (const known of fetches.wants.values()) {
+    for (const transfer of known.pending.values()) assert.ok(fetches.transfers.has(transfer.id))
+  }
+}
+
+const fetching = suite('fetching')
+
+fetching('a read goes to one holder, and its block ends it', () => {
+  const one = script()
+  const key = keyIn(5)
+  one.read(key)
+  one.tick()
+  assert.is(one.sent.length, 1)
+  assert.ok(actingHolders(one.holders, slotOf(key), 3).includes(one.sent[0]?.from as never))
+  one.answer(0, 'held')
+  assert.equal(one.others, [{ type: 'read-over', key, found: true, tried: [] }])
+  assert.is(one.fetches.wants.size, 0)
+})
+
+fetching('absent, corrupt and failed answers go on to the next, past N too, and then it is over', () => {
+  const one = script()
+  one.read(keyIn(5))
+  one.tick()
+  for (let i = 0; i < 5; i++) {
+    assert.is(one.sent.length, i + 1)
+    if (i === 2) one.end(i)
+    else one.answer(i, i === 1 ? 'corrupt' : 'absent')
+    one.tick()
+  }
+  assert.is(new Set(one.sent.map(({ from }) => from)).size, 5)
+  const [over] = one.others
+  assert.is(over?.type === 'read-over' && over.found, false)
+  assert.is(over?.type === 'read-over' && over.tried.length, 5)
+})
+
+fetching('a silent member is hedged once, and the one that loses is cancelled', () => {
+  const one = script()
+  one.read(keyIn(5))
+  one.tick()
+  assert.is(fetchDeadline(one.fetches), CONFIG.hedgeAfterMs)
+  one.tick(CONFIG.hedgeAfterMs)
+  one.tick(CONFIG.hedgeAfterMs + 1)
+  assert.is(one.sent.length, 2)
+  one.answer(1, 'held', CONFIG.hedgeAfterMs + 5)
+  assert.equal(one.others[0], { type: 'cancel-fetch', transfer: one.sent[0]?.transfer })
+  assert.is(one.fetches.transfers.size, 0)
+  adds(one.fetches)
+})
+
+fetching('a member that was silent or broke off is asked after those that answer', () => {
+  const one = script(3)
+  const [slow] = (() => {
+    one.read(keyIn(1))
+    one.tick()
+    one.tick(CONFIG.hedgeAfterMs)
+    one.answer(1, 'held', CONFIG.hedgeAfterMs + 3)
+    return one.sent
+  })()
+  for (let slot = 2; slot < 20; slot++) {
+    const before = one.sent.length
+    one.read(keyIn(slot), 1_000)
+    one.tick(1_000)
+    assert.is.not(one.sent[before]?.from, slow?.from)
+    one.answer(before, 'held', 1_003)
+  }
+})
+
+fetching('reads go before repairs, and repairs with fewer known copies before others', () => {
+  const one = script()
+  const keys = keysHeldBy0(one.holders, 40)
+  const few = keys.slice(35)
+  for (const key of keys) {
+    one.repair(key, 1)
+    if (!few.includes(key)) one.repair(key, 2)
+  }
+  one.read(keyIn(50_000))
+  one.tick()
+  assert.is(one.sent[0]?.purpose, 'read')
+  const asked = one.sent.flatMap((sent) => (sent.purpose === 'repair' ? sent.keys : []))
+  assert.is(asked.length, DATA_LIMITS.repairWindow)
+  for (const key of few) assert.ok(asked.includes(key), 'a block with one known copy is not kept waiting')
+})
+
+fetching('a repair asks whom it knows to have the block', () => {
+  const one = script()
+  const [key] = keysHeldBy0(one.holders, 1) as [BlockKey]
+  one.repair(key, 5)
+  one.tick()
+  assert.is(one.sent[0]?.from, peer(5))
+})
+
+fetching(
+  'a source that fails is asked again only after a wait that doubles, however often it is named',
+  () => {
+    const one = script(2)
+    const key = keyIn(3)
+    let nowMs = 0
+    one.repair(key, 1)
+    one.tick()
+    for (let i = 0; i < DATA_LIMITS.repairAttempts; i++) {
+      one.answer(i, 'corrupt', nowMs)
+      one.tick(nowMs)
+      for (let again = 0; again < 5; again++) one.repair(key, 1, nowMs)
+      one.tick(nowMs)
+      assert.is(one.sent.length, i + 1, `not at once after failure ${i + 1}`)
+      nowMs += Math.min(CONFIG.retryMs * 2 ** i, CONFIG.retryMaxMs)
+      assert.is(fetchDeadline(one.fetches), nowMs)
+      one.tick(nowMs)
+      assert.is(one.sent.length, i + 2)
+    }
+    one.answer(DATA_LIMITS.repairAttempts, 'absent', nowMs)
+    one.tick(nowMs)
+    assert.is(one.fetches.wants.size, 0, 'then it is for comparing to find again')
+  }
+)
+
+fetching('repair leaves room for reads, and reads for repair', () => {
+  const one = script(2)
+  for (let i = 0; i < 100; i++) one.read(keyIn(i))
+  one.tick()
+  assert.is(one.sent.flatMap(({ keys }) => keys).length, DATA_LIMITS.fetchWindow)
+  one.repair(keyIn(200), 1)
+  one.tick()
+  assert.is(one.sent.at(-1)?.purpose, 'repair')
+})
+
+fetching('a block that comes by another way ends both its read and its repair', () => {
+  const one = script()
+  const [key] = keysHeldBy0(one.holders, 1) as [BlockKey]
+  one.repair(key, 1)
+  one.read(key)
+  one.tick()
+  assert.is(one.sent[0]?.purpose, 'repair', 'what is wanted for both is kept')
+  one.take(unwant(one.fetches, key))
+  assert.equal(
+    one.others.map(({ type }) => type),
+    ['cancel-fetch', 'read-over']
+  )
+  adds(one.fetches)
+})
+
+fetching('a reader that goes away ends its read and no repair', () => {
+  const one = script()
+  const [key, other] = keysHeldBy0(one.holders, 2) as [BlockKey, BlockKey]
+  one.repair(key, 1)
+  one.read(key)
+  one.read(other)
+  one.tick()
+  one.take(unread(one.fetches, key))
+  one.take(unread(one.fetches, other))
+  assert.ok(one.fetches.wants.has(key))
+  assert.not.ok(one.fetches.wants.has(other))
+  assert.not.ok(one.others.some(({ type }) => type === 'read-over'))
+  one.answer(
+    one.sent.findIndex(({ keys }) => keys.includes(key)),
+    'held'
+  )
+  assert.is(one.fetches.wants.size, 0)
+  adds(one.fetches)
+})
+
+fetching('bytes that went to a reader alone do not end a repair', () => {
+  const one = script()
+  const [key] = keysHeldBy0(one.holders, 1) as [BlockKey]
+  one.read(key)
+  one.tick()
+  one.repair(key, 1)
+  one.answer(0, 'held')
+  assert.is(one.others[0]?.type, 'read-over')
+  one.tick()
+  assert.is(one.sent[1]?.purpose, 'repair')
+})
+
+fetching('a repair is dropped when the block is no longer ours to hold', () => {
+  const one = script(4)
+  const [key] = keysHeldBy0(one.holders, 1) as [BlockKey]
+  one.repair(key, 1, 0)
+  become(one.holders, 0, { full: true })
+  one.tick()
+  assert.equal([one.sent.length, one.fetches.wants.size], [0, 0])
+})
+
+fetching('a transfer of which nothing is ever heard is given up and its room given back', () => {
+  const one = script(2)
+  one.repair(keyIn(1), 1)
+  one.tick()
+  one.tick(CONFIG.hedgeAfterMs)
+  assert.is(fetchDeadline(one.fetches), CONFIG.fetchTimeoutMs)
+  one.tick(CONFIG.fetchTimeoutMs)
+  assert.equal(one.others, [{ type: 'cancel-fetch', transfer: 1 }])
+  assert.is(one.fetches.repairing, 0)
+})
+
+fetching('nobody can fill the queue with blocks that there are not', () => {
+  const one = script(3)
+  for (let i = 0; i < 2 * DATA_LIMITS.repairQueue; i++) one.repair(keyIn(i), 1)
+  assert.is(one.fetches.wants.size, DATA_LIMITS.repairQueuePerSource)
+  assert.not.ok(hasRepairRoom(one.fetches, peer(1)))
+  assert.ok(hasRepairRoom(one.fetches, peer(2)))
+  one.take(fetchForget(one.fetches, peer(1), 0))
+  adds(one.fetches)
+})
+
+fetching('nothing leaks and every read ends, whatever happens in whatever order', () => {
+  const whats = [
+    'read',
+    'repair',
+    'held',
+    'absent',
+    'corrupt',
+    'end',
+    'die',
+    'live',
+    'here',
+    'unread',
+    'wait'
+  ] as const
+  const event = fc.record({ what: fc.constantFrom(...whats), which: fc.nat(30), ms: fc.nat(3_000) })
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: 6 }), fc.array(event, { maxLength: 60 }), (count, events) => {
+      const one = script(count)
+      const reading = new Map<BlockKey, number>()
+      let nowMs = 0
+      let purpose: FetchPurpose
+      for (const { what, which, ms } of events) {
+        const key = keyIn((which % 12) * 999)
+        const open = [...one.fetches.transfers.values()]
+        const under = open[which % Math.max(1, open.length)]
+        const n = 1 + (which % 5)
+        if (what === 'read' || what === 'repair') {
+          purpose = what
+          if (purpose === 'read' && !one.fetches.wants.get(key)?.read) {
+            reading.set(key, (reading.get(key) ?? 0) + 1)
+          }
+          if (purpose === 'read') one.read(key, nowMs)
+          else one.repair(key, n, nowMs)
+        } else if (what === 'die') {
+          become(one.holders, n, { state: 'dead' }, nowMs)
+          one.take(fetchForget(one.fetches, peer(n), nowMs))
+        } else if (what === 'live' && n < count) become(one.holders, n, {}, nowMs)
+        else if (what === 'here') one.take(unwant(one.fetches, key))
+        else if (what === 'unread') {
+          if (one.fetches.wants.get(key)?.read) reading.set(key, (reading.get(key) ?? 0) - 1)
+          one.take(unread(one.fetches, key))
+        } else if (what === 'wait') nowMs += ms
+        else if (under !== undefined && what === 'end') {
+          onFetchEnded(one.fetches, { transfer: under.id, reason: 'x' }, nowMs)
+        } else if (under !== undefined && what !== 'live') {
+          const [first] = under.keys
+          const got = { transfer: under.id, key: first as BlockKey, outcome: what as FetchOutcome }
+          one.take(onFetched(one.fetches, got, nowMs))
+        }
+        one.tick(nowMs)
+        adds(one.fetches)
+        assert.ok(fetchDeadline(one.fetches) > nowMs, 'no tick is due at once again')
+      }
+      for (let i = 0; i < 200 && one.fetches.wants.size > 0; i++) {
+        nowMs = Math.max(nowMs + 1, Math.min(fetchDeadline(one.fetches), nowMs + 200_000))
+        one.tick(nowMs)
+        for (const { id } of [...one.fetches.transfers.values()]) {
+          if (i % 3 === 0) onFetchEnded(one.fetches, { transfer: id, reason: 'x' }, nowMs)
+        }
+      }
+      adds(one.fetches)
+      assert.is(one.fetches.wants.size, 0, 'all ends')
+      for (const [key, count] of reading) {
+        const overs = one.others.filter((action) => action.type === 'read-over' && action.key === key)
+        assert.is(overs.length, count, 'a read is over once')
+      }
+    }),
+    { numRuns: 500 }
+  )
+})
+
+fetching.run()
