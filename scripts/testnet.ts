@@ -25,7 +25,7 @@ import {
   targetsOf,
   until
 } from '@cairn/cli'
-import type { PutResult } from '@cairn/client'
+import type { PutResult, Usage } from '@cairn/client'
 import { CairnError } from '@cairn/core'
 import { compareTrees } from './testnet/compare.ts'
 import { ownSample, pnpmSample, type Sample, treeOf } from './testnet/sample.ts'
@@ -91,9 +91,14 @@ async function putSample({ sample, signal }: Run, nodes: ClusterNode[]): Promise
   return result
 }
 
+/** The node whose loss is the greatest. */
+async function fullest(nodes: ClusterNode[]): Promise<{ victim: ClusterNode; had: Usage }> {
+  const all = await Promise.all(nodes.map(async (victim) => ({ victim, had: await usageOf(victim) })))
+  return all.reduce((one, other) => (other.had.blocks > one.had.blocks ? other : one))
+}
+
 async function killOne({ home, signal }: Run, nodes: ClusterNode[]): Promise<ClusterNode[]> {
-  const victim = nodes[2] as ClusterNode
-  const had = await usageOf(victim)
+  const { victim, had } = await fullest(nodes.slice(1))
   step(3, STEPS, `Kill n${victim.k}, ${victim.name}: SIGKILL, as a power cut would`)
   fact(`it held ${plural(had.blocks, 'block')}, ${size(had.bytes)}; from here on this script only watches`)
   await killNode(home, victim.k)
@@ -216,7 +221,8 @@ async function getBack({ home, sample, signal }: Run, nodes: ClusterNode[], put:
     })
     held(
       `the same to the last byte: ${plural(same.files, 'file')}, ` +
-        `${plural(same.directories, 'directory', 'directories')}, ${plural(same.symlinks, 'symlink')}, ${size(same.bytes)}`
+        `${plural(same.directories, 'directory', 'directories')}, ${plural(same.symlinks, 'symlink')}, ` +
+        size(same.bytes)
     )
   } finally {
     await rm(target, { recursive: true, force: true })

@@ -2,10 +2,11 @@
  * The directory that goes in: the user's own, or some 100 MB of what pnpm installed: thousands of small
  * files, a few large ones, symlinks, hidden names. Real, and there on every machine that got this far.
  */
-import { lstat, readdir } from 'node:fs/promises'
+import { lstat, readdir, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import type { TreeEntry } from '@cairn/blocks'
 import { walkPath } from '@cairn/blocks/fs'
+import { CairnError } from '@cairn/core'
 
 const SAMPLE_BYTES = 100e6
 /** One package of this size would be the whole sample; those are the binaries of Node and the like. */
@@ -40,7 +41,19 @@ async function extentOf(path: string): Promise<Extent> {
   return extent
 }
 
+/** @throws CairnError NOT_FOUND, BAD_REQUEST when it is no directory */
 export async function ownSample(folder: string): Promise<Sample> {
+  const stats = await stat(folder).catch((cause) => {
+    throw new CairnError('NOT_FOUND', `there is no ${folder}`, {
+      cause,
+      hint: 'name a directory: npm start -- DIR'
+    })
+  })
+  if (!stats.isDirectory()) {
+    throw new CairnError('BAD_REQUEST', `${folder} is not a directory`, {
+      hint: 'name a directory: npm start -- DIR'
+    })
+  }
   return { name: `${basename(folder)}/`, folder, names: undefined, ...(await extentOf(folder)) }
 }
 

@@ -1,4 +1,4 @@
-/** What the test network's script prints: numbered steps, what was measured, and a failure as expected and seen. */
+/** What the script prints: numbered steps, what was measured, a failure as expected and as seen. */
 import { styleText } from 'node:util'
 
 /** A step did not hold. */

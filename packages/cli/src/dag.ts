@@ -1,4 +1,4 @@
-/** From `CID/path` as typed to the CID of what it names, and blocks as the readers of @cairn/blocks ask for them. */
+/** From `CID/path` as typed to the CID of what it names, and blocks as @cairn/blocks asks for them. */
 import { type GetBlock, parseCid, resolvePath } from '@cairn/blocks'
 import type { Client } from '@cairn/client'
 import { parseDagPath } from './parse.ts'

@@ -83,8 +83,9 @@ const CODE_COLUMN = 64
 export function failureText(failure: Failure, out: Pick<Output, 'prose'>): string {
   const [first = '', ...rest] = safeProse(failure.message).split('\n')
   const head = `error: ${first}`
+  const gap = ' '.repeat(Math.max(2, CODE_COLUMN - head.length))
   const lines = [
-    `${out.prose('red', 'error:')} ${first}${' '.repeat(Math.max(2, CODE_COLUMN - head.length))}${out.prose('dim', failure.code)}`,
+    `${out.prose('red', 'error:')} ${first}${gap}${out.prose('dim', failure.code)}`,
     ...rest.map((line) => `  ${line}`)
   ]
   if (failure.hint !== undefined) {

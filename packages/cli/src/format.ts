@@ -57,7 +57,7 @@ export function shortCid(cid: string): string {
  */
 const UNSAFE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu
 
-/** A name from outside, fit for a terminal: `a\u{1b}[2Jb`. A backslash is doubled, so that nothing is lost. */
+/** A name from outside, fit for a terminal: `a\u{1b}[2Jb`. A backslash is doubled: nothing is lost. */
 export function safe(text: string): string {
   return text
     .replaceAll('\\', '\\\\')
@@ -78,8 +78,8 @@ export interface Column {
 }
 
 // wide enough for East Asian text and emoji, the two cases that break columns in practice
-const WIDE =
-  /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe4f\uff00-\uff60\uffe0-\uffe6]|\p{Emoji_Presentation}/u
+const EAST_ASIAN = /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe4f\uff00-\uff60]/
+const EMOJI = /\p{Emoji_Presentation}/u
 /** What `styleText` puts around a text: it takes no room. */
 const COLOUR = new RegExp(`${String.fromCharCode(27)}\\[[0-9;]*m`, 'g')
 
@@ -88,7 +88,7 @@ export function width(text: string): number {
   let columns = 0
   for (const char of text.replace(COLOUR, '')) {
     if (/\p{Mn}/u.test(char)) continue
-    columns += WIDE.test(char) ? 2 : 1
+    columns += EAST_ASIAN.test(char) || EMOJI.test(char) ? 2 : 1
   }
   return columns
 }

@@ -109,7 +109,7 @@ async function targetOf(home: string): Promise<Target | undefined> {
   return running === undefined ? undefined : { url: running.url, token: await readToken(home) }
 }
 
-/** The nodes of this home: its own, else those of its cluster, all of them so that a dead one is passed over. */
+/** The nodes of this home: its own, else all of its cluster's, so that a dead one is passed over. */
 export async function localTargets(home: string): Promise<Target[]> {
   const own = await targetOf(home)
   if (own !== undefined) return [own]

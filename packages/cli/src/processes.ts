@@ -1,4 +1,4 @@
-/** Processes of nodes: whether they live, ending them, and starting them so that they outlive nobody unasked. */
+/** Waiting for what happens elsewhere, and ending processes. */
 import { setTimeout as wait } from 'node:timers/promises'
 import { isAlive } from './home.ts'
 

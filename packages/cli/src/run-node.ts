@@ -160,6 +160,7 @@ function report(
 ): void {
   const { network } = node
   const took = performance.now() - startedMs
+  const name = out.prose('bold', safe(node.name))
   const kind = network.open ? 'open: anybody with an address may join' : 'private: joined with an invite only'
   const value = { event: 'ready', id: node.id, name: node.name, url, network, addresses: node.addresses() }
   if (out.json) {
@@ -168,7 +169,7 @@ function report(
   }
   out.note(
     [
-      `${out.prose('green', '✓')} ${out.prose('bold', safe(node.name))} is up${' '.repeat(4)}ready in ${duration(took)}`,
+      `${out.prose('green', '✓')} ${name} is up    ready in ${duration(took)}`,
       `  network    ${network.id.slice(0, 8)}… (${kind}), ${count(network.replicas)} replicas of each block`,
       `  data       ${node.home}`,
       `  interface  ${url}`,

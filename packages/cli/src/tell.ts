@@ -9,8 +9,7 @@ export function eventText(event: NodeEvent): string | undefined {
     case 'member':
       return memberText(event)
     case 'repair':
-      if (event.blocks === 0) return undefined
-      return `fetched ${plural(event.blocks, 'block')}, ${size(event.bytes)}; ${plural(event.left, 'block')} to go`
+      return repairText(event)
     case 'block-lost':
       return `block ${event.cid}: ${safe(event.reason)}`
     case 'pin':
@@ -18,6 +17,11 @@ export function eventText(event: NodeEvent): string | undefined {
     case 'log':
       return event.level === 'info' ? undefined : safe(event.text)
   }
+}
+
+function repairText({ blocks, bytes, left }: Extract<NodeEvent, { type: 'repair' }>): string | undefined {
+  if (blocks === 0) return undefined
+  return `fetched ${plural(blocks, 'block')}, ${size(bytes)}; ${plural(left, 'block')} to go`
 }
 
 function memberText({ name, state, was }: Extract<NodeEvent, { type: 'member' }>): string | undefined {

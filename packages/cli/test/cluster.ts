@@ -1,4 +1,4 @@
-// limit: 240 s
+// limit: 400 s
 import { spawn } from 'node:child_process'
 import { lstat, mkdir, readFile, readlink, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'

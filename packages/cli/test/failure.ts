@@ -10,7 +10,7 @@ failure('an error says what, a code and what to try', () => {
   const error = new CairnError('NO_PROVIDER', 'no member holds bafy…q4e', { hint: 'cairn status bafy…q4e' })
   assert.is(
     failureText(describeFailure(error), plain),
-    'error: no member holds bafy…q4e                                 NO_PROVIDER\n  try: cairn status bafy…q4e'
+    `error: no member holds bafy…q4e${' '.repeat(33)}NO_PROVIDER\n  try: cairn status bafy…q4e`
   )
 })
 

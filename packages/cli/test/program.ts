@@ -1,3 +1,4 @@
+// limit: 180 s
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { suite } from 'uvu'

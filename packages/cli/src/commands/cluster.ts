@@ -120,12 +120,10 @@ async function reportStart(
   out.result(value, () =>
     table([{ title: 'NODE' }, { title: 'NAME' }, { title: 'INTERFACE' }], nodes.map(row))
   )
-  out.note(
-    [
-      `${out.prose('green', '✓')} ${plural(nodes.length, 'node')}, replication ${network.replicas}, data in ${home}/cluster    ready in ${duration(tookMs)}`,
-      `  Try: echo hi | cairn put -      Kill one: cairn cluster kill 2      Stop: ${detached ? 'cairn cluster stop' : 'Ctrl-C, or cairn cluster stop'}`
-    ].join('\n')
-  )
+  const ready = `${plural(nodes.length, 'node')}, replication ${network.replicas}, data in ${home}/cluster`
+  const stop = detached ? 'cairn cluster stop' : 'Ctrl-C, or cairn cluster stop'
+  out.note(`${out.prose('green', '✓')} ${ready}    ready in ${duration(tookMs)}`)
+  out.note(`  Try: echo hi | cairn put -      Kill one: cairn cluster kill 2      Stop: ${stop}`)
 }
 
 function withoutToken({ token: _token, ...node }: ClusterNode): Omit<ClusterNode, 'token'> {

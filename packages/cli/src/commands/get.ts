@@ -26,8 +26,8 @@ export function addGet(root: Command, program: Program): void {
     .argument('<CID[/PATH]>')
     .summary('a file or a directory back on disk')
     .description(
-      'Writes a file or a directory to disk, every block verified, and nothing outside its target. The same ' +
-        'command again resumes from what is there. With --range, or -o -, a file goes to stdout.'
+      'Writes a file or a directory to disk, every block verified, and nothing outside its target. The ' +
+        'same command again resumes from what is there. With --range, or -o -, a file goes to stdout.'
     )
     .option('-o, --output <PATH>', 'where (the last name of the path, or the CID, in this directory)')
     .option('--range <A-B>', 'only these bytes, both included, to stdout', (text) => parseRange(text))

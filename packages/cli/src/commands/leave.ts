@@ -9,7 +9,8 @@ export function addLeave(root: Command, program: Program): void {
     .command('leave')
     .summary('leave the network for good, handing over what is held')
     .description(
-      'The node hands over what it holds, says that it leaves, and stops. To come back later, use stop instead.'
+      'The node hands over what it holds, says that it leaves, and stops. ' +
+        'To come back later, use stop instead.'
     )
     .action(act(program, leave))
 }

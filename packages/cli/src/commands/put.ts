@@ -137,12 +137,13 @@ async function follow(upload: Put, { out, total, wanted }: Follow): Promise<void
 
 function noteLeftOut(out: Output, leftOut: readonly LeftOut[]): void {
   if (leftOut.length === 0) return
-  const hidden = leftOut.filter(({ why }) => why === 'hidden')
+  const hidden = leftOut.some(({ why }) => why === 'hidden')
   const named = leftOut.slice(0, LEFT_OUT_NAMED_MAX).map(({ path, why }) => `  ${safe(path)} (${why})`)
   const more = leftOut.length - named.length
+  const advice = hidden ? '; --hidden takes hidden ones' : ''
   out.note(
     [
-      `left out ${plural(leftOut.length, 'entry', 'entries')}${hidden.length > 0 ? '; --hidden takes hidden ones' : ''}:`,
+      `left out ${plural(leftOut.length, 'entry', 'entries')}${advice}:`,
       ...named,
       ...(more > 0 ? [`  and ${more} more`] : [])
     ].join('\n')
@@ -177,9 +178,8 @@ function report(out: Output, { ack, onlyCid }: PutFlags, { path, name, result, t
     out.note(
       out.prose('dim', `${plural(blocks, 'block')} in ${duration(tookMs)}, ${rate((1_000 * bytes) / tookMs)}`)
     )
-    out.note(
-      `Get it back: ${path === '-' ? `cairn cat ${cid}` : `cairn get ${cid} -o ${quoted(basename(resolve(path)))}`}`
-    )
+    const how = path === '-' ? `cat ${cid}` : `get ${cid} -o ${quoted(basename(resolve(path)))}`
+    out.note(`Get it back: cairn ${how}`)
   }
   // who asked for fewer receipts by --ack has what was asked for
   return isShort && ack === 'all' ? EXIT.underReplicated : EXIT.ok
@@ -206,7 +206,7 @@ function shortText({ replicas, wanted, short }: PutResult, ack: string): string 
     .filter((reason) => reason !== WAITING)
     .slice(0, REASONS_MAX)
   const why = reasons.length === 0 ? '' : ` (${safe(reasons.join('; '))})`
-  return `${replicas} of ${wanted}, ${WAITING}${why}\n  it heals by itself when one comes: cairn invite · cairn status CID`
+  return `${replicas} of ${wanted}, ${WAITING}${why}\n  it heals by itself when one comes: cairn invite`
 }
 
 /** For a shell, only where it must be. */
