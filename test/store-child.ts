@@ -3,7 +3,7 @@
  * store-crash.ts under strace; deterministic for a seed, so that the Nth system call is the same each time.
  */
 import fs from 'node:fs'
-import { pick, seeded } from '@cairn/core'
+import { CairnError, pick, seeded } from '@cairn/core'
 import { openStore } from '@cairn/store'
 import { sampleBlock, sampleClaim } from '@cairn/store/contract'
 
@@ -43,11 +43,25 @@ async function remove(block: number): Promise<void> {
   say(`delete ${block}`)
 }
 
-for (let round = 1; round <= Number(rounds); round++) {
-  await Promise.all(Array.from({ length: 12 }, () => put(next++)))
-  const some = held.splice(pick(random, held.length), 5)
-  await Promise.all(some.map((block, i) => (i % 2 === 0 ? remove(block) : claim(block, round + 1))))
-  if (round % 4 === 0) await store.compactNow()
+async function work(): Promise<void> {
+  for (let round = 1; round <= Number(rounds); round++) {
+    await Promise.all(Array.from({ length: 12 }, () => put(next++)))
+    const some = held.splice(pick(random, held.length), 5)
+    await Promise.all(some.map((block, i) => (i % 2 === 0 ? remove(block) : claim(block, round + 1))))
+    if (round % 4 === 0) await store.compactNow()
+  }
 }
+
+/** What a store still does once it has refused: reads, and refuses again. */
+async function afterRefusal(cause: unknown): Promise<void> {
+  say(`refused ${CairnError.is(cause) ? cause.code : cause}`)
+  for (const block of held.slice(0, 3)) {
+    const bytes = await store.get(sampleBlock(block, sizes.get(block) as number).key)
+    say(bytes === undefined ? 'unread' : 'read')
+  }
+  await put(next++).catch((again) => say(`refused ${CairnError.is(again) ? again.code : again}`))
+}
+
+await work().catch(afterRefusal)
 await store.close()
 say('closed')

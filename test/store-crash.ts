@@ -144,6 +144,26 @@ if (hasStrace()) {
       await killedAt('pwritev:signal=KILL:when=6', 5, `fdatasync,fsync,rename:signal=KILL:when=${n}`)
     }
   })
+
+  crash('acknowledges nothing after a sync that failed, and goes on reading', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'cairn-crash-'))
+    try {
+      const { said } = await run(directory, { inject: 'fdatasync:error=EIO:when=20+', seed: 1 })
+      const lines = said.trim().split('\n')
+      const refused = lines.findIndex((line) => line.startsWith('refused'))
+      assert.ok(refused > 0, 'something was refused')
+      assert.not(
+        lines.slice(refused).some((line) => /^(put|claim|delete) /.test(line)),
+        'nothing after it was not'
+      )
+      assert.is(lines.filter((line) => line === 'read').length, 3)
+      assert.is(lines.at(-2), 'refused READ_ONLY')
+      assert.is(lines.at(-1), 'closed')
+      await recovered(directory, said)
+    } finally {
+      await rm(directory, { recursive: true })
+    }
+  })
 } else {
   console.log('SKIPPED: kills at system calls need strace that may trace')
 }
