@@ -54,7 +54,11 @@ export const joinNetwork = {
   },
 
   /** Dials the addresses, or whom mDNS finds, until a member admits us and tells the network's parameters. */
-  async firstContact(transport: Transport, addresses: readonly string[], found: Found): Promise<Network> {
+  async firstContact(
+    transport: Pick<Transport, 'dial' | 'network'>,
+    addresses: readonly string[],
+    found: Found
+  ): Promise<Network> {
     const asked = addresses.length > 0
     const deadlineMs = performance.now() + (asked ? FIRST_CONTACT_MS : FIRST_FOUND_MS)
     let failure: CairnError | undefined

@@ -17,6 +17,7 @@ export function perform(shell: Shell, action: CoreAction): void {
       const { member, was } = action
       transport.setAddresses(member.id, member.addresses)
       if (member.state === was) return
+      if (member.state === 'dead') transport.disconnect(member.id)
       const { id: peer, state } = member
       shell.events.emit({ type: 'member', peer, name: shell.nameOf(peer), state, was, atMs: Date.now() })
       return

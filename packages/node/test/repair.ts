@@ -44,7 +44,7 @@ repair(
     const copies = new Array<number>(30).fill(0)
     for (const i of [0, 1, 2, 3]) {
       const stats = await onDisk(net.home(i), blocks)
-      stats.forEach((stat, at) => (copies[at] = (copies[at] as number) + (stat ? 1 : 0)))
+      for (const [at, stat] of stats.entries()) copies[at] = (copies[at] as number) + (stat ? 1 : 0)
     }
     assert.ok(
       copies.every((count) => count >= 3),

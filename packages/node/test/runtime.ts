@@ -1,4 +1,4 @@
-import { type CoreAction, createCore, type PeerId, seeded } from '@cairn/core'
+import { createCore, type PeerId, seeded } from '@cairn/core'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { startLoop, type Timing } from '../src/runtime.ts'

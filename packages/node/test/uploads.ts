@@ -27,7 +27,7 @@ uploads(
     const copies = new Array<number>(blocks.length).fill(0)
     for (const [i, id] of ids.entries()) {
       const stats = await onDisk(net.home(i), blocks)
-      stats.forEach((stat, block) => (copies[block] = (copies[block] as number) + (stat ? 1 : 0)))
+      for (const [at, stat] of stats.entries()) copies[at] = (copies[at] as number) + (stat ? 1 : 0)
       const held = stats.filter((stat) => stat !== undefined).length
       assert.ok(held >= (said.get(id) ?? 0), `node ${i} has ${held} of ${said.get(id)} that it signed for`)
     }
