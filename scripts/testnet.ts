@@ -156,7 +156,7 @@ async function watchHeal(survivors: ClusterNode[], { killedMs, signal }: Loss): 
   )
   const tookMs = performance.now() - killedMs
   held(
-    `${plural(worst, 'block')}, ${size(worstBytes)}, copied again: ${REPLICAS} copies of everything ` +
+    `at most ${plural(worst, 'block')}, ${size(worstBytes)}, lacked a copy; ${REPLICAS} copies of everything ` +
       `${seconds(tookMs)} after the kill (detection, ${seconds(REPAIR_DELAY_MS)} of waiting, copying)`
   )
 }
