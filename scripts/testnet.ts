@@ -157,7 +157,8 @@ async function watchHeal(survivors: ClusterNode[], { killedMs, signal }: Loss): 
   const tookMs = performance.now() - killedMs
   held(
     `at most ${plural(worst, 'block')}, ${size(worstBytes)}, lacked a copy; ` +
-      `${REPLICAS} copies of everything ${seconds(tookMs)} after the kill (detection, ${seconds(REPAIR_DELAY_MS)} of waiting, copying)`
+      `${REPLICAS} copies of everything ${seconds(tookMs)} after the kill ` +
+      `(detection, ${seconds(REPAIR_DELAY_MS)} of waiting, copying)`
   )
 }
 
