@@ -66,6 +66,11 @@ export type TreeEntry =
     }
   | { readonly type: 'symlink'; readonly path: readonly string[]; readonly target: string | Uint8Array }
 
+export interface TreeOptions extends WriteOptions {
+  /** Told of each file once its last block was used. */
+  onFile?: (path: readonly string[], file: Root) => void
+}
+
 /**
  * The blocks of a whole tree, each before those that link to it, the root last. `tree` is a depth-first
  * walk: an empty path is the root itself, a directory comes before what it holds (or is understood from
@@ -75,7 +80,7 @@ export type TreeEntry =
  */
 export async function* treeBlocks(
   tree: AsyncIterable<TreeEntry> | Iterable<TreeEntry>,
-  options: WriteOptions = {}
+  options: TreeOptions = {}
 ): AsyncGenerator<Block, Root> {
   const hash = options.hash ?? 'sha2-256'
   const open: OpenDirectory[] = []
@@ -101,8 +106,12 @@ export async function* treeBlocks(
   return yield* close(open[0] as OpenDirectory, hash)
 }
 
-async function* leafBlocks(entry: Exclude<TreeEntry, { type: 'directory' }>, options: WriteOptions) {
-  if (entry.type === 'file') return yield* fileBlocks(entry.content, options)
+async function* leafBlocks(entry: Exclude<TreeEntry, { type: 'directory' }>, options: TreeOptions) {
+  if (entry.type === 'file') {
+    const file = yield* fileBlocks(entry.content, options)
+    options.onFile?.(entry.path, file)
+    return file
+  }
   const block = symlinkBlock(entry.target, options)
   yield block
   return { cid: block.cid, size: 0, dagSize: block.bytes.length }

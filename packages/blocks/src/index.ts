@@ -1,9 +1,12 @@
 /** Files and directories to blocks and back, CIDs, checksums, CAR. Runs in browsers too: no Node here. */
 
+export { DEFAULT_DIGESTS } from '#digests'
 export { CAR_ROOTS_MAX, type Car, carOf, readCar } from './car.ts'
 export * from './cid.ts'
 export type { Link } from './dag-pb.ts'
 export { READ_AHEAD_BLOCKS } from './depth-first.ts'
+export * from './digests.ts'
+export * from './digests-record.ts'
 export * from './directory.ts'
 export {
   type ByteSource,
@@ -24,4 +27,5 @@ export {
   type Stat,
   stat
 } from './read.ts'
+export * from './sums.ts'
 export { dagBlocks, TREE_ENTRIES_MAX, type WalkEntry, type WalkOptions, walk } from './walk.ts'

@@ -7,6 +7,8 @@ const KINDS = {
   // the bytes
   BAD_BLOCK: { status: 400, exit: 7, retryable: false },
   BLOCK_CORRUPT: { status: 502, exit: 7, retryable: true },
+  /** A whole file, by a digest that was expected of it. */
+  DIGEST_MISMATCH: { status: 422, exit: 7, retryable: false },
   BLOCK_TOO_LARGE: { status: 413, exit: 2, retryable: false },
   BAD_CID: { status: 400, exit: 2, retryable: false },
   BAD_CAR: { status: 400, exit: 7, retryable: false },

@@ -1,0 +1,161 @@
+/**
+ * Digests on Node, off the event loop: pieces are copied into a ring of shared memory, and each of a few
+ * threads runs its part of the hashes over them. The ring is the bound: who is ahead of the hashing waits.
+ * Short contents are hashed at once, since a thread's answer takes longer. The browser's half is
+ * digests.web.ts; package.json's `#digests` chooses.
+ */
+import { hash } from 'node:crypto'
+import { availableParallelism } from 'node:os'
+import { Worker } from 'node:worker_threads'
+import { CairnError } from '@cairn/core'
+import { DIGEST_NAMES, type Digester, type DigestName, type Digests } from './digests.ts'
+import type { FromWorker, ToWorker, WorkerStart } from './digests-worker.ts'
+
+/** What a put computes unless told. */
+export const DEFAULT_DIGESTS: readonly DigestName[] = ['md5', 'sha1', 'sha256', 'sha512']
+
+/** A piece of the ring: a message to a thread costs some 10 µs, hashing a MiB over 500. */
+const PIECE_BYTES = 1024 * 1024
+/** Pieces: some for each thread to work on while the next are copied. */
+const PIECES = 8
+/** Up to here hashing it takes under 0.3 ms for all four, and a thread's answer as long. */
+const INLINE_BYTES_MAX = 64 * 1024
+/** More threads than this help nobody: MD5 and SHA-512 take a third of the work each. */
+const THREADS_MAX = 3
+/** CPU time for a MiB, µs, as measured with `crypto.hash`. For balance between threads only. */
+const COST_US: Record<DigestName, number> = { md5: 1_466, sha1: 546, sha256: 578, sha512: 1_565 }
+
+/** Hashes to threads: the dearest first, each to the thread with least to do. */
+export function groupsOf(names: readonly DigestName[], threads: number): DigestName[][] {
+  const groups = Array.from({ length: Math.max(1, Math.min(names.length, threads)) }, () => ({
+    names: [] as DigestName[],
+    cost: 0
+  }))
+  for (const name of names.toSorted((a, b) => COST_US[b] - COST_US[a])) {
+    const least = groups.reduce((best, group) => (group.cost < best.cost ? group : best))
+    least.names.push(name)
+    least.cost += COST_US[name]
+  }
+  return groups.map((group) => group.names)
+}
+
+interface Ending {
+  digests: Digests
+  left: number
+  resolve(digests: Digests): void
+  reject(error: unknown): void
+}
+
+export function openDigester(names: readonly DigestName[]): Digester {
+  const ring = new SharedArrayBuffer(PIECES * PIECE_BYTES) // pages that are never touched cost nothing
+  /** Threads that have yet to hash each piece; free at 0. */
+  const busy = new Array<number>(PIECES).fill(0)
+  const endings = new Map<number, Ending>()
+  let workers: Worker[] = []
+  let failure: Error | undefined
+  let freed = Promise.withResolvers<void>()
+  let current: { piece: number; length: number } | undefined
+  let handedOver = false
+  let content = 0
+
+  const fail = (error: Error): void => {
+    failure ??= error
+    for (const { reject } of endings.values()) reject(failure)
+    endings.clear()
+    freed.resolve()
+  }
+  const heard = (message: FromWorker): void => {
+    if (message.type === 'hashed') {
+      busy[message.piece] = (busy[message.piece] as number) - 1
+      if (busy[message.piece] !== 0) return
+      freed.resolve()
+      freed = Promise.withResolvers()
+      return
+    }
+    const ending = endings.get(message.content)
+    if (ending === undefined) return
+    ending.digests = { ...ending.digests, ...message.digests }
+    if (--ending.left > 0) return
+    endings.delete(message.content)
+    ending.resolve(sorted(ending.digests))
+  }
+  const tell = (message: ToWorker): void => {
+    if (workers.length === 0) workers = startWorkers(names, { ring, heard, fail })
+    for (const worker of workers) worker.postMessage(message)
+  }
+  const free = async (): Promise<number> => {
+    for (;;) {
+      if (failure !== undefined) throw failure
+      const piece = busy.indexOf(0)
+      if (piece >= 0) return piece
+      await freed.promise
+    }
+  }
+  const handOver = (): void => {
+    if (current === undefined) return
+    const { piece, length } = current
+    tell({ type: 'piece', piece, offset: piece * PIECE_BYTES, length })
+    busy[piece] = workers.length
+    handedOver = true
+    current = undefined
+  }
+  const end = async (): Promise<Digests> => {
+    if (failure !== undefined) throw failure
+    if (!handedOver && (current?.length ?? 0) <= INLINE_BYTES_MAX) {
+      const bytes = current && new Uint8Array(ring, current.piece * PIECE_BYTES, current.length)
+      current = undefined
+      return hashAll(names, bytes ?? new Uint8Array())
+    }
+    handOver()
+    handedOver = false
+    const { promise, resolve, reject } = Promise.withResolvers<Digests>()
+    endings.set(content, { digests: {}, left: workers.length, resolve, reject })
+    tell({ type: 'end', content: content++ })
+    return promise
+  }
+  return {
+    async update(bytes) {
+      for (let at = 0; at < bytes.length; ) {
+        current ??= { piece: await free(), length: 0 }
+        const part = bytes.subarray(at, at + PIECE_BYTES - current.length)
+        new Uint8Array(ring, current.piece * PIECE_BYTES + current.length).set(part)
+        current.length += part.length
+        at += part.length
+        if (current.length === PIECE_BYTES) handOver()
+      }
+    },
+    end() {
+      const promised = end()
+      promised.catch(() => {}) // whoever was promised it hears of it, when they look
+      return promised
+    },
+    async close() {
+      fail(new CairnError('INTERNAL', 'the digests were given up'))
+      await Promise.all(workers.map((worker) => worker.terminate()))
+    }
+  }
+}
+
+function hashAll(names: readonly DigestName[], bytes: Uint8Array): Digests {
+  return Object.fromEntries(names.map((name) => [name, hash(name, bytes, 'hex')]))
+}
+
+function sorted(digests: Digests): Digests {
+  return Object.fromEntries(DIGEST_NAMES.flatMap((name) => (digests[name] ? [[name, digests[name]]] : [])))
+}
+
+function startWorkers(
+  names: readonly DigestName[],
+  at: { ring: SharedArrayBuffer; heard(message: FromWorker): void; fail(error: Error): void }
+): Worker[] {
+  // its file has this one's ending: .ts where sources are run, .js where they were built
+  const path = import.meta.url.replace(/digests\.node\.(\w+)$/, 'digests-worker.$1')
+  return groupsOf(names, Math.min(THREADS_MAX, availableParallelism())).map((group) => {
+    const workerData: WorkerStart = { names: group, ring: at.ring }
+    const worker = new Worker(new URL(path), { workerData })
+    worker.on('message', at.heard)
+    worker.on('error', at.fail)
+    worker.on('exit', () => at.fail(new CairnError('INTERNAL', 'a hashing thread ended')))
+    return worker
+  })
+}
