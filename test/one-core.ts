@@ -3,6 +3,7 @@
  * to the loop that real nodes run, leads to the same actions at the same times, to the last bit.
  */
 import { type CoreAction, type CoreEvent, createCore, seeded } from '@cairn/core'
+import { startLoop, type Timing } from '@cairn/node'
 import {
   type Cluster,
   factsOf,
@@ -20,7 +21,6 @@ import {
 } from '@cairn/simulator'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { startLoop, type Timing } from '../packages/node/src/runtime.ts'
 
 const one = suite('one core')
 

@@ -45,7 +45,10 @@ export interface PutOutcome {
 export interface Upload {
   /** 32 hexadecimal digits, chosen by who uploads; the same id continues the same upload. */
   readonly id: string
-  /** Sends blocks to their holders; resolves with receipts. Each block was verified by the caller. @throws TOO_FEW_REPLICAS */
+  /**
+   * Sends blocks to their holders; resolves with receipts. Each block was verified by the caller.
+   * @throws TOO_FEW_REPLICAS, FULL
+   */
   put(blocks: readonly Block[], options?: PutOptions): Promise<PutOutcome>
   /** Claims blocks that may already be held, without their bytes; tells which must be sent. */
   keep(cids: readonly CID[], options?: PutOptions): Promise<PutOutcome>
@@ -133,7 +136,7 @@ export interface CairnNode {
   /** Bearer token of the HTTP API, also in `HOME/token` (0600). */
   readonly token: string
   addresses(): string[]
-  /** One string that lets another machine join. @throws CairnError FORBIDDEN nothing: any member may invite */
+  /** One string that lets another machine join. Any member may invite. */
   invite(): string
   /** Told to the other members, so that `peers` shows where the API is. */
   announceHttp(url: string): void

@@ -1,4 +1,7 @@
-/** One source, any number of listeners, each with a queue of its own that is bounded: the slow lose the oldest. */
+/**
+ * One source, any number of listeners, each with a queue of its own that is bounded: the slow lose the
+ * oldest, and are told how many.
+ */
 
 /** Events that wait for one listener. */
 export const WAITING_MAX = 1_000

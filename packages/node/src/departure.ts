@@ -25,7 +25,10 @@ export async function depart(shell: Shell, options: LeaveOptions): Promise<void>
   await wait(FAREWELL_MS)
 }
 
-/** Waits until every holder has said that it holds what this node held. Alone, there is nobody to hand over to. */
+/**
+ * Waits until every holder has said that it holds what this node held. Alone, there is nobody to hand
+ * over to.
+ */
 async function handedOver(shell: Shell, { onProgress, signal, stallMs = STALL_MS }: LeaveOptions) {
   let least = Number.POSITIVE_INFINITY
   let movedMs = performance.now()
@@ -51,7 +54,7 @@ function stalled(blocks: number): CairnError {
     'TOO_FEW_REPLICAS',
     `nobody took any of the last ${blocks} blocks that this node holds`,
     {
-      hint: 'the others are full or away: add room, and leave again. Or stop: what only this node holds is then away'
+      hint: 'the others are full or away: add room and leave again, or stop and keep the disk'
     }
   )
 }

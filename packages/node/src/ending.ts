@@ -5,7 +5,7 @@
 import type { CairnError } from '@cairn/core'
 import type { CairnNode } from './api.ts'
 
-/** A part that has not closed by then is left to the process: a peer may hold a socket open for ever. A guess. */
+/** What has not closed by then is left to the process: a peer may hold a socket for ever. A guess. */
 const PART_LIMIT_MS = 5_000
 
 export interface Ending {

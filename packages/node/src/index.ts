@@ -4,4 +4,5 @@ export { type HomeFacts, type Running, readHome, removeRunning, writeRunning } f
 export { nameOf } from './names.ts'
 export { type Invite, parseInvite } from './network.ts'
 export { createNode } from './node.ts'
+export { type Loop, type LoopOptions, startLoop, type Timing } from './runtime.ts'
 export { VERSION } from './version.ts'

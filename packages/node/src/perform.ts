@@ -1,4 +1,7 @@
-/** The one switch over what the core decides: each action is done here, or handed to the part that does it. */
+/**
+ * The one switch over what the core decides: each action is done here, or handed to the part that does
+ * it.
+ */
 import { type BlockKey, type CoreAction, claimsDigest, encodeMessage } from '@cairn/core'
 import type { Shell } from './shell.ts'
 import { asCairnError } from './uploads.ts'

@@ -154,7 +154,7 @@ export function createReads(shell: () => Shell): Reads {
       const readers = waiting.get(key)
       if (readers === undefined) return
       waiting.delete(key)
-      // Found: it came by another way and is on this disk. Not found: it may have come since it was asked for.
+      // Found: it came by another way and is on this disk. Not found: it may have come meanwhile.
       void shell().during(lastLook(shell(), key, { readers, tried: found ? [] : tried }))
     },
     close(error) {

@@ -6,7 +6,7 @@ import { type Core, type CoreAction, type CoreEvent, coreDeadline, coreStep } fr
 
 /** Longer waits are cut into these: setTimeout takes 31 bits of milliseconds. */
 const TIMER_MS_MAX = 60_000
-/** The loop keeps the thread for so long, then sockets and disk have their turn. Half of a frame of video: a guess. */
+/** The loop keeps the thread for so long, then sockets and disk have their turn. A guess. */
 const SLICE_MS = 8
 
 export interface Loop {

@@ -1,4 +1,7 @@
-/** How safe the data is, in the words of `status`: the members' tallies added up, and one DAG block by block. */
+/**
+ * How safe the data is, in the words of `status`: the members' tallies added up, and one DAG block by
+ * block.
+ */
 import { keyOf } from '@cairn/blocks'
 import { type BlockKey, members, type PeerId, type Tally } from '@cairn/core'
 import type { CID } from 'multiformats/cid'

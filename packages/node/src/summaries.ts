@@ -1,4 +1,7 @@
-/** Tells the core which slots changed on disk, and whether there is room: gathered, then in bounded pieces. */
+/**
+ * Tells the core which slots changed on disk, and whether there is room: gathered, then in bounded
+ * pieces.
+ */
 import type { CoreEvent } from '@cairn/core'
 import type { Store, Usage } from '@cairn/store'
 import type { Shell } from './shell.ts'

@@ -5,7 +5,7 @@
  */
 import { CairnError, type Member, type Message } from '@cairn/core'
 
-/** Contradictions within `WITHIN_MS`. One is normal after a restart, and two if the file of the last run was lost. */
+/** Contradictions within `WITHIN_MS`. One is normal after a restart, two if the last run's file was lost. */
 const CONTRADICTIONS_MAX = 3
 const WITHIN_MS = 60_000
 
