@@ -5,7 +5,7 @@
  */
 
 import { fromHex, toHex } from './bytes.ts'
-import { type Codec, fixed, u8 } from './codec.ts'
+import { append, type Codec, fixed, u8 } from './codec.ts'
 import { CairnError } from './errors.ts'
 
 declare const BLOCK_KEY: unique symbol
@@ -49,7 +49,7 @@ export function slotOf(key: BlockKey): number {
 /** Lengths of all allowed digests fit one byte, so the multihash needs no length of its own before it. */
 export const blockKeyCodec: Codec<BlockKey> = {
   write(out, key) {
-    for (const byte of fromHex(key)) out.push(byte)
+    append(out, fromHex(key))
   },
   read(from) {
     const hash = u8.read(from)

@@ -9,8 +9,14 @@ import { fromHex, fromUtf8, toHex, toUtf8 } from './bytes.ts'
 import { CairnError } from './errors.ts'
 
 export interface Codec<T> {
-  write(out: number[], value: T): void
+  write(out: Writer, value: T): void
   read(from: Reader): T
+}
+
+/** Where a value is written: bytes in a buffer that doubles when it is full. */
+export interface Writer {
+  bytes: Uint8Array
+  length: number
 }
 
 export type Decoded<C> = C extends Codec<infer T> ? T : never
@@ -36,7 +42,7 @@ function take(from: Reader, length: number): Uint8Array {
 function unsigned(width: 1 | 2 | 4): Codec<number> {
   return {
     write(out, value) {
-      for (let shift = 8 * (width - 1); shift >= 0; shift -= 8) out.push((value >>> shift) & 255)
+      for (let shift = 8 * (width - 1); shift >= 0; shift -= 8) put(out, (value >>> shift) & 255)
     },
     read(from) {
       let value = 0
@@ -56,10 +62,10 @@ export const varint: Codec<number> = {
     if (!Number.isSafeInteger(value) || value < 0) throw new RangeError(`not an unsigned integer: ${value}`)
     let rest = value
     while (rest >= 128) {
-      out.push((rest % 128) | 128)
+      put(out, (rest % 128) | 128)
       rest = Math.floor(rest / 128)
     }
-    out.push(rest)
+    put(out, rest)
   },
   read(from) {
     let value = 0
@@ -78,7 +84,7 @@ export const varint: Codec<number> = {
 }
 
 export const bool: Codec<boolean> = {
-  write: (out, value) => void out.push(value ? 1 : 0),
+  write: (out, value) => void put(out, value ? 1 : 0),
   read(from) {
     const byte = take(from, 1)[0] as number
     return byte > 1 ? bad('neither true nor false') : byte === 1
@@ -155,7 +161,7 @@ export function optional<T>(item: Codec<T>): Codec<T | undefined> {
 /** One of a few words, as its position in the list. Append only: positions are on the wire. */
 export function oneOf<const W extends readonly string[]>(words: W): Codec<W[number]> {
   return {
-    write: (out, value) => void out.push(words.indexOf(value)),
+    write: (out, value) => void put(out, words.indexOf(value)),
     read: (from) => words[take(from, 1)[0] as number] ?? bad('an unknown word')
   }
 }
@@ -188,7 +194,7 @@ export function union<C extends { [K in keyof C]: Codec<unknown> }>(
   if (byTag.size !== Object.keys(cases).length) throw new RangeError('two cases share a tag')
   return {
     write(out, value) {
-      out.push(tags[value.type])
+      put(out, tags[value.type])
       ;(cases[value.type] as Codec<unknown>).write(out, value)
     },
     read(from) {
@@ -198,14 +204,33 @@ export function union<C extends { [K in keyof C]: Codec<unknown> }>(
   }
 }
 
-function append(out: number[], value: Uint8Array): void {
-  for (const byte of value) out.push(byte)
+/** Room for most messages; a claim's part or a page of keys doubles it a few times. */
+const WRITER_BYTES = 512
+
+function roomFor(out: Writer, more: number): void {
+  const needed = out.length + more
+  if (needed <= out.bytes.length) return
+  const larger = new Uint8Array(Math.max(needed, 2 * out.bytes.length))
+  larger.set(out.bytes.subarray(0, out.length))
+  out.bytes = larger
+}
+
+function put(out: Writer, byte: number): void {
+  if (out.length === out.bytes.length) roomFor(out, 1)
+  out.bytes[out.length++] = byte
+}
+
+/** Writes bytes as they are. */
+export function append(out: Writer, value: Uint8Array): void {
+  roomFor(out, value.length)
+  out.bytes.set(value, out.length)
+  out.length += value.length
 }
 
 export function encode<T>(codec: Codec<T>, value: T): Uint8Array {
-  const out: number[] = []
+  const out = { bytes: new Uint8Array(WRITER_BYTES), length: 0 }
   codec.write(out, value)
-  return Uint8Array.from(out)
+  return out.bytes.slice(0, out.length)
 }
 
 /** @throws CairnError BAD_MESSAGE when `bytes` is not exactly one encoded value. */

@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto'
 import {
   type Ack,
+  append,
   type BlockKey,
   blockKey,
   type Config,
@@ -25,7 +26,8 @@ import {
   type SendOutcome,
   type SettledBlock,
   type Tally,
-  toUtf8
+  toUtf8,
+  type Writer
 } from '@cairn/core'
 import { createDisk, erase, hasRoom, listSlot, type SimulatedDisk, store, summaries } from './disk.ts'
 import { factsOf, seals } from './members.ts'
@@ -84,7 +86,7 @@ export const sha256 = (bytes: Uint8Array): Uint8Array =>
   Uint8Array.from(createHash('sha256').update(bytes).digest())
 
 const messages = {
-  write: (out: number[], message: Message) => void out.push(...encodeMessage(message)),
+  write: (out: Writer, message: Message) => append(out, encodeMessage(message)),
   read: (from: { bytes: Uint8Array; offset: number }) => {
     const message = decodeMessage(from.bytes.subarray(from.offset))
     from.offset = from.bytes.length
