@@ -324,11 +324,18 @@ export function onCompareMessage(
 }
 
 function agreed(state: Reconciler, peer: Peer, version: number): void {
-  peer.round = undefined
   peer.fruitless = 0
   peer.agreedVersion = version
   for (const [place, at] of peer.changed) if (at <= version) peer.changed.delete(place)
   if (version === state.version) peer.differing.clear()
+  endRound(state, peer)
+}
+
+/** The next turn need not wait for this round's end any more. */
+function endRound(state: Reconciler, peer: Peer): void {
+  peer.round = undefined
+  const earliestMs = state.lastTurnMs + state.config.compareIntervalMs
+  state.nextTurnMs = Math.min(state.nextTurnMs, Math.max(earliestMs, dueFor(state, peer)))
 }
 
 function onGroups(
@@ -375,7 +382,7 @@ function onSlots(
     const ours = summariesIn(state, holders, { ...state, peer: peer.id, spans })
     const slots = { type: 'slots', round, ...ours, answer: false } as const
     actions.push({ type: 'send', to: peer.id, message: slots })
-  } else peer.round = undefined
+  } else endRound(state, peer)
   return [...actions, ...askListings(state.listings, peer, mayAsk, nowMs)]
 }
 

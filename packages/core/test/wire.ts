@@ -1,0 +1,211 @@
+import fc from 'fast-check'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { blockKey, type PeerId } from '../src/block.ts'
+import { toHex } from '../src/bytes.ts'
+import { CairnError } from '../src/errors.ts'
+import { DATA_LIMITS } from '../src/limits.ts'
+import {
+  decodeMessage,
+  encodeMessage,
+  isCompare,
+  isGossip,
+  MESSAGE_BYTES_MAX,
+  type Message,
+  PROTOCOL_VERSION
+} from '../src/wire.ts'
+
+const bytes = (length: number) => fc.uint8Array({ minLength: length, maxLength: length })
+const hex = (length: number) => bytes(length).map(toHex)
+const key = bytes(32).map((digest) => blockKey(Uint8Array.of(0x12, 32, ...digest)))
+const u32 = fc.integer({ min: 0, max: 2 ** 32 - 1 })
+const varint = fc.oneof(fc.nat(), fc.constant(Number.MAX_SAFE_INTEGER), fc.constant(0))
+const slot = fc.integer({ min: 0, max: 65_535 })
+const replicas = fc.integer({ min: 1, max: 32 })
+const peerId = fc.stringMatching(/^[A-Za-z0-9]{1,64}$/) as fc.Arbitrary<string> as fc.Arbitrary<PeerId>
+const some = <T>(item: fc.Arbitrary<T>) => fc.array(item, { maxLength: 5 })
+
+const incarnation = fc.nat()
+const facts = {
+  addresses: some(fc.stringMatching(/^[a-z0-9/.]{1,30}$/)),
+  capacity: varint,
+  zone: fc.option(fc.stringMatching(/^[a-z]{1,10}$/), { nil: undefined }),
+  name: fc.option(fc.stringMatching(/^[a-z]{1,10}$/), { nil: undefined }),
+  full: fc.boolean(),
+  http: fc.option(fc.constant('http://127.0.0.1:1'), { nil: undefined }),
+  version: fc.constant('0.1.0')
+}
+const living = fc.record({ id: peerId, incarnation, state: fc.constantFrom('alive', 'leaving'), ...facts })
+const rumour = fc.oneof(
+  fc.record({ type: fc.constant('facts'), member: living }),
+  fc.record({ type: fc.constant('suspect'), id: peerId, incarnation, accuser: peerId }),
+  fc.record({ type: fc.constant('dead'), id: peerId, incarnation }),
+  fc.record({ type: fc.constant('left'), id: peerId, incarnation, signature: bytes(64) })
+)
+const rumours = some(rumour)
+const digest = fc.record({ a: u32, b: u32 })
+const summary = fc.record({ slot, replicas, fingerprint: hex(16), blocks: varint, bytes: varint })
+const count = { blocks: varint, bytes: varint }
+const copies = fc.integer({ min: 0, max: 255 })
+const tally = fc.record({
+  ...count,
+  short: some(fc.record({ copies, ...count })),
+  unconfirmed: fc.record(count),
+  wanted: varint
+})
+const after = fc.option(key, { nil: undefined })
+const listed = fc.record({ key, size: varint, claims: hex(8) })
+
+/** One arbitrary for each type of message. */
+const MESSAGES: { [K in Message['type']]: fc.Arbitrary<unknown> } = {
+  ping: fc.record({ seq: u32, digest, rumours }),
+  ack: fc.record({ seq: u32, digest, rumours }),
+  probe: fc.record({ seq: u32, target: peerId, rumours }),
+  probed: fc.record({ seq: u32, heard: fc.boolean() }),
+  news: fc.record({ rumours }),
+  digests: fc.record({ bits: fc.nat(255), digests: some(u32) }),
+  summary: fc.record({
+    bits: fc.nat(255),
+    parts: some(fc.record({ part: fc.nat(255), items: some(fc.record({ tag: u32, version: u32 })) }))
+  }),
+  entries: fc.record({
+    bits: fc.nat(255),
+    entries: some(
+      fc.record({ member: living, agoS: varint, signature: fc.option(bytes(64), { nil: undefined }) })
+    ),
+    wants: some(fc.record({ part: fc.nat(255), tag: u32 })),
+    more: fc.boolean()
+  }),
+  compare: fc.record({ round: varint, root: hex(16) }),
+  agree: fc.record({ round: varint }),
+  groups: fc.record({ round: varint, digests: bytes(2_048) }),
+  slots: fc.record({
+    round: varint,
+    spans: some(fc.record({ from: slot, to: slot })),
+    summaries: some(summary),
+    answer: fc.boolean()
+  }),
+  list: fc.record({ slot, replicas, after }),
+  listing: fc.record({ slot, replicas, after, fingerprint: hex(16), entries: some(listed), next: after }),
+  offer: fc.record({ summaries: some(summary) }),
+  settled: fc.record({ summaries: some(summary) }),
+  survey: fc.record({ token: varint }),
+  tally: fc.record({ token: varint, tally }),
+  inquiry: fc.record({ token: varint, keys: some(key) }),
+  inquired: fc.record({ token: varint, held: bytes(3) })
+}
+const message = fc.oneof(
+  ...Object.entries(MESSAGES).map(([type, body]) =>
+    body.map((fields) => ({ type, ...(fields as object) }) as Message)
+  )
+)
+
+function refused(from: Uint8Array): boolean {
+  try {
+    decodeMessage(from)
+    return false
+  } catch (error) {
+    assert.ok(error instanceof CairnError && error.code === 'BAD_MESSAGE', String(error))
+    return true
+  }
+}
+
+const wire = suite('wire')
+
+wire('every message is read back as it was written', () => {
+  for (const [type, body] of Object.entries(MESSAGES)) {
+    fc.assert(
+      fc.property(body, (fields) => {
+        const said = structuredClone({ type, ...(fields as object) }) as Message // no null prototypes
+        assert.equal(decodeMessage(encodeMessage(said)), said)
+      }),
+      { numRuns: 50 }
+    )
+  }
+})
+
+wire('any bytes are a message or BAD_MESSAGE, and nothing else', () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 4_096 }), (noise) => void refused(noise)),
+    { numRuns: 2_000 }
+  )
+  const tags = [...Array(256).keys()]
+  fc.assert(
+    fc.property(fc.constantFrom(...tags), fc.uint8Array({ maxLength: 300 }), (tag, noise) => {
+      refused(Uint8Array.of(tag, ...noise))
+    }),
+    { numRuns: 5_000 }
+  )
+})
+
+wire('a message that was cut, lengthened or bent is refused, or is another message in its only form', () => {
+  fc.assert(
+    fc.property(message, fc.nat(), fc.integer({ min: 1, max: 255 }), (said, at, bend) => {
+      const good = encodeMessage(said)
+      assert.ok(refused(good.subarray(0, at % good.length)), 'cut')
+      assert.ok(refused(Uint8Array.of(...good, 0)), 'lengthened')
+      const bent = good.slice()
+      bent[at % good.length] = (bent[at % good.length] as number) ^ bend
+      if (!refused(bent)) assert.equal(encodeMessage(decodeMessage(bent)), bent)
+    }),
+    { numRuns: 1_000 }
+  )
+})
+
+wire('a count says nothing that is not there: no room is made for what never comes', () => {
+  const many = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x0f]
+  for (let tag = 0; tag < 64; tag++) {
+    for (let before = 0; before < 24; before++) {
+      const claim = Uint8Array.of(tag, ...new Uint8Array(before), ...many)
+      assert.ok(refused(claim) || claim.length < 40)
+    }
+  }
+})
+
+wire('N beyond 1 to 32 is refused', () => {
+  const good = encodeMessage({ type: 'list', slot: 1, replicas: 32, after: undefined })
+  for (const bad of [0, 33, 255]) {
+    const bent = good.slice()
+    bent[3] = bad
+    assert.ok(refused(bent), `N = ${bad}`)
+  }
+})
+
+wire('the largest message of each kind fits', () => {
+  const most = Number.MAX_SAFE_INTEGER
+  const hash = 'ff'.repeat(16)
+  const full = { slot: 65_535, replicas: 32, fingerprint: hash, blocks: most, bytes: most }
+  const summaries = Array.from({ length: DATA_LIMITS.slotsPerMessage }, () => full)
+  const spans = Array.from({ length: DATA_LIMITS.groupsPerRound }, () => ({ from: 65_535, to: 65_535 }))
+  const long = blockKey(Uint8Array.of(0x13, 64, ...new Uint8Array(64).fill(255)))
+  const entry = { key: long, size: most, claims: 'ff'.repeat(8) }
+  const entries = Array.from({ length: DATA_LIMITS.pageKeys }, () => entry)
+  const counts = { blocks: most, bytes: most }
+  const short = Array.from({ length: 33 }, (_, copies) => ({ copies, ...counts }))
+  const all: Message[] = [
+    { type: 'offer', summaries },
+    { type: 'settled', summaries },
+    { type: 'slots', round: most, spans, summaries, answer: true },
+    { type: 'groups', round: most, digests: new Uint8Array(2_048) },
+    { type: 'listing', slot: 1, replicas: 1, after: long, fingerprint: hash, entries, next: long },
+    { type: 'inquiry', token: most, keys: new Array(DATA_LIMITS.inquiryKeys).fill(long) },
+    { type: 'inquired', token: most, held: new Uint8Array(DATA_LIMITS.inquiryKeys / 8) },
+    { type: 'tally', token: most, tally: { ...counts, short, unconfirmed: counts, wanted: most } }
+  ]
+  for (const said of all) {
+    const { length } = encodeMessage(said)
+    assert.ok(length <= MESSAGE_BYTES_MAX, `${said.type} takes ${length} bytes`)
+  }
+})
+
+wire('each message belongs to one of three conversations', () => {
+  for (const type of Object.keys(MESSAGES)) {
+    const said = { type } as Message
+    assert.not.ok(isGossip(said) && isCompare(said))
+  }
+  assert.ok(isGossip({ type: 'news', rumours: [] }))
+  assert.ok(isCompare({ type: 'agree', round: 1 }))
+  assert.is(PROTOCOL_VERSION, 1)
+})
+
+wire.run()
