@@ -106,7 +106,7 @@ async function killedAt(inject: string, seed: number, again: string | undefined)
     await recovered(directory, said)
     return first.killed
   } catch (cause) {
-    throw new Error(`killed by ${inject}${again ? `, then ${again}` : ''}`, { cause })
+    throw new Error(`killed by ${inject}${again ? `, then ${again}` : ''}: ${cause}`, { cause })
   } finally {
     await rm(directory, { recursive: true })
   }

@@ -169,7 +169,7 @@ if (canMount()) {
         try {
           await verify(directory, said, cut % 5 === 0)
         } catch (cause) {
-          throw new Error(`after cut ${cut}, ${process_.lines.length} lines`, { cause })
+          throw new Error(`after cut ${cut}, ${process_.lines.length} lines: ${cause}`, { cause })
         }
       }
       console.log(`${CUTS} power cuts, ${acknowledged} acknowledgements kept`)

@@ -143,11 +143,7 @@ export class DiskStore implements Store {
   async recover({ tail, end, orphans }: Recovered): Promise<void> {
     await this.#measure()
     await this.#room.ballast(Date.now())
-    for (const op of tail) {
-      await this.#writer.submit([op], true).catch((cause) => {
-        if (!CairnError.is(cause, 'NOT_FOUND')) throw cause // claims of a block that was deleted meanwhile
-      })
-    }
+    for (const op of tail) await this.#writer.submit([op], true)
     if (end !== undefined && tail.length > 0) {
       await this.#files.truncate(end.segment, end.offset)
       await this.#files.sync(end.segment)

@@ -8,7 +8,8 @@ import type { Position } from './record.ts'
 import { type Row, type RowBlock, type RowClaim, without } from './row.ts'
 
 export type Op =
-  | { type: 'put'; key: BlockKey; bytes?: Uint8Array; claims: readonly HeldClaim[] }
+  /** `early`: in a recovery claims may be met before their block. */
+  | { type: 'put'; key: BlockKey; bytes?: Uint8Array; claims: readonly HeldClaim[]; early?: true }
   | { type: 'delete'; key: BlockKey }
   /** Deletes only the copy at `at`: it was found damaged. */
   | { type: 'lose'; key: BlockKey; at: Position }
@@ -86,20 +87,19 @@ export function split(effect: Effect): Effect[] {
 
 function put(op: Op & { type: 'put' }, row: Row | undefined): Effect | undefined {
   const { key, bytes } = op
-  if (row?.block === undefined && bytes === undefined) {
+  if (row?.block === undefined && bytes === undefined && !op.early) {
     throw new CairnError('NOT_FOUND', `claims for ${key}, which is not held here`, {
       hint: 'Send the block along with its claims.'
     })
   }
   const held = row?.claims ?? []
   const claims = newClaims(held, op.claims).map(unplaced)
-  if (row?.block !== undefined) {
+  if (row?.block !== undefined || bytes === undefined) {
     if (claims.length === 0) return undefined
-    return { key, before: row, after: { block: row.block, claims: join(held, claims) }, claims }
+    return { key, before: row, after: { block: row?.block, claims: join(held, claims) }, claims }
   }
-  const block: RowBlock = { segment: 0, offset: 0, size: (bytes as Uint8Array).length }
-  const after = { block, claims: join(held, claims) }
-  return { key, before: row, after, bytes: bytes as Uint8Array, claims }
+  const block: RowBlock = { segment: 0, offset: 0, size: bytes.length }
+  return { key, before: row, after: { block, claims: join(held, claims) }, bytes, claims }
 }
 
 function join(held: readonly RowClaim[], added: readonly { claim: RowClaim }[]): RowClaim[] {

@@ -198,7 +198,8 @@ async function takeIn(
     tail = await readTail(recovery, { segment, from: durable, size })
   }
   await intake.flush(true)
-  return { catalog, segments, totals, end, tail, orphans: intake.orphans }
+  const orphans = intake.orphans || tail.some((op) => op.type === 'put' && op.early)
+  return { catalog, segments, totals, end, tail, orphans }
 }
 
 interface Span {
@@ -259,6 +260,6 @@ async function opsOf(files: Files, { record, section }: WalkedGroup): Promise<Op
     claims.delete(index)
   }
   for (const [index, held] of claims)
-    ops.push({ type: 'put', key: record.keys[index] as BlockKey, claims: held })
+    ops.push({ type: 'put', key: record.keys[index] as BlockKey, claims: held, early: true })
   return ops
 }

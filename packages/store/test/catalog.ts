@@ -1,0 +1,92 @@
+import { join } from 'node:path'
+import { type BlockKey, CairnError, SLOTS, slotOf } from '@cairn/core'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { Catalog, type CatalogBatch } from '../src/catalog.ts'
+import { sampleBlock } from '../src/contract.ts'
+import type { Row } from '../src/row.ts'
+import { inScratch } from './scratch.ts'
+
+const catalogs = suite('Catalog')
+
+const STATE = { nonce: 'ab', applied: { segment: 1, offset: 4096 }, blocks: 2, bytes: 5 }
+const ROW: Row = { block: { segment: 1, offset: 4096, size: 9 }, claims: [] }
+
+function batch(keys: readonly string[], gone = false): CatalogBatch {
+  const row = gone ? undefined : ROW
+  return { rows: keys.map((key) => [key as BlockKey, row] as const), segments: [], state: STATE }
+}
+
+/** Keys of each hash in slot 5, then in slot 6. */
+const KEYS = ['1220', '1340', '1e20'].flatMap((prefix) =>
+  ['0005', '0006'].map((slot) => `${prefix}${slot}${'ab'.repeat(prefix === '1340' ? 62 : 30)}`)
+)
+
+async function withCatalog(work: (catalog: Catalog) => Promise<void>): Promise<void> {
+  await inScratch(async (directory) => {
+    const catalog = await Catalog.open(join(directory, 'index'), 1 << 20)
+    try {
+      await work(catalog)
+    } finally {
+      await catalog.close()
+    }
+  })
+}
+
+catalogs('rows, segments and state are what was last applied', () =>
+  withCatalog(async (catalog) => {
+    const keys = [sampleBlock(1).key, sampleBlock(2).key]
+    const segment = { size: 9, live: 5, sealed: true, scrubbedAtMs: 0 }
+    assert.is(await catalog.state(), undefined)
+    await catalog.apply({ ...batch(keys), segments: [[7, segment]] }, true)
+    await catalog.apply(batch([keys[1] as string], true), false)
+    assert.equal(await catalog.rows([...keys, sampleBlock(3).key]), [ROW, undefined, undefined])
+    assert.equal(await catalog.row(keys[0] as BlockKey), ROW)
+    assert.equal(await catalog.segments(), new Map([[7, segment]]))
+    assert.equal(await catalog.state(), STATE)
+    await catalog.apply({ ...batch([]), segments: [[7, undefined]] }, false)
+    assert.is((await catalog.segments()).size, 0)
+  })
+)
+
+catalogs('a slot is read in order of key over all hashes', () =>
+  withCatalog(async (catalog) => {
+    await catalog.apply(batch(KEYS.toReversed()), false)
+    const inFive = KEYS.filter((key) => slotOf(key as BlockKey) === 5)
+    assert.equal(await keysOf(catalog.slot(5)), inFive)
+    assert.equal(await keysOf(catalog.slot(5, inFive[0] as BlockKey)), inFive.slice(1))
+    assert.equal(await keysOf(catalog.slot(5, inFive[2] as BlockKey)), [])
+    assert.equal(await keysOf(catalog.slot(4)), [])
+    assert.equal(await keysOf(catalog.all()), KEYS)
+  })
+)
+
+async function keysOf(rows: AsyncIterable<[BlockKey, Row]>): Promise<string[]> {
+  const keys: string[] = []
+  for await (const [key] of rows) keys.push(key)
+  return keys
+}
+
+catalogs('the next slot that holds something is found whatever its hash', () =>
+  withCatalog(async (catalog) => {
+    await catalog.apply(batch([KEYS[1] as string, KEYS[2] as string]), false)
+    assert.is(await catalog.nextSlot(0), 5)
+    assert.is(await catalog.nextSlot(6), 6)
+    assert.is(await catalog.nextSlot(7), SLOTS)
+  })
+)
+
+catalogs('what is applied survives opening again', () =>
+  withCatalog(async (catalog) => {
+    await catalog.apply(batch([KEYS[0] as string]), true)
+    await catalog.setScrubbed({ segment: 3, offset: 4 })
+    await catalog.reopen()
+    assert.equal(await catalog.row(KEYS[0] as BlockKey), ROW)
+    assert.equal(await catalog.scrubbed(), { segment: 3, offset: 4 })
+    assert.ok((await catalog.diskBytes()) > 0)
+    const second = await Catalog.open(catalog.directory, 1 << 20).catch((cause) => cause)
+    assert.ok(CairnError.is(second, 'LOCKED'))
+  })
+)
+
+catalogs.run()

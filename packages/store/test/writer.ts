@@ -1,0 +1,76 @@
+import { stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { sampleClaim } from '../src/contract.ts'
+import { entry, inScratch, segmentNames, withStore } from './scratch.ts'
+
+const writer = suite('Writer')
+
+writer('calls at once share groups', () =>
+  inScratch((directory) =>
+    withStore({ directory }, async (store) => {
+      const path = join(directory, (await segmentNames(directory))[0] as string)
+      const before = (await stat(path)).size
+      await Promise.all(Array.from({ length: 100 }, (_, i) => store.put([entry(i, 100)])))
+      const pages = ((await stat(path)).size - before) / 4096
+      assert.ok(pages < 50, `${pages} pages for 100 blocks of 100 bytes`)
+    })
+  )
+)
+
+writer('a delete and a put of one block, at once and over again, end as the last of them says', () =>
+  inScratch(async (directory) => {
+    await withStore({ directory }, async (store) => {
+      const block = entry(1, 500)
+      for (let round = 0; round < 20; round++) {
+        const calls = [store.put([block]), store.delete([block.key]), store.put([block])]
+        if (round % 2 === 0) calls.push(store.delete([block.key]))
+        await Promise.all(calls)
+        assert.equal(await store.get(block.key), round % 2 === 0 ? undefined : block.bytes)
+      }
+    })
+    await withStore({ directory, rebuild: true }, async (store) => assert.is(store.usage().blocks, 1))
+  })
+)
+
+writer('claims that come while their block is being written join it', () =>
+  inScratch((directory) =>
+    withStore({ directory }, async (store) => {
+      const block = entry(1, 500)
+      await Promise.all([
+        store.put([block]),
+        store.put([{ key: block.key, claims: [sampleClaim('02')] }]),
+        store.put([{ ...block, claims: [sampleClaim('03')] }])
+      ])
+      assert.equal(
+        (await store.stat(block.key))?.claims.map(({ claimant }) => claimant),
+        ['01', '02', '03']
+      )
+    })
+  )
+)
+
+writer('one call with more than a segment holds fills several, all kept', () =>
+  inScratch(async (directory) => {
+    const entries = Array.from({ length: 70 }, (_, i) => entry(i, 200_000))
+    await withStore({ directory }, (store) => store.put(entries))
+    assert.ok((await segmentNames(directory)).length >= 3)
+    await withStore({ directory }, async (store) => {
+      for (const { key, bytes } of entries) assert.equal(await store.get(key), bytes)
+    })
+  })
+)
+
+writer('a close lets what was submitted finish', () =>
+  inScratch(async (directory) => {
+    let puts: Promise<unknown> = Promise.resolve()
+    await withStore({ directory }, async (store) => {
+      puts = Promise.all(Array.from({ length: 50 }, (_, i) => store.put([entry(i, 10_000)])))
+    })
+    await puts
+    await withStore({ directory }, async (store) => assert.is(store.usage().blocks, 50))
+  })
+)
+
+writer.run()
