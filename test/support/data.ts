@@ -3,8 +3,8 @@ import { mkdir, open, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { keyOf, treeBlocks, verifyBlock } from '@cairn/blocks'
 import { walkPath } from '@cairn/blocks/fs'
-import type { Client, Put } from '@cairn/client'
-import { type BlockKey, seeded } from '@cairn/core'
+import type { Client, PeerInfo, Put } from '@cairn/client'
+import { type BlockKey, holders, seeded, slotOf, weightOf } from '@cairn/core'
 import { openStore } from '@cairn/store'
 import type { CID } from 'multiformats/cid'
 
@@ -82,6 +82,18 @@ export async function readAll(client: Client, root: CID): Promise<number> {
     for await (const chunk of entry.content) bytes += chunk.length
   }
   return bytes
+}
+
+/** Those that a member must hold, as placement says of the members that one of them sees alive. */
+export function keysToHold(
+  peers: readonly PeerInfo[],
+  id: string,
+  { keys, n }: { keys: readonly BlockKey[]; n: number }
+): BlockKey[] {
+  const placed = peers
+    .filter(({ state }) => state === 'alive')
+    .map((peer) => ({ id: peer.id, weight: weightOf(peer.capacity), zone: peer.zone }))
+  return keys.filter((key) => holders(slotOf(key), placed, n).some((holder) => holder === id))
 }
 
 /** Opens the store of a node that has stopped and asks it for each block, which it verifies. */
