@@ -40,8 +40,14 @@ class Disk {
     this.mount()
   }
 
+  /** On a loop device of its own: other mount namespaces may still hold the last one, shut down. */
   mount(): void {
-    run('mount', '-o', 'loop', this.#image, this.path)
+    const device = execFileSync('losetup', ['-f', '--show', this.#image], { encoding: 'utf8' }).trim()
+    try {
+      run('mount', device, this.path)
+    } finally {
+      run('losetup', '-d', device) // once it is unmounted
+    }
   }
 
   cut(): void {
