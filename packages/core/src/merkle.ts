@@ -57,7 +57,8 @@ export function merkleVerify(
   sha256: Sha256
 ): boolean {
   const { leaf, index, count, path, root } = proof
-  if (index >= count || path.length > PATH_STEPS_MAX) return false
+  // Larger counts would also leave the 32 bits that the shifts below work on.
+  if (index >= count || count > 2 ** PATH_STEPS_MAX || path.length > PATH_STEPS_MAX) return false
   let hash = sha256(concat([LEAF, leaf]))
   let at = index
   let last = count - 1

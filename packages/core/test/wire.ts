@@ -66,7 +66,8 @@ const MESSAGES: { [K in Message['type']]: fc.Arbitrary<unknown> } = {
   digests: fc.record({ bits: fc.nat(255), digests: some(u32) }),
   summary: fc.record({
     bits: fc.nat(255),
-    parts: some(fc.record({ part: fc.nat(255), items: some(fc.record({ tag: u32, version: u32 })) }))
+    parts: some(fc.record({ part: fc.nat(255), items: some(fc.record({ tag: u32, version: u32 })) })),
+    more: fc.boolean()
   }),
   entries: fc.record({
     bits: fc.nat(255),

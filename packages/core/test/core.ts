@@ -1,0 +1,184 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import {
+  type Core,
+  type CoreAction,
+  type CoreEvent,
+  coreDeadline,
+  coreStep,
+  createCore,
+  leftToHandOver
+} from '../src/core.ts'
+import { DATA_LIMITS } from '../src/limits.ts'
+import type { LivingMember } from '../src/member.ts'
+import { seeded } from '../src/random.ts'
+import type { Message } from '../src/wire.ts'
+import { keyIn, member, peer, sha256 } from './support/data.ts'
+
+const CRYPTO = { sha256, sign: () => new Uint8Array(64), verify: () => true }
+
+function newCore(nowMs = 0): Core {
+  const { addresses, capacity, zone, name, full, http, version } = member(0)
+  const facts = { addresses, capacity, zone, name, full, http, version }
+  const options = { id: peer(0), facts, incarnation: 0, config: {}, random: seeded(1), crypto: CRYPTO }
+  return createCore(options, nowMs)
+}
+
+function meet(core: Core, n: number, nowMs = 0): CoreAction[] {
+  const rumour = { type: 'facts', member: member(n) as LivingMember } as const
+  return hear(core, n, { type: 'news', rumours: [rumour] }, nowMs)
+}
+
+function hear(core: Core, from: number, message: Message, nowMs = 0): CoreAction[] {
+  return coreStep(core, { type: 'message', from: peer(from), message }, nowMs)
+}
+
+const sends = (actions: readonly CoreAction[]) =>
+  actions.flatMap((action) => (action.type === 'send' ? [action.message.type] : []))
+
+const core = suite('core')
+
+core('alone it keeps a put itself', () => {
+  const one = newCore()
+  const actions = coreStep(
+    one,
+    { type: 'put', put: 1, ack: 'all', entries: [{ key: keyIn(1), replicas: 3 }] },
+    0
+  )
+  const send = actions.find(({ type }) => type === 'send-blocks')
+  assert.ok(send?.type === 'send-blocks' && send.to === peer(0))
+  const items = [{ key: keyIn(1), outcome: 'held' as const }]
+  const done = coreStep(one, { type: 'answered', transfer: send.transfer, items }, 1)
+  assert.equal(
+    done.filter(({ type }) => type.startsWith('put-')).map(({ type }) => type),
+    ['put-settled', 'put-over']
+  )
+})
+
+core('after a tick the next one is later, from the first on and at any start', () => {
+  for (const startMs of [0, 86_400_000, 1e12]) {
+    const one = newCore(startMs)
+    let nowMs = startMs
+    for (let i = 0; i < 500; i++) {
+      if (i === 50) for (let n = 1; n < 5; n++) meet(one, n, nowMs)
+      if (i === 90) coreStep(one, { type: 'want', key: keyIn(9), replicas: 3 }, nowMs)
+      coreStep(one, { type: 'tick' }, nowMs)
+      assert.ok(coreDeadline(one) > nowMs, `tick ${i} of ${startMs}`)
+      nowMs = Math.max(nowMs + 1, coreDeadline(one))
+    }
+    assert.is(one.stalledMs, 0, 'and none of them was late')
+  }
+})
+
+core('a stall of its own costs what waits nothing', () => {
+  const one = newCore()
+  for (let n = 1; n < 5; n++) meet(one, n)
+  coreStep(one, { type: 'tick' }, 0)
+  const wanted = coreStep(one, { type: 'want', key: keyIn(9), replicas: 3 }, 1)
+  const fetch = wanted.find(({ type }) => type === 'fetch-blocks')
+  assert.ok(fetch?.type === 'fetch-blocks')
+  const late: CoreEvent = { type: 'fetched', transfer: fetch.transfer, key: keyIn(9), outcome: 'held' }
+  const actions = coreStep(one, late, 3_600_000)
+  assert.ok(actions.some((action) => action.type === 'read-over' && action.found))
+  const before = one.stalledMs
+  coreStep(one, { type: 'unwant', key: keyIn(9) }, 3_600_000)
+  assert.is(one.stalledMs, before, 'it is counted once')
+  assert.ok(before > 3_500_000)
+})
+
+core('who is not a living member is not heard on data', () => {
+  const one = newCore()
+  const survey: Message = { type: 'survey', token: 1 }
+  assert.equal(sends(hear(one, 1, survey)), [])
+  assert.equal(sends(hear(one, 0, survey)), [], 'nor we ourselves')
+  meet(one, 1)
+  assert.equal(sends(hear(one, 1, survey)), ['tally'])
+  hear(one, 2, { type: 'news', rumours: [{ type: 'dead', id: peer(1), incarnation: 0 }] })
+  assert.equal(
+    sends(hear(one, 1, survey)).filter((type) => type === 'tally'),
+    []
+  )
+  assert.is(one.reconciler.peers.size, 0)
+})
+
+core('nobody keeps it busy with questions, and a second later all may ask again', () => {
+  const one = newCore()
+  meet(one, 1)
+  meet(one, 2)
+  const answers = (from: number, nowMs: number, times: number) => {
+    let count = 0
+    for (let i = 0; i < times; i++) {
+      count += sends(hear(one, from, { type: 'survey', token: i }, nowMs)).filter(
+        (type) => type === 'tally'
+      ).length
+    }
+    return count
+  }
+  assert.is(answers(1, 10, 100), DATA_LIMITS.questionsPerSecond)
+  assert.is(answers(2, 10, 1), 1)
+  assert.is(answers(1, 1_010, 1), 1)
+})
+
+core('a member that dies takes its share of everything with it', () => {
+  const one = newCore()
+  meet(one, 1)
+  coreStep(one, { type: 'tick' }, 0)
+  coreStep(one, { type: 'want', key: keyIn(9), replicas: 3 }, 1)
+  coreStep(one, { type: 'put', put: 1, ack: 'all', entries: [{ key: keyIn(1), replicas: 3 }] }, 1)
+  const actions = hear(one, 2, { type: 'news', rumours: [{ type: 'dead', id: peer(1), incarnation: 0 }] }, 2)
+  assert.ok(actions.some(({ type }) => type === 'cancel-fetch'))
+  assert.is(one.fetches.transfers.size, 0)
+  assert.equal(
+    [...one.writes.transfers.values()].map(({ to }) => to),
+    [peer(0)]
+  )
+  assert.is(one.reconciler.peers.size, 0)
+})
+
+core('a block that is stored ends what waited for it', () => {
+  const one = newCore()
+  meet(one, 1)
+  coreStep(one, { type: 'want', key: keyIn(9), replicas: 3 }, 0)
+  const actions = coreStep(one, { type: 'stored', keys: [keyIn(9)] }, 1)
+  assert.ok(actions.some((action) => action.type === 'read-over' && action.found))
+})
+
+core('its own fullness and leaving change who holds', () => {
+  const one = newCore()
+  meet(one, 1)
+  coreStep(one, { type: 'describe', facts: { full: true } }, 0)
+  assert.is(one.holders.standing.get(peer(0))?.full, true)
+  const summary = { slot: 1, replicas: 3, fingerprint: 'ab'.repeat(16), blocks: 2, bytes: 20 }
+  coreStep(one, { type: 'summaries', summaries: [summary] }, 0)
+  assert.equal(leftToHandOver(one), { blocks: 0, bytes: 0 })
+  coreStep(one, { type: 'leave' }, 1)
+  assert.equal(leftToHandOver(one), { blocks: 2, bytes: 20 })
+})
+
+core('the same events give the same actions', () => {
+  const run = () => {
+    const one = newCore()
+    const log: string[] = []
+    for (let i = 0; i < 200; i++) {
+      const nowMs = i * 137
+      if (i < 6) log.push(JSON.stringify(meet(one, i + 1, nowMs)))
+      const entries = [{ key: keyIn(i * 77), replicas: 3 }]
+      log.push(JSON.stringify(coreStep(one, { type: 'put', put: i, ack: 'quorum', entries }, nowMs)))
+      log.push(JSON.stringify(coreStep(one, { type: 'tick' }, nowMs)))
+    }
+    return log
+  }
+  assert.equal(run(), run())
+})
+
+core('a store that could not be read answers nobody', () => {
+  const one = newCore()
+  meet(one, 1)
+  const actions = hear(one, 1, { type: 'list', slot: 1, replicas: 3, after: undefined })
+  const list = actions.find(({ type }) => type === 'list-slot')
+  assert.ok(list?.type === 'list-slot')
+  assert.equal(sends(coreStep(one, { type: 'list-failed', token: list.token }, 1)).includes('listing'), false)
+  assert.is(one.reconciler.listings.pages.size, 0)
+})
+
+core.run()
