@@ -207,6 +207,12 @@ export class DiskStore implements Store {
     return this.#noting(this.#reader.list(this.#catalog.slot(slot, after), limit))
   }
 
+  /** Every block held, by hash and then by key. */
+  async *keys(): AsyncGenerator<BlockKey> {
+    this.#usable()
+    for await (const [key, { block }] of this.#catalog.all()) if (block !== undefined) yield key
+  }
+
   async delete(keys: readonly BlockKey[]): Promise<void> {
     this.#usable()
     const ops = [...new Set(keys)].map((key) => ({ type: 'delete', key }) as const)

@@ -1,4 +1,5 @@
 export type { ScrubStatus } from './background.ts'
+export { type Blockstore, type BlockstoreOptions, type BlockstorePair, blockstoreOf } from './blockstore.ts'
 export * from './claims.ts'
 export { type DiskStore, type OpenOptions, openStore, rebuildStore } from './disk.ts'
 export type { Identity } from './identity.ts'
