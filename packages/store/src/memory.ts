@@ -1,4 +1,4 @@
-/** The store in memory: for tests, the simulator, and nodes that keep nothing. Same promises but durability. */
+/** The store in memory: for tests, the simulator, nodes that keep nothing. All promises but durability. */
 import type { BlockKey } from '@cairn/core'
 import { fullError } from './fault.ts'
 import { claimsBytes, Ledger } from './ledger.ts'

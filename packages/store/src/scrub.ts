@@ -57,7 +57,7 @@ export interface ScrubAim {
   nowMs: () => number
 }
 
-/** Scrubs one segment from a byte on, into the report; stops early with the pace, or if compaction took it. */
+/** Scrubs a segment from a byte on, into the report; stops with the pace, or when compaction took it. */
 export async function scrubSegment(context: ScrubContext, from: Position, aim: ScrubAim): Promise<void> {
   const { files, segments, writer } = context
   const { segment } = from
