@@ -52,7 +52,9 @@ export interface ReceiptItem {
   claim: Uint8Array
 }
 
-const item = struct({ key: blockKeyCodec, claim: fixed(SHA256_BYTES) })
+export const receiptItemCodec = struct({ key: blockKeyCodec, claim: fixed(SHA256_BYTES) })
+const item = receiptItemCodec
+const itemList = list(item, RECEIPT_BLOCKS_MAX)
 
 const blockReceipt = struct({
   statement,
@@ -113,6 +115,20 @@ export function readReceipt(
     throw new CairnError('BAD_MESSAGE', `refused receipt: not signed by ${holder}`)
   }
   return value
+}
+
+/**
+ * Reads a receipt and the list of blocks that it is over, as kept by who asked for it, and checks them with
+ * nothing but their bytes. @throws CairnError BAD_MESSAGE
+ */
+export function openReceipt(
+  { receipt: signed, items }: { receipt: Uint8Array; items: Uint8Array },
+  crypto: Pick<Crypto, 'sha256' | 'verify'>
+): { receipt: Receipt; items: ReceiptItem[] } {
+  const { network, holder } = decode(receipt, signed).statement
+  const listed = decode(itemList, items)
+  if (listed.length === 0) throw new CairnError('BAD_MESSAGE', 'refused receipt: over nothing')
+  return { receipt: readReceipt(signed, { network, holder, items: listed }, crypto), items: listed }
 }
 
 /** Cuts the receipt of block number `index` out of one for many. */

@@ -6,11 +6,15 @@ import {
   CairnError,
   type Crypto,
   cutReceipt,
+  encode,
   encodeBlockReceipt,
   encodeReceipt,
+  list,
+  openReceipt,
   type PeerId,
   readBlockReceipt,
   readReceipt,
+  receiptItemCodec,
   signReceipt
 } from '../src/index.ts'
 
@@ -50,6 +54,34 @@ receipts('one signature stands for a batch of any size, and for each of its bloc
       assert.is(alone.item.key, item.key)
       assert.is(alone.statement.timeMs, FACTS.timeMs)
     })
+  }
+})
+
+receipts('a receipt that was kept with its list of blocks is checked with nothing but its bytes', () => {
+  const crypto = holder()
+  const all = items(5)
+  const encoded = (of: typeof all) => encode(list(receiptItemCodec, 100), of)
+  const kept = { receipt: encodeReceipt(signReceipt(FACTS, all, crypto)), items: encoded(all) }
+  const open = openReceipt(kept, crypto)
+  assert.equal(open.items, all)
+  assert.equal(
+    [open.receipt.statement.holder, open.receipt.statement.network, open.receipt.statement.timeMs],
+    [HOLDER, FACTS.network, FACTS.timeMs]
+  )
+  const torn = kept.receipt.slice()
+  torn[torn.length - 1] = (torn.at(-1) as number) ^ 1
+  for (const bad of [
+    { ...kept, items: encoded(all.slice(1)) },
+    { ...kept, items: encoded([...all.slice(1), all[0] as (typeof all)[0]]) },
+    { ...kept, items: encoded([]) },
+    { ...kept, items: kept.items.subarray(1) },
+    { ...kept, receipt: torn },
+    { ...kept, receipt: kept.receipt.subarray(1) }
+  ]) {
+    assert.throws(
+      () => openReceipt(bad, crypto),
+      (error: unknown) => CairnError.is(error, 'BAD_MESSAGE')
+    )
   }
 })
 

@@ -27,12 +27,14 @@ const FINISH = z.strictObject({
   root: z.string().max(CID_CHARS_MAX),
   /** As long as a path may be (PATH_MAX). */
   name: z.string().max(4_096).optional(),
+  digests: z.string().max(CID_CHARS_MAX).optional(),
   bytes: COUNT,
   blocks: COUNT
 })
 const PUT = z.strictObject({
   replicas: z.coerce.number().int().min(1).max(REPLICAS_MAX).optional(),
-  ack: z.enum(['all', 'quorum', 'one']).optional()
+  ack: z.enum(['all', 'quorum', 'one']).optional(),
+  receipts: z.enum(['0', '1']).optional()
 })
 
 export function askedToKeep(body: unknown): CID[] {
@@ -45,17 +47,23 @@ export function askedBlocks(body: unknown): CID[] {
 
 export interface Finish {
   root: CID
-  about: { name?: string; bytes: number; blocks: number }
+  about: { name?: string; digests?: CID; bytes: number; blocks: number }
 }
 
 export function askedToFinish(body: unknown): Finish {
-  const { root, name, bytes, blocks } = check(FINISH, body)
-  return { root: parseCid(root), about: { bytes, blocks, ...(name === undefined ? {} : { name }) } }
+  const { root, name, digests, bytes, blocks } = check(FINISH, body)
+  const named = name === undefined ? {} : { name }
+  const checked = digests === undefined ? {} : { digests: parseCid(digests) }
+  return { root: parseCid(root), about: { bytes, blocks, ...named, ...checked } }
 }
 
 export function askedPut(query: URLSearchParams): PutOptions {
-  const { replicas, ack } = check(PUT, Object.fromEntries(query))
-  return { ...(replicas === undefined ? {} : { replicas }), ...(ack === undefined ? {} : { ack }) }
+  const { replicas, ack, receipts } = check(PUT, Object.fromEntries(query))
+  return {
+    ...(replicas === undefined ? {} : { replicas }),
+    ...(ack === undefined ? {} : { ack }),
+    ...(receipts === '1' ? { receipts: true } : {})
+  }
 }
 
 /** @throws BAD_REQUEST */

@@ -208,6 +208,7 @@ function both(a: PutOutcome, b: PutOutcome): PutOutcome {
     needed: Math.max(a.needed, b.needed),
     holders,
     short: [...a.short, ...b.short].slice(0, SHORT_MAX),
-    absent: [...a.absent, ...b.absent]
+    absent: [...a.absent, ...b.absent],
+    ...(a.receipts === undefined ? {} : { receipts: [...a.receipts, ...(b.receipts ?? [])] })
   }
 }

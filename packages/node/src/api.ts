@@ -13,7 +13,15 @@ export interface PutOptions {
   /** N for these blocks. The network's by default. */
   replicas?: number
   ack?: Ack
+  /** Give the holders' receipts too. */
+  receipts?: boolean
   signal?: AbortSignal
+}
+
+/** A receipt as its holder signed it (core's `Receipt`), and the blocks that it is over (`ReceiptItem`s). */
+export interface HeldReceipt {
+  receipt: Uint8Array
+  items: Uint8Array
 }
 
 /** A block that has fewer receipts than asked for, and why. */
@@ -39,6 +47,8 @@ export interface PutOutcome {
   short: ShortBlock[]
   /** Of `keep`: those that fewer than N hold, so that their bytes must be sent. */
   absent: CID[]
+  /** When asked for: those that came until now. */
+  receipts?: HeldReceipt[]
 }
 
 /** An upload: blocks kept under one claim, until `finish` makes of them a pin. */
@@ -53,7 +63,16 @@ export interface Upload {
   /** Claims blocks that may already be held, without their bytes; tells which must be sent. */
   keep(cids: readonly CID[], options?: PutOptions): Promise<PutOutcome>
   /** The upload is whole: its blocks are kept as a pin named by its root. */
-  finish(root: CID, about: { name?: string; replicas?: number; bytes: number; blocks: number }): Promise<Pin>
+  finish(root: CID, about: PinFacts): Promise<Pin>
+}
+
+export interface PinFacts {
+  name?: string
+  replicas?: number
+  bytes: number
+  blocks: number
+  /** The record of its files' digests, uploaded with it. */
+  digests?: CID
 }
 
 export interface Pin {
@@ -63,6 +82,8 @@ export interface Pin {
   replicas: number
   blocks: number
   bytes: number
+  /** The record of its files' digests, kept as long as it is. */
+  digests?: CID
   /** Milliseconds since 1970, by the clock of the node that pinned it. */
   createdMs: number
 }

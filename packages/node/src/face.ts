@@ -91,8 +91,10 @@ function uploadOf(shell: Shell, pins: Pins, id: string): Upload {
     async finish(root, about) {
       await shell.reads.get(root) // a pin of what nobody holds would promise what is not so
       const replicas = about.replicas ?? shell.network.replicas
-      const { name, bytes, blocks } = about
-      const pin: Pin = { root, upload: id, name, replicas, blocks, bytes, createdMs: Date.now() }
+      const { name, bytes, blocks, digests } = about
+      if (digests !== undefined) await shell.reads.get(digests)
+      const facts = { root, upload: id, name, replicas, blocks, bytes, createdMs: Date.now() }
+      const pin: Pin = digests === undefined ? facts : { ...facts, digests }
       await pins.add(pin)
       shell.events.emit({ type: 'pin', root, removed: false, atMs: Date.now() })
       return pin
@@ -112,7 +114,7 @@ async function unpin(shell: Shell, pins: Pins, root: CID): Promise<void> {
       hint: 'cairn pin ls lists those it has; a pin is removed where it was put'
     })
   }
-  const { pin, uploads } = kept
+  const { pin, uploads, digests } = kept
   const { replicas } = pin // the claims' own: another N would be another place
   let missing = 0
   const end = async (cids: CID[]): Promise<void> => {
@@ -120,12 +122,14 @@ async function unpin(shell: Shell, pins: Pins, root: CID): Promise<void> {
     for (const upload of uploads) await shell.uploads.put(upload, blocks, { replicas, end: true })
   }
   let batch: CID[] = []
-  for await (const { cid, size } of reachable(shell, root)) {
-    if (size === undefined) missing++
-    batch.push(cid)
-    if (batch.length < UNPIN_BLOCKS) continue
-    await end(batch)
-    batch = []
+  for (const top of [root, ...digests]) {
+    for await (const { cid, size } of reachable(shell, top)) {
+      if (size === undefined) missing++
+      batch.push(cid)
+      if (batch.length < UNPIN_BLOCKS) continue
+      await end(batch)
+      batch = []
+    }
   }
   if (batch.length > 0) await end(batch)
   if (missing > 0) {

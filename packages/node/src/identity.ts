@@ -56,10 +56,14 @@ function identityOf(privateKey: Ed25519PrivateKey): Identity {
 export function cryptoOf(identity: Identity): Crypto {
   const seed = identity.privateKey.raw.subarray(0, SEED_BYTES)
   const own = createPrivateKey({ key: Buffer.concat([SEED_PREFIX, seed]), format: 'der', type: 'pkcs8' })
+  return { ...verifier(), sign: (bytes) => sign(null, bytes, own) }
+}
+
+/** What checking others' signatures needs: no key of one's own. */
+export function verifier(): Pick<Crypto, 'sha256' | 'verify'> {
   const parsed = new Map<PeerId, KeyObject>()
   return {
     sha256: (bytes) => hash('sha256', bytes, 'buffer'),
-    sign: (bytes) => sign(null, bytes, own),
     verify(peer, bytes, signature) {
       const key = parsed.get(peer) ?? publicKeyOf(peer)
       if (key === undefined) return false

@@ -1,6 +1,7 @@
 export type * from './api.ts'
 export type { NodeOptions } from './config.ts'
 export { type HomeFacts, type Running, readHome, removeRunning, writeRunning } from './home.ts'
+export { verifier } from './identity.ts'
 export { nameOf } from './names.ts'
 export { type Invite, parseInvite } from './network.ts'
 export { createNode } from './node.ts'

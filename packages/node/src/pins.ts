@@ -21,6 +21,8 @@ const record = z.object({
   replicas: z.int(),
   blocks: z.int(),
   bytes: z.int(),
+  /** Records of its files' digests, one of each upload that had another, the latest last. */
+  digests: z.array(z.string()).optional(),
   createdMs: z.number()
 })
 type PinRecord = z.infer<typeof record>
@@ -29,7 +31,7 @@ export interface Pins {
   /** Those that can be read; a damaged file is told to `log`. */
   list(): Promise<Pin[]>
   /** A pin and every upload that put it. @throws CairnError BAD_CONFIG when its file is damaged */
-  find(root: CID): Promise<{ pin: Pin; uploads: string[] } | undefined>
+  find(root: CID): Promise<{ pin: Pin; uploads: string[]; digests: CID[] } | undefined>
   /** Adds it, or its upload to the pin of the same root. */
   add(pin: Pin): Promise<void>
   /** These uploads of it have ended; with none left the pin is gone. */
@@ -60,7 +62,8 @@ export function openPins(home: string, log: (level: 'warn', text: string) => voi
     },
     async find(root) {
       const kept = await readRecord(pathOf(root))
-      return kept && { pin: pinOf(kept), uploads: kept.uploads }
+      const digests = kept?.digests?.map((cid) => parseCid(cid)) ?? []
+      return kept && { pin: pinOf(kept), uploads: kept.uploads, digests }
     },
     add: (pin) =>
       serial(async () => {
@@ -69,7 +72,8 @@ export function openPins(home: string, log: (level: 'warn', text: string) => voi
         const { root, name, blocks, bytes, createdMs } = pin
         const replicas = Math.max(pin.replicas, before?.replicas ?? 1)
         const uploads = [...(before?.uploads ?? []).filter((one) => one !== pin.upload), pin.upload]
-        await write({ version: 1, root: `${root.toV1()}`, uploads, name, replicas, blocks, bytes, createdMs })
+        const kept = { root: `${root.toV1()}`, uploads, name, replicas, blocks, bytes, createdMs }
+        await write({ version: 1, ...kept, ...recordsOf(pin, before) })
       }),
     remove: (root, uploads) =>
       serial(async () => {
@@ -101,7 +105,7 @@ async function readRecord(path: string): Promise<PinRecord | undefined> {
   if (content === undefined) return undefined
   try {
     const kept = record.parse(JSON.parse(content.toString()))
-    parseCid(kept.root)
+    for (const cid of [kept.root, ...(kept.digests ?? [])]) parseCid(cid)
     return kept
   } catch (cause) {
     const hint = 'put the same content again: the pin is written anew'
@@ -109,6 +113,15 @@ async function readRecord(path: string): Promise<PinRecord | undefined> {
   }
 }
 
-function pinOf({ root, uploads, name, replicas, blocks, bytes, createdMs }: PinRecord): Pin {
-  return { root: parseCid(root), upload: uploads.at(-1) as string, name, replicas, blocks, bytes, createdMs }
+function recordsOf({ digests }: Pin, before: PinRecord | undefined): Pick<PinRecord, 'digests'> {
+  const own = digests === undefined ? [] : [`${digests}`]
+  const all = [...(before?.digests ?? []).filter((cid) => !own.includes(cid)), ...own]
+  return all.length === 0 ? {} : { digests: all }
+}
+
+function pinOf({ root, uploads, name, replicas, blocks, bytes, digests, createdMs }: PinRecord): Pin {
+  const upload = uploads.at(-1) as string
+  const pin = { root: parseCid(root), upload, name, replicas, blocks, bytes, createdMs }
+  const latest = digests?.at(-1)
+  return latest === undefined ? pin : { ...pin, digests: parseCid(latest) }
 }

@@ -2,20 +2,13 @@
  * What this node does with blocks that others push and want: claims are checked, blocks verified and
  * made durable, and one receipt signed over all that a frame brought.
  */
-import {
-  type BlockKey,
-  CairnError,
-  encodeReceipt,
-  type HeldClaim,
-  type PeerId,
-  readClaim,
-  signReceipt
-} from '@cairn/core'
+import { type BlockKey, CairnError, type HeldClaim, type PeerId, readClaim } from '@cairn/core'
 import type { Entry } from '@cairn/store'
 import { type OutEntry, PROOFS_MAX } from './frame.ts'
+import { receiptFor, receiptItem } from './receipts.ts'
 import type { Answer, BulkServer } from './serve.ts'
 import type { Shell } from './shell.ts'
-import { asCairnError, keepEntries, receiptItem } from './uploads.ts'
+import { asCairnError, keepEntries } from './uploads.ts'
 
 export function bulkServer(shell: () => Shell): BulkServer {
   let reads = 0
@@ -63,20 +56,11 @@ async function receive(shell: Shell, from: PeerId, pushed: readonly OutEntry[]):
     return outcome.get(key) ?? { key, outcome: 'refused' as const, reason: refused.get(key) ?? 'refused' }
   })
   const held = entries.filter(({ key }) => outcome.get(key)?.outcome === 'held')
-  return held.length === 0 ? { items } : { items, receipt: receiptFor(shell, held) }
+  if (held.length === 0) return { items }
+  const named = held.map((entry) => receiptItem(shell, entry))
+  return { items, receipt: receiptFor(shell, named) }
 }
 
 function claimOf({ network, crypto, trusted }: Shell, key: BlockKey, proof: Uint8Array): HeldClaim {
   return readClaim(proof, { network: network.id, key }, crypto, trusted)
-}
-
-function receiptFor(shell: Shell, held: readonly Entry[]): Uint8Array {
-  const facts = { network: shell.network.id, holder: shell.id, timeMs: Date.now() }
-  return encodeReceipt(
-    signReceipt(
-      facts,
-      held.map((entry) => receiptItem(shell, entry)),
-      shell.crypto
-    )
-  )
 }

@@ -19,8 +19,9 @@ import {
 } from '@cairn/core'
 import type { Entry } from '@cairn/store'
 import type { CID } from 'multiformats/cid'
-import type { PutOptions, PutOutcome } from './api.ts'
+import type { HeldReceipt, PutOptions, PutOutcome } from './api.ts'
 import type { OutEntry } from './frame.ts'
+import { heldReceipt, receiptFor, receiptItem } from './receipts.ts'
 import type { Answer } from './serve.ts'
 import type { Shell } from './shell.ts'
 
@@ -56,6 +57,8 @@ interface Put {
   reject(error: unknown): void
   settled: boolean
   abort: AbortController
+  /** Those that came, for who asked for them. */
+  receipts: HeldReceipt[] | undefined
 }
 
 /**
@@ -91,7 +94,8 @@ export function createUploads(shell: () => Shell): Uploads {
       const { promise, resolve, reject } = Promise.withResolvers<SettledBlock[]>()
       const abort = new AbortController()
       const put = nextPut++
-      puts.set(put, { entries, bytes, resolve, reject, settled: false, abort })
+      const receipts: HeldReceipt[] | undefined = options.receipts === true ? [] : undefined
+      puts.set(put, { entries, bytes, resolve, reject, settled: false, abort, receipts })
       const stop = (): void => {
         reject(signal?.reason)
         abort.abort(signal?.reason)
@@ -100,7 +104,8 @@ export function createUploads(shell: () => Shell): Uploads {
       try {
         const wanted = [...entries.keys()].map((key) => ({ key, replicas }))
         shell().dispatch({ type: 'put', put, ack, entries: wanted })
-        return outcomeOf(shell(), await promise, { cids, replicas, bytes })
+        const outcome = outcomeOf(shell(), await promise, { cids, replicas, bytes })
+        return receipts === undefined ? outcome : { ...outcome, receipts: [...receipts] }
       } finally {
         signal?.removeEventListener('abort', stop)
       }
@@ -112,7 +117,7 @@ export function createUploads(shell: () => Shell): Uploads {
       const entries = action.keys.map((key) => put.entries.get(key) as Entry)
       const sending =
         action.to === shell().id
-          ? shell().during(keepOwn(shell(), entries))
+          ? shell().during(keepOwn(shell(), entries, put))
           : sendTo(shell(), action, entries, put)
       sending.then(
         (answer) => {
@@ -192,10 +197,20 @@ function claimed(
 }
 
 /** This node is one of the holders. */
-async function keepOwn(shell: Shell, entries: readonly Entry[]): Promise<Answer> {
+async function keepOwn(shell: Shell, entries: readonly Entry[], put: Put): Promise<Answer> {
   const answer = await keepEntries(shell, entries)
   shell.changed()
+  if (put.receipts === undefined) return answer // who counts on itself needs no signature
+  const items = heldItems(shell, answer, put)
+  if (items.length > 0) put.receipts.push(heldReceipt(receiptFor(shell, items), items))
   return answer
+}
+
+/** What the answer says is held, as a receipt names it. */
+function heldItems(shell: Shell, answer: Answer, put: Put): ReceiptItem[] {
+  return answer.items
+    .filter(({ outcome }) => outcome === 'held')
+    .map(({ key }) => receiptItem(shell, put.entries.get(key) as Entry))
 }
 
 /**
@@ -244,12 +259,12 @@ async function sendTo(
 
 /** What a holder answered, where its receipt bears it out: "held" without a receipt is a failure. */
 function checkAnswer(shell: Shell, holder: PeerId, answer: Answer, put: Put): Answer['items'] {
-  const held = answer.items.filter(({ outcome }) => outcome === 'held')
-  if (held.length === 0) return answer.items
+  const items = heldItems(shell, answer, put)
+  if (items.length === 0) return answer.items
   try {
-    const items = held.map(({ key }) => receiptItem(shell, put.entries.get(key) as Entry))
     const receipt = answer.receipt ?? new Uint8Array()
     readReceipt(receipt, { network: shell.network.id, holder, items }, shell.crypto)
+    put.receipts?.push(heldReceipt(receipt, items))
     return answer.items
   } catch (error) {
     const reason = asCairnError(error).message
@@ -258,11 +273,6 @@ function checkAnswer(shell: Shell, holder: PeerId, answer: Answer, put: Put): An
       return item.outcome === 'held' ? { key: item.key, outcome: 'failed' as const, reason } : item
     })
   }
-}
-
-/** A block and the first of its claims, as receipts name them. */
-export function receiptItem({ crypto }: Shell, entry: Pick<Entry, 'key' | 'claims'>): ReceiptItem {
-  return { key: entry.key, claim: crypto.sha256(entry.claims[0]?.proof ?? new Uint8Array()) }
 }
 
 function outcomeOf(

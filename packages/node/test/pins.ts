@@ -34,6 +34,22 @@ pins(
 )
 
 pins(
+  'a pin keeps the digest records of all its uploads, and names the latest',
+  scoped(async (use) => {
+    const { path } = use(await temporary())
+    const kept = openPins(path, () => assert.unreachable())
+    await kept.add({ ...pin(1, 'u1'), digests: cid(7) })
+    await kept.add({ ...pin(1, 'u2'), digests: cid(8) })
+    await kept.add(pin(1, 'u3')) // a put without digests takes none away
+    await kept.add({ ...pin(1, 'u4'), digests: cid(7) })
+    const found = await openPins(path, () => undefined).find(cid(1))
+    assert.equal(found?.digests.map(String), [`${cid(8)}`, `${cid(7)}`])
+    assert.is(`${found?.pin.digests}`, `${cid(7)}`)
+    assert.is(`${(await kept.list())[0]?.digests}`, `${cid(7)}`)
+  })
+)
+
+pins(
   'a damaged file is told, hides no other, and is mended by putting again',
   scoped(async (use) => {
     const { path } = use(await temporary())

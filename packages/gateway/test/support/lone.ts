@@ -94,6 +94,7 @@ export function loneNode({
         replicas,
         blocks: about.blocks,
         bytes: about.bytes,
+        ...(about.digests === undefined ? {} : { digests: about.digests }),
         createdMs: 0
       }
       pins.set(root.toString(), pin)
