@@ -277,7 +277,7 @@ client(
   withWorld(async (world) => {
     const { node, url } = await world.node()
     const cairn = clientOf([[url, node]])
-    const { cid } = await cairn.put('x', { name: 'x.txt' })
+    const { cid } = await cairn.put('x', { name: 'x.txt', digests: [] })
     assert.is((await cairn.status()).alive, 1)
     assert.is((await cairn.status(cid)).root.toString(), cid.toString())
     assert.is((await cairn.waitFor(cid, { replicas: 1 })).blocks, 1)

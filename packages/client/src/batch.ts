@@ -22,6 +22,9 @@ export interface Batch {
   bytes: number
   /** Of those, bytes of files: what progress is counted in. */
   fileBytes: number
+  /** Blocks that are not of what is put but go with it, and their bytes. */
+  beside: number
+  besideBytes: number
   readonly buffer: Uint8Array
   readonly headerBytes: number
 }
@@ -51,7 +54,16 @@ export async function newBatch(buffers: Buffers): Promise<Batch> {
   const header = await HEADER
   const buffer = buffers.take()
   buffer.set(header)
-  return { cids: [], ends: [], bytes: 0, fileBytes: 0, buffer, headerBytes: header.length }
+  return {
+    cids: [],
+    ends: [],
+    bytes: 0,
+    fileBytes: 0,
+    beside: 0,
+    besideBytes: 0,
+    buffer,
+    headerBytes: header.length
+  }
 }
 
 export function isFull(batch: Batch): boolean {

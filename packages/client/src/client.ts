@@ -3,23 +3,25 @@
  * every byte verified here. Runs in browsers too: `fetch` and streams, and nothing of Node.
  */
 import {
-  type Block,
   CODECS,
   carOf,
+  DEFAULT_DIGESTS,
+  type DigestName,
   dagBlocks,
   type Entry,
-  fileBlocks,
   type HashName,
   parseCid,
-  type Root,
+  parseDigest,
   readCar,
   readDirectory,
+  stat as statOf,
   type TreeEntry,
-  treeBlocks,
   type WalkEntry
 } from '@cairn/blocks'
 import { CairnError } from '@cairn/core'
 import type { CID } from 'multiformats/cid'
+import { digestedBlocks, type UploadBlocks } from './digested.ts'
+import { type Expect, expectation } from './expect.ts'
 import { createFetchBlock } from './fetch-blocks.ts'
 import {
   type GetOptions,
@@ -36,9 +38,19 @@ import { type EventOptions, eventsOf, leave } from './lines.ts'
 import { createNodes, type Fetch, type NodeAt, type Nodes } from './nodes.ts'
 import { type Put, startPut } from './put.ts'
 import { bytesOf, type DirEntry, type Source, treeOf } from './source.ts'
+import {
+  digestsByCid,
+  type Found,
+  findByDigest,
+  type Records,
+  type WithDigests,
+  withDigests
+} from './stored.ts'
 import type {
   Ack,
+  ContentStat,
   DagStatus,
+  HeldReceipt,
   LeaveProgress,
   NodeEvent,
   NodeInfo,
@@ -75,6 +87,15 @@ export interface PutOptions {
   ack?: Ack
   /** What names the blocks. Anything but sha2-256 gives other CIDs than IPFS does. */
   hash?: HashName
+  /**
+   * Computed of every file in the same pass, and kept beside it without changing its CID. All four by
+   * default; in browsers none, because there they cost seconds for every 20 MB.
+   */
+  digests?: readonly DigestName[]
+  /** What the files must be: else nothing is pinned, and DIGEST_MISMATCH names those that differ. */
+  expect?: Expect
+  /** Told of each receipt as it comes: who keeps them can show later what was held then. */
+  onReceipt?: (receipt: HeldReceipt) => void
   signal?: AbortSignal
 }
 
@@ -100,6 +121,12 @@ export interface Client {
   getTree(cid: CID | string, options?: Signalled): AsyncGenerator<TreeEntry, void>
   /** The entries of one directory. */
   ls(cid: CID | string, options?: Signalled): AsyncGenerator<Entry, void>
+  /** What a CID or `CID/path` is, its digests, and how safe it is. */
+  stat(cid: CID | string, options?: Signalled): Promise<ContentStat>
+  /** The files below a CID, each with the digests that were kept of it: none of those put without. */
+  digests(cid: CID | string, options?: Signalled): AsyncGenerator<WithDigests, void>
+  /** What has this digest (`sha256:HEX`, or md5, sha1, sha512) in all that is pinned. */
+  find(digest: string, options?: Signalled): AsyncGenerator<Found, void>
   status(): Promise<NodeStatus>
   status(cid: CID | string, options?: Signalled): Promise<DagStatus>
   /** Resolves when every block of the DAG has as many copies. */
@@ -115,7 +142,7 @@ export interface Client {
   readonly car: {
     export(cid: CID | string, options?: Signalled): Promise<ReadableStream<Uint8Array>>
     /** Puts the blocks of a CAR of one root, version 1 or 2. */
-    import: (source: Source, options?: Omit<PutOptions, 'hash'>) => Put
+    import: (source: Source, options?: Omit<PutOptions, 'hash' | 'digests' | 'expect'>) => Put
   }
   /** One string by which another machine joins. */
   invite(): Promise<string>
@@ -138,6 +165,12 @@ export function createClient(options: ClientOptions): Client {
   const first = nodes.all[0] as NodeAt
   const blockOf = (signal?: AbortSignal) => (cid: CID) => fetchBlock(cid, { signal })
 
+  const recordsOf = (signal: AbortSignal | undefined): Records => ({
+    fetchBlock,
+    signal,
+    pins: () => listPins(nodes, signal)
+  })
+
   function status(): Promise<NodeStatus>
   function status(cid: CID | string, options?: Signalled): Promise<DagStatus>
   async function status(cid?: CID | string, { signal }: Signalled = {}): Promise<NodeStatus | DagStatus> {
@@ -154,6 +187,19 @@ export function createClient(options: ClientOptions): Client {
     async *ls(cid, { signal } = {}) {
       yield* readDirectory(await locate(fetchBlock, cid, signal), blockOf(signal))
     },
+    async stat(where, { signal } = {}) {
+      const cid = await locate(fetchBlock, where, signal)
+      const { type, size } = await statOf(cid, blockOf(signal))
+      const status = toDagStatus(await nodes.anyJson({ path: `/v1/status/${cid}`, signal }))
+      const kept = type === 'file' ? await digestsByCid(recordsOf(signal), [cid], rootOf(where)) : undefined
+      return { cid, type, size, digests: kept?.get(`${cid}`) ?? {}, status }
+    },
+    async *digests(where, { signal } = {}) {
+      yield* withDigests(recordsOf(signal), rootOf(where), walkFrom(fetchBlock, where, signal))
+    },
+    async *find(digest, { signal } = {}) {
+      yield* findByDigest(recordsOf(signal), parseDigest(digest))
+    },
     status,
     async waitFor(cid, { replicas, signal }) {
       for (;;) {
@@ -168,7 +214,7 @@ export function createClient(options: ClientOptions): Client {
     events: (options = {}) => eventsOf(nodes, options),
     pins: {
       list: ({ signal } = {}) => listPins(nodes, signal),
-      rm: (cid) => removePin(nodes, parseCid(cid))
+      rm: async (cid) => removePin(nodes, parseCid(cid))
     },
     car: {
       async export(cid, { signal } = {}) {
@@ -187,21 +233,43 @@ export function createClient(options: ClientOptions): Client {
   }
 }
 
-function putFile(means: Means, source: Source, { hash, ...options }: PutOptions): Put {
+/** The CID before the path. */
+function rootOf(where: CID | string): CID {
+  return parseCid(
+    typeof where === 'string' ? (where.replace(/^(ipfs:\/\/|\/ipfs\/)/, '').split('/')[0] ?? '') : where
+  )
+}
+
+function putFile(means: Means, source: Source, { hash, digests, expect, ...options }: PutOptions): Put {
   const { pieces, total } = bytesOf(source)
   const name =
     options.name ?? (typeof File !== 'undefined' && source instanceof File ? source.name : undefined)
   const about: UploadOptions = name === undefined ? options : { ...options, name }
-  return startPut(means, { blocks: fileBlocks(pieces, hash === undefined ? {} : { hash }), total }, about)
+  const file: TreeEntry = { type: 'file', path: [], content: pieces }
+  return startPut(means, { blocks: blocksOf([file], { hash, digests, expect, name }), total }, about)
 }
 
 function putTree(
   means: Means,
   entries: AsyncIterable<DirEntry> | Iterable<DirEntry>,
-  { hash, total, ...options }: PutOptions & { total?: number }
+  { hash, digests, expect, total, ...options }: PutOptions & { total?: number }
 ): Put {
-  const blocks = treeBlocks(treeOf(entries), hash === undefined ? {} : { hash })
+  const blocks = blocksOf(treeOf(entries), { hash, digests, expect, name: options.name })
   return startPut(means, { blocks, total }, options)
+}
+
+async function* blocksOf(
+  tree: AsyncIterable<TreeEntry> | Iterable<TreeEntry>,
+  about: { [K in 'hash' | 'digests' | 'expect' | 'name']: PutOptions[K] | undefined }
+): UploadBlocks {
+  const { hash, digests: names = DEFAULT_DIGESTS, expect, name = '-' } = about
+  const expected = expect === undefined ? undefined : expectation(expect, name)
+  return yield* digestedBlocks(tree, {
+    names,
+    expected,
+    rootName: name,
+    ...(hash === undefined ? {} : { hash })
+  })
 }
 
 function hasCopies({ byCopies, blocks, wanted }: DagStatus, replicas: number): boolean {
@@ -249,7 +317,7 @@ async function removePin(nodes: Nodes, root: CID): Promise<void> {
   throw failure
 }
 
-async function* blocksOfCar(source: Source): AsyncGenerator<Block, Root> {
+async function* blocksOfCar(source: Source): UploadBlocks {
   const { roots, blocks } = await readCar(bytesOf(source).pieces)
   const [root] = roots
   if (root === undefined || roots.length > 1) {

@@ -1,7 +1,16 @@
 /** A node's JSON as the client's types. A node is believed about itself; what it says only has to parse. */
 import { parseCid } from '@cairn/blocks'
-import { CairnError } from '@cairn/core'
-import type { DagStatus, NodeEvent, NodeInfo, NodeStatus, Outcome, PeerInfo, Pin } from './types.ts'
+import { CairnError, fromHex } from '@cairn/core'
+import type {
+  DagStatus,
+  HeldReceipt,
+  NodeEvent,
+  NodeInfo,
+  NodeStatus,
+  Outcome,
+  PeerInfo,
+  Pin
+} from './types.ts'
 
 type Json = Record<string, unknown>
 
@@ -26,13 +35,19 @@ export function toOutcome(value: unknown): Outcome {
     short: list(json.short).map(
       (short) => ({ ...short, cid: parseCid(String(short.cid)) }) as Outcome['short'][0]
     ),
-    absent: absent.map((cid) => parseCid(String(cid)))
+    absent: absent.map((cid) => parseCid(String(cid))),
+    ...(json.receipts === undefined ? {} : { receipts: list(json.receipts).map(toReceipt) })
   }
+}
+
+function toReceipt({ receipt, items }: Json): HeldReceipt {
+  return { receipt: fromHex(String(receipt)), items: fromHex(String(items)) }
 }
 
 export function toPin(value: unknown): Pin {
   const json = object(value)
-  return { ...(json as unknown as Pin), root: parseCid(String(json.root)) }
+  const { digests, ...pin } = { ...(json as unknown as Pin), root: parseCid(String(json.root)) }
+  return digests === undefined ? pin : { ...pin, digests: parseCid(String(digests)) }
 }
 
 export function toPins(value: unknown): Pin[] {

@@ -1,6 +1,6 @@
 /** A put under way: awaited for its result, and iterated for its progress. */
-import type { Block, Root } from '@cairn/blocks'
 import type { CID } from 'multiformats/cid'
+import type { UploadBlocks } from './digested.ts'
 import type { Holding, Pin, ShortBlock } from './types.ts'
 import { type Means, type UploadOptions, upload } from './upload.ts'
 
@@ -39,7 +39,7 @@ export interface Put extends PromiseLike<PutResult> {
 
 export function startPut(
   means: Means,
-  source: { blocks: AsyncGenerator<Block, Root>; total: number | undefined },
+  source: { blocks: UploadBlocks; total: number | undefined },
   options: UploadOptions
 ): Put {
   const meter = newMeter(source.total)
@@ -59,7 +59,7 @@ export function startPut(
 interface Meter {
   hashed(bytes: number): void
   confirmed(bytes: number, replicas: number): void
-  over(blocks: AsyncGenerator<Block, Root>): AsyncGenerator<Block, Root>
+  over(blocks: UploadBlocks): UploadBlocks
   end: () => void
   progress(): AsyncIterable<Progress>
 }

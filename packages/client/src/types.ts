@@ -1,4 +1,5 @@
 /** What nodes say over HTTP, as the client gives it on: the shapes of the API with CIDs parsed. */
+import type { Digests } from '@cairn/blocks'
 import type { Member, PeerId } from '@cairn/core'
 import type { CID } from 'multiformats/cid'
 
@@ -30,6 +31,14 @@ export interface Outcome {
   /** Those short of N; not all of them are named. */
   short: ShortBlock[]
   absent: CID[]
+  /** When asked for: what the holders signed. */
+  receipts?: HeldReceipt[]
+}
+
+/** "Held, verified, then", signed: a receipt as its holder sent it, and the blocks that it is over. */
+export interface HeldReceipt {
+  receipt: Uint8Array
+  items: Uint8Array
 }
 
 export interface Pin {
@@ -39,8 +48,21 @@ export interface Pin {
   replicas: number
   blocks: number
   bytes: number
+  /** The record of its files' digests. */
+  digests?: CID
   /** Milliseconds since 1970, by the clock of the node that pinned it. */
   createdMs: number
+}
+
+/** What a CID stands for, how it is checked, and how safe it is. */
+export interface ContentStat {
+  cid: CID
+  type: 'file' | 'directory' | 'symlink'
+  /** Bytes of a file, entries of a directory; unknown for a sharded one. */
+  size: number | undefined
+  /** Those that were kept of it; a directory has none of its own. */
+  digests: Digests
+  status: DagStatus
 }
 
 export type Verdict = 'healthy' | 'under-replicated' | 'at-risk' | 'lost'

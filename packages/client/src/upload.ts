@@ -2,15 +2,16 @@
  * Blocks to a node, in batches, several at once, under one upload's id; and to another node when that one
  * fails. What is held already is claimed and not sent, so that a repeated put only does what is missing.
  */
-import { type Block, CODECS, type Root } from '@cairn/blocks'
+import { CODECS } from '@cairn/blocks'
 import { CairnError, concat } from '@cairn/core'
 import { CID } from 'multiformats/cid'
 import { addBlock, BATCH_BLOCKS, type Batch, carBody, createBuffers, isFull, newBatch } from './batch.ts'
+import type { UploadBlock, UploadBlocks, UploadRoot } from './digested.ts'
 import type { FetchBlock } from './fetch-blocks.ts'
 import { toOutcome, toPin } from './json.ts'
 import { allFailed, elsewhere, type NodeAt, type Nodes, waitAfter } from './nodes.ts'
 import { addOutcomes, newTally, type Tally } from './outcome.ts'
-import type { Ack, Outcome, Pin } from './types.ts'
+import type { Ack, HeldReceipt, Outcome, Pin } from './types.ts'
 
 /** Batches under way at once, besides the one being filled: with its buffers, some 50 MiB. */
 const BATCHES_MAX = 4
@@ -32,6 +33,8 @@ export interface UploadOptions {
   ack?: Ack
   signal?: AbortSignal
   name?: string
+  /** Told of each receipt as it comes: who keeps them can show later what was held then. */
+  onReceipt?: (receipt: HeldReceipt) => void
 }
 
 /** What an upload works with. */
@@ -48,7 +51,7 @@ export interface UploadWatcher {
 }
 
 export interface Uploaded extends Tally {
-  root: Root
+  root: UploadRoot
   pin: Pin
 }
 
@@ -68,6 +71,7 @@ interface Upload {
   readonly signal: AbortSignal
   readonly watcher: UploadWatcher
   readonly tally: Tally
+  readonly onReceipt: ((receipt: HeldReceipt) => void) | undefined
   readonly sent: Sent[]
   /** The node that takes the blocks now, and how often it had to be changed. */
   node: NodeAt
@@ -79,8 +83,8 @@ interface Upload {
 
 export async function upload(
   { nodes, fetchBlock, holdOutMs = HOLD_OUT_MS }: Means,
-  blocks: AsyncGenerator<Block, Root>,
-  { watcher, signal, name, ...asked }: UploadOptions & { watcher: UploadWatcher }
+  blocks: UploadBlocks,
+  { watcher, signal, name, onReceipt, ...asked }: UploadOptions & { watcher: UploadWatcher }
 ): Promise<Uploaded> {
   const failed = new AbortController()
   const up: Upload = {
@@ -88,7 +92,8 @@ export async function upload(
     fetchBlock,
     holdOutMs,
     id: newUploadId(),
-    query: queryOf(asked),
+    query: queryOf(asked, onReceipt !== undefined),
+    onReceipt,
     signal: signal === undefined ? failed.signal : AbortSignal.any([signal, failed.signal]),
     watcher,
     tally: newTally(),
@@ -103,6 +108,7 @@ export async function upload(
     const about = {
       root: root.cid.toString(),
       ...(name === undefined ? {} : { name }),
+      ...(root.digests === undefined ? {} : { digests: root.digests.toString() }),
       bytes: root.size,
       blocks: up.tally.blocks
     }
@@ -115,11 +121,7 @@ export async function upload(
 }
 
 /** Fills batches and sends them, `BATCHES_MAX` at once; the first error ends all. */
-async function sendAll(
-  up: Upload,
-  blocks: AsyncGenerator<Block, Root>,
-  failed: AbortController
-): Promise<Root> {
+async function sendAll(up: Upload, blocks: UploadBlocks, failed: AbortController): Promise<UploadRoot> {
   const buffers = createBuffers()
   const underWay = new Set<Promise<void>>()
   const launch = (batch: Batch): void => {
@@ -155,8 +157,13 @@ async function sendAll(
   }
 }
 
-function add(up: Upload, batch: Batch, block: Block): void {
+function add(up: Upload, batch: Batch, block: UploadBlock): void {
   addBlock(batch, block)
+  if (block.beside === true) {
+    batch.beside++
+    batch.besideBytes += block.bytes.length
+    return
+  }
   if (block.cid.code !== CODECS.raw) return
   batch.fileBytes += block.bytes.length
   up.watcher.hashed(block.bytes.length)
@@ -172,8 +179,8 @@ async function send(up: Upload, batch: Batch): Promise<void> {
   }))
   const replicas = Math.min(...outcomes.map((outcome) => outcome.replicas))
   addOutcomes(up.tally, outcomes)
-  up.tally.blocks += batch.cids.length
-  up.tally.bytes += batch.bytes
+  up.tally.blocks += batch.cids.length - batch.beside
+  up.tally.bytes += batch.bytes - batch.besideBytes
   if (up.nodes.all.length > 1) {
     up.sent.push({ node, cids: concat(batch.cids.map(({ bytes }) => bytes)), replicas })
   }
@@ -198,18 +205,21 @@ async function sendTo(
 async function sendCar(up: Upload, node: NodeAt, body: Uint8Array): Promise<Outcome> {
   const path = `/v1/uploads/${up.id}/blocks${up.query}`
   const { signal } = up
-  return toOutcome(
-    await up.nodes.json(node, { method: 'POST', path, type: 'application/vnd.ipld.car', body, signal })
-  )
+  const asked = { method: 'POST', path, type: 'application/vnd.ipld.car', body, signal } as const
+  return told(up, toOutcome(await up.nodes.json(node, asked)))
+}
+
+function told(up: Upload, outcome: Outcome): Outcome {
+  for (const receipt of outcome.receipts ?? []) up.onReceipt?.(receipt)
+  return outcome
 }
 
 async function keep(up: Upload, node: NodeAt, cids: readonly CID[]): Promise<Outcome> {
   const path = `/v1/uploads/${up.id}/keep${up.query}`
   const body = JSON.stringify({ cids: cids.map(String) })
   const { signal } = up
-  return toOutcome(
-    await up.nodes.json(node, { method: 'POST', path, type: 'application/json', body, signal })
-  )
+  const asked = { method: 'POST', path, type: 'application/json', body, signal } as const
+  return told(up, toOutcome(await up.nodes.json(node, asked)))
 }
 
 async function finish(up: Upload, about: object): Promise<Pin> {
@@ -341,8 +351,9 @@ function newUploadId(): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
 }
 
-function queryOf({ replicas, ack }: { replicas?: number; ack?: Ack }): string {
+function queryOf({ replicas, ack }: { replicas?: number; ack?: Ack }, receipts: boolean): string {
   const query = new URLSearchParams()
+  if (receipts) query.set('receipts', '1')
   if (replicas !== undefined) query.set('replicas', String(replicas))
   if (ack !== undefined) query.set('ack', ack)
   return query.size === 0 ? '' : `?${query}`
