@@ -1,21 +1,20 @@
 /**
  * A two-way stream of bytes that pushes back in both directions: what bulk framing and control frames
- * stand on. Its one implementation is a libp2p stream; a TLS socket can be another.
- *
- * A libp2p stream buffers without limit unless its `writeBufferLength` is watched (its `drain` event is
- * no permission, and `onDrain` works once), and only `pause` slows a sender down.
+ * stand on. One wire is a libp2p stream, another a TLS socket; what they share is here: sending in turn,
+ * reading into the reader's own buffer, reading ahead up to a limit, and telling a stall from slowness.
  */
 import { CairnError } from '@cairn/core'
-import type { Stream } from '@libp2p/interface'
-import { Uint8ArrayList } from 'uint8arraylist'
 
-/** Handed to the stream at a time: what a sender may have in memory beyond its own blocks. */
+/** Handed to the wire at a time: what a sender may have in memory beyond its own blocks. */
 const WRITE_BYTES_MAX = 1024 * 1024
 /** Parts below this are copied together first: a list of thousands is slower than the copy. A guess. */
 const SMALL_PART_BYTES = 16 * 1024
 /** Received and not yet read, at which the sender is told to stop; and to go on. */
 const READ_AHEAD_BYTES_MAX = 1024 * 1024
 const READ_AHEAD_BYTES_LOW = 256 * 1024
+/** For what comes while nobody reads; a TLS record, the most that comes at once there, is 16 KiB. */
+const SPARE_BYTES = 64 * 1024
+const SPARE_BYTES_LEAST = 16 * 1024
 
 export interface ByteChannel {
   /** Bytes so far: whether they grow is how a stall is told from slowness. */
@@ -26,7 +25,7 @@ export interface ByteChannel {
   /** Resolves when the transport below took all of it. Calls are served whole, one after another. */
   send(parts: readonly Uint8Array[]): Promise<void>
   /**
-   * Fills `target`, or resolves false at a clean end before its first byte.
+   * Fills `target`, or resolves false at a clean end before its first byte. One call at a time.
    * @param patient whether silence before the first byte is fine: between frames, not within one
    */
   fill(target: Uint8Array, patient?: boolean): Promise<boolean>
@@ -41,12 +40,34 @@ export interface ChannelLimits {
   stallMs: number
 }
 
-type Wake = () => void
+/** What carries a channel's bytes. */
+export interface Wire {
+  readonly sentBytes: number
+  /** Resolves true once all was taken from this process, or the wire is gone; false when nothing moved. */
+  write(chunk: readonly Uint8Array[], stallMs: number): Promise<boolean>
+  pause(): void
+  resume(): void
+  /** Ends this side; resolves when what was written is gone. */
+  end(limitMs: number): Promise<void>
+  destroy(reason: Error): void
+}
 
-export function streamChannel(stream: Stream, peer: string, limits: ChannelLimits): ByteChannel {
+/** What a wire tells the channel on it. */
+export interface WireEvents {
+  received(piece: Uint8Array): void
+  /** For a wire that reads into given memory: where the next bytes go, never empty; then how many came. */
+  space(): Uint8Array
+  filled(bytes: number): void
+  ended(): void
+  closed(cause?: unknown): void
+}
+
+export function makeChannel(
+  peer: string,
+  { stallMs }: ChannelLimits,
+  wireOn: (events: WireEvents) => Wire
+): ByteChannel {
   const gone = new AbortController()
-  const incoming = readAhead(stream)
-  let sentBytes = 0
   let turn: Promise<void> = Promise.resolve()
 
   const lost = (cause?: unknown): CairnError => {
@@ -55,34 +76,32 @@ export function streamChannel(stream: Stream, peer: string, limits: ChannelLimit
   }
   const abort = (reason: Error): void => {
     gone.abort(reason)
-    stream.abort(reason)
+    wire.destroy(reason)
+    incoming.fail()
   }
-  const stalled = (): void => {
-    abort(new CairnError('TIMEOUT', `${peer} moved no byte for ${limits.stallMs / 1000} s`))
-  }
-  stream.addEventListener('close', (event) => {
-    gone.abort(lost(event.error))
-    incoming.wake()
+  const stalled = (): void =>
+    abort(new CairnError('TIMEOUT', `${peer} moved no byte for ${stallMs / 1000} s`))
+  const incoming = readAhead({ stallMs, stalled, lost, wire: () => wire })
+  const wire: Wire = wireOn({
+    ...incoming.events,
+    closed(cause) {
+      gone.abort(lost(cause))
+      incoming.fail()
+    }
   })
-
-  const write = async (chunk: Uint8Array[]): Promise<void> => {
-    if (gone.signal.aborted || stream.writeStatus !== 'writable') throw lost()
+  const write = async (chunk: readonly Uint8Array[]): Promise<void> => {
+    if (gone.signal.aborted) throw lost()
     try {
-      stream.send(Uint8ArrayList.fromUint8Arrays(chunk))
+      if (!(await wire.write(chunk, stallMs))) stalled()
     } catch (cause) {
       throw lost(cause)
-    }
-    for (let left = stream.writeBufferLength; left > 0; left = stream.writeBufferLength) {
-      const moved = await anyEvent(stream, limits.stallMs)
-      if (gone.signal.aborted || stream.status !== 'open') throw lost()
-      if (!moved && stream.writeBufferLength >= left) stalled()
     }
     if (gone.signal.aborted) throw lost()
   }
 
   return {
     get sentBytes() {
-      return sentBytes
+      return wire.sentBytes
     },
     get receivedBytes() {
       return incoming.bytes()
@@ -90,37 +109,20 @@ export function streamChannel(stream: Stream, peer: string, limits: ChannelLimit
     gone: gone.signal,
     send(parts) {
       const mine = turn.then(async () => {
-        for (const chunk of chunksOf(parts)) {
-          await write(chunk)
-          sentBytes += lengthOf(chunk)
-        }
+        for (const chunk of chunksOf(parts)) await write(chunk)
       })
       turn = mine.catch(() => {}) // its caller is told; the next one finds the channel gone by itself
       return mine
     },
-    async fill(target, patient = false) {
-      let filled = 0
-      while (filled < target.length) {
-        filled += incoming.take(target, filled)
-        if (filled === target.length) break
-        if (incoming.ended()) {
-          if (filled === 0 && patient && !gone.signal.aborted) return false
-          throw lost()
-        }
-        if (gone.signal.aborted) throw lost()
-        const moved = await incoming.more(patient && filled === 0 ? undefined : limits.stallMs)
-        if (!moved) stalled()
-      }
-      return true
-    },
+    fill: incoming.fill,
     async skip(bytes) {
       const scrap = new Uint8Array(Math.min(bytes, READ_AHEAD_BYTES_LOW))
-      for (let left = bytes; left > 0; left -= scrap.length) await this.fill(scrap.subarray(0, left))
+      for (let left = bytes; left > 0; left -= scrap.length) await incoming.fill(scrap.subarray(0, left))
     },
     async close() {
       await turn
       try {
-        await stream.close({ signal: AbortSignal.timeout(limits.stallMs) })
+        await wire.end(stallMs)
       } catch (cause) {
         abort(lost(cause))
       }
@@ -129,81 +131,159 @@ export function streamChannel(stream: Stream, peer: string, limits: ChannelLimit
   }
 }
 
-/** What came and was not read yet. Beyond a limit the stream is paused, which closes its window. */
-function readAhead(stream: Stream) {
+/** A read that waits. */
+interface Due {
+  target: Uint8Array
+  filled: number
+  patient: boolean
+  sinceMs: number
+  resolve(whole: boolean): void
+  reject(error: Error): void
+}
+
+interface ReadAheadOptions {
+  stallMs: number
+  stalled(): void
+  lost(): CairnError
+  wire(): Wire
+}
+
+/** What came: straight into the buffer of whoever waits for it, the rest kept up to a limit. */
+function readAhead({ stallMs, stalled, lost, wire }: ReadAheadOptions) {
   const pieces: Uint8Array[] = []
-  let waiting: Wake | undefined
   let offset = 0
   let held = 0
   let bytes = 0
+  let movedMs = 0
   let ended = false
-  let resuming = false
+  let failed = false
+  let paused = false
+  let due: Due | undefined
+  let watch: NodeJS.Timeout | undefined
+  let spare = new Uint8Array(0)
+  let spareUsed = 0
+  let offered: Due | undefined
 
-  const holdBack = (): void => {
-    if (held >= READ_AHEAD_BYTES_MAX && stream.readStatus === 'readable') stream.pause()
+  const settle = (act: (was: Due) => void): void => {
+    const was = due
+    due = undefined
+    if (was !== undefined) act(was)
   }
-  /** `resume` delivers what waited before it returns, and undoes a `pause` made meanwhile. */
-  const goOn = (): void => {
-    if (held > READ_AHEAD_BYTES_LOW || stream.readStatus !== 'paused') return
-    resuming = true
-    stream.resume()
-    resuming = false
-    holdBack()
+  const isLate = (): boolean => due !== undefined && (!due.patient || due.filled > 0)
+  /** One timer a channel, not one a read; before it strikes, what waits in the kernel is read. */
+  const look = (): void => {
+    watch = undefined
+    setImmediate(() => {
+      if (!isLate() || watch !== undefined) return
+      const quietMs = performance.now() - Math.max(movedMs, due?.sinceMs ?? 0)
+      if (quietMs >= stallMs) stalled()
+      else arm(stallMs - quietMs)
+    })
   }
-  const wake = (): void => {
-    const call = waiting
-    waiting = undefined
-    call?.()
+  const arm = (ms: number): void => {
+    watch ??= setTimeout(look, ms).unref()
   }
-  stream.addEventListener('message', ({ data }) => {
-    for (const piece of data instanceof Uint8Array ? [data] : data) pieces.push(piece)
-    held += data.byteLength
-    bytes += data.byteLength
-    if (!resuming) holdBack()
-    wake()
-  })
-  stream.addEventListener('end', () => {
-    ended = true
-    wake()
-  })
-  ended = stream.readableEnded
+  const advance = (length: number): void => {
+    if (due === undefined) return
+    due.filled += length
+    if (due.filled === due.target.length) settle(({ resolve }) => resolve(true))
+    else if (watch === undefined) arm(stallMs)
+  }
+  const keep = (piece: Uint8Array): void => {
+    pieces.push(piece)
+    held += piece.length
+    if (held < READ_AHEAD_BYTES_MAX || paused) return
+    paused = true
+    wire().pause()
+  }
+  const received = (piece: Uint8Array): void => {
+    bytes += piece.length
+    movedMs = performance.now()
+    const part = due === undefined ? 0 : Math.min(piece.length, due.target.length - due.filled)
+    if (due !== undefined && part > 0) {
+      due.target.set(part === piece.length ? piece : piece.subarray(0, part), due.filled)
+      advance(part)
+    }
+    if (part < piece.length) keep(part === 0 ? piece : piece.subarray(part))
+  }
+  const take = (target: Uint8Array): number => {
+    let at = 0
+    for (let piece = pieces[0]; piece !== undefined && at < target.length; piece = pieces[0]) {
+      const part = piece.subarray(offset, offset + target.length - at)
+      target.set(part, at)
+      at += part.length
+      offset += part.length
+      if (offset < piece.length) break
+      pieces.shift()
+      offset = 0
+    }
+    held -= at
+    if (paused && held <= READ_AHEAD_BYTES_LOW && !failed) {
+      paused = false
+      wire().resume()
+    }
+    return at
+  }
+  const conclude = ({ filled, patient, resolve, reject }: Due): void => {
+    if (ended && filled === 0 && patient && !failed) resolve(false)
+    else reject(lost())
+  }
+  const clear = (): void => {
+    clearTimeout(watch)
+    watch = undefined
+    settle(conclude)
+  }
 
   return {
-    wake,
     bytes: () => bytes,
-    /** Whether no byte will come any more. */
-    ended: () => held === 0 && ended,
-    /** Resolves true once something changed, false after `limitMs` without. */
-    more(limitMs: number | undefined): Promise<boolean> {
-      if (held > 0) return Promise.resolve(true)
-      return new Promise((resolve) => {
-        const timer = limitMs === undefined ? undefined : setTimeout(() => resolve(false), limitMs)
-        waiting = () => {
-          clearTimeout(timer)
-          resolve(true)
-        }
+    /** Nothing more will come, and this is no clean end, unless that was before. */
+    fail(): void {
+      if (!ended) failed = true
+      clear()
+    },
+    fill(target: Uint8Array, patient = false): Promise<boolean> {
+      if (due !== undefined) return Promise.reject(new RangeError('two reads at once'))
+      let filled = 0
+      // Again while there is more: `take` may resume the wire, which may deliver before it returns.
+      while (held > 0 && filled < target.length)
+        filled += take(filled === 0 ? target : target.subarray(filled))
+      if (filled === target.length) return Promise.resolve(true)
+      return new Promise((resolve, reject) => {
+        const mine = { target, filled, patient, sinceMs: performance.now(), resolve, reject }
+        if (ended || failed) return conclude(mine)
+        due = mine
+        if (isLate()) arm(stallMs)
       })
     },
-    /** Copies what is there into `target` from `from` on; returns how much that was. */
-    take(target: Uint8Array, from: number): number {
-      let at = from
-      for (let piece = pieces[0]; piece !== undefined && at < target.length; piece = pieces[0]) {
-        const part = piece.subarray(offset, offset + target.length - at)
-        target.set(part, at)
-        at += part.length
-        offset += part.length
-        if (offset < piece.length) break
-        pieces.shift()
-        offset = 0
+    events: {
+      received,
+      space(): Uint8Array {
+        offered = due
+        if (due !== undefined) return due.target.subarray(due.filled)
+        if (held === 0) spareUsed = 0
+        if (spare.length - spareUsed < SPARE_BYTES_LEAST) {
+          spare = Buffer.allocUnsafeSlow(SPARE_BYTES)
+          spareUsed = 0
+        }
+        return spare.subarray(spareUsed)
+      },
+      filled(count: number): void {
+        if (offered === undefined) {
+          spareUsed += count
+          received(spare.subarray(spareUsed - count, spareUsed))
+        } else {
+          bytes += count
+          movedMs = performance.now()
+          if (offered === due) advance(count)
+        }
+      },
+      ended(): void {
+        ended = true
+        clear()
       }
-      held -= at - from
-      goOn()
-      return at - from
     }
   }
 }
-
-const lengthOf = (parts: readonly Uint8Array[]) => parts.reduce((sum, part) => sum + part.length, 0)
 
 /** Parts as lists of at most `WRITE_BYTES_MAX`, small neighbours joined into one. */
 function* chunksOf(parts: readonly Uint8Array[]): Generator<Uint8Array[]> {
@@ -233,19 +313,3 @@ function* chunksOf(parts: readonly Uint8Array[]): Generator<Uint8Array[]> {
   join()
   if (chunk.length > 0) yield chunk
 }
-
-/** Resolves true when the stream's write side changed, false after `limitMs`. */
-function anyEvent(stream: Stream, limitMs: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const finish = (changed: boolean): void => {
-      clearTimeout(timer)
-      for (const type of WRITE_EVENTS) stream.removeEventListener(type, yes)
-      resolve(changed)
-    }
-    const yes = (): void => finish(true)
-    const timer = setTimeout(() => finish(false), limitMs)
-    for (const type of WRITE_EVENTS) stream.addEventListener(type, yes)
-  })
-}
-
-const WRITE_EVENTS = ['drain', 'idle', 'close'] as const

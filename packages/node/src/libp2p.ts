@@ -91,7 +91,7 @@ export async function startLibp2p(libp2p: Libp2p<Parts>, addresses: readonly str
   }
 }
 
-function listenError(cause: unknown, addresses: readonly string[]): CairnError {
+export function listenError(cause: unknown, addresses: readonly string[]): CairnError {
   const causes = [cause, ...(cause instanceof AggregateError ? cause.errors : [])]
   const where = addresses.join(', ')
   const text = causes

@@ -9,12 +9,22 @@ import type { Multiaddr } from '@multiformats/multiaddr'
 import { tellable, withoutPeer } from './address.ts'
 import { type Credentials, HELLO_PROTOCOL, type Role } from './admission.ts'
 import { type Bulk, createBulk } from './bulk.ts'
-import { type ByteChannel, streamChannel } from './channel.ts'
+import type { ByteChannel } from './channel.ts'
 import { CONTROL_PROTOCOL, createControl } from './control.ts'
-import { checkListen, makeLibp2p, type Parts, STREAMS_A_PROTOCOL_MAX, startLibp2p } from './libp2p.ts'
+import {
+  checkListen,
+  listenError,
+  makeLibp2p,
+  type Parts,
+  STREAMS_A_PROTOCOL_MAX,
+  startLibp2p
+} from './libp2p.ts'
 import { createLinks, HELLO_MS, type Links } from './links.ts'
 import type { Network } from './network.ts'
+import { createSecure, hostsOf, type Secure } from './secure.ts'
 import { type BulkServer, serveBulk, serverBudgets } from './serve.ts'
+import { streamChannel } from './stream-channel.ts'
+import { TICKET_PROTOCOL } from './ticket.ts'
 
 export const BULK_PROTOCOL = '/cairn/bulk/1'
 const PROTOCOLS: Record<Role, string> = { control: CONTROL_PROTOCOL, bulk: BULK_PROTOCOL }
@@ -50,6 +60,8 @@ export interface TransportOptions {
   limits?: Partial<TransportLimits>
   on: TransportEvents
   bulk: BulkServer
+  /** The port for bulk by TLS: 0 or absent is one of the system's choice, false none, nor is it dialled. */
+  bulkPort?: number | false | undefined
   /** Another protocol version, for tests. */
   version?: number
 }
@@ -80,6 +92,8 @@ export interface Transport extends Pick<Bulk, 'sendBlocks' | 'fetchBlocks'> {
   rttMs(peer: PeerId): number | undefined
   /** Control frames dropped here so far. */
   droppedFrames(): number
+  /** Bulk channels by TLS that are open now; the others are libp2p streams. */
+  secureChannels(): { dialled: number; accepted: number }
   close(): Promise<void>
 }
 
@@ -96,10 +110,17 @@ export async function openTransport(options: TransportOptions): Promise<Transpor
     self: id,
     credentials,
     addresses: () => own().map(withoutPeer),
-    on,
+    on: {
+      ...on,
+      connected(peer, addresses) {
+        secure.forgive(peer)
+        on.connected(peer, addresses)
+      }
+    },
     helloMs: limits.helloMs,
     version: options.version
   })
+  const stallMs = (role: Role): number => (role === 'bulk' ? limits.bulkStallMs : CONTROL_STALL_MS)
   const open = async (peer: PeerId, role: Role): Promise<ByteChannel> => {
     const connection = await links.connection(peer, role)
     const stream = await openStream(connection, role, peer)
@@ -107,18 +128,24 @@ export async function openTransport(options: TransportOptions): Promise<Transpor
     if (role === 'bulk') closeWhenUnused(connection, channel)
     return channel
   }
-  const stallMs = (role: Role): number => (role === 'bulk' ? limits.bulkStallMs : CONTROL_STALL_MS)
   const control = createControl({ open: keptChannels((peer) => open(peer, 'control')), deliver: on.message })
-  const bulk = createBulk({
-    open: (peer) => open(peer, 'bulk'),
-    rejected: on.rejected,
-    stallMs: limits.bulkStallMs
-  })
   const budgets = serverBudgets()
   const serving: Record<Role, (peer: PeerId, channel: ByteChannel) => Promise<void>> = {
     control: control.receive,
     bulk: (peer, channel) => serveBulk(channel, peer, { server: options.bulk, budgets })
   }
+  const secure = createSecure({
+    connection: (peer) => links.connection(peer, 'control'),
+    serve: (peer, channel) => serveUntilEnd(peer, channel, serving.bulk, on),
+    stallMs: limits.bulkStallMs
+  })
+  const bulk = createBulk({
+    open: async (peer, signal) =>
+      (options.bulkPort === false ? undefined : await secure.open(peer, signal)) ??
+      (await open(peer, 'bulk')),
+    rejected: on.rejected,
+    stallMs: limits.bulkStallMs
+  })
   const hello = (stream: Stream, connection: Connection) => links.greeted(stream, connection)
   await libp2p.handle(HELLO_PROTOCOL, hello, { maxInboundStreams: 1 })
   for (const role of ['control', 'bulk'] as const) {
@@ -126,8 +153,19 @@ export async function openTransport(options: TransportOptions): Promise<Transpor
       answer(stream, connection, { role, links, on, stallMs: stallMs(role), serve: serving[role] })
     await libp2p.handle(PROTOCOLS[role], serve, { maxInboundStreams: STREAMS_A_PROTOCOL_MAX })
   }
+  await libp2p.handle(
+    TICKET_PROTOCOL,
+    (stream, connection) => giveTicket(stream, connection, links, secure),
+    {
+      maxInboundStreams: STREAMS_A_PROTOCOL_MAX
+    }
+  )
   announceFound(libp2p, links, on)
   await startLibp2p(libp2p, options.listen)
+  await listenForBulk(secure, options).catch(async (cause) => {
+    await libp2p.stop()
+    throw cause
+  })
 
   return {
     id,
@@ -139,16 +177,21 @@ export async function openTransport(options: TransportOptions): Promise<Transpor
     },
     dial: links.dial,
     setAddresses: links.setAddresses,
-    disconnect: links.disconnect,
+    disconnect(peer) {
+      links.disconnect(peer)
+      secure.disconnect(peer)
+    },
     send: control.send,
     connectedPeers: links.connectedPeers,
     rttMs: links.rttMs,
     droppedFrames: control.dropped,
+    secureChannels: secure.channels,
     sendBlocks: bulk.sendBlocks,
     fetchBlocks: bulk.fetchBlocks,
     async close() {
       links.close()
       bulk.close()
+      await secure.close()
       await libp2p.stop()
     }
   }
@@ -198,12 +241,47 @@ async function answer(stream: Stream, connection: Connection, how: Answering): P
   if (role !== how.role) return stream.abort(new Error('not admitted'))
   const peer = connection.remotePeer.toString() as PeerId
   const channel = streamChannel(stream, peer, { stallMs: how.stallMs })
+  await serveUntilEnd(peer, channel, how.serve, how.on)
+}
+
+async function serveUntilEnd(
+  peer: PeerId,
+  channel: ByteChannel,
+  serve: (peer: PeerId, channel: ByteChannel) => Promise<void>,
+  on: TransportEvents
+): Promise<void> {
   try {
-    await how.serve(peer, channel)
+    await serve(peer, channel)
     await channel.close()
   } catch (cause) {
     channel.abort(cause as Error)
-    if (CairnError.is(cause, 'BAD_MESSAGE')) how.on.rejected(peer, cause)
+    if (CairnError.is(cause, 'BAD_MESSAGE')) on.rejected(peer, cause)
+  }
+}
+
+/** Only where the network's secret was shown: a ticket admits to bulk without any further proof. */
+async function giveTicket(
+  stream: Stream,
+  connection: Connection,
+  links: Links,
+  secure: Secure
+): Promise<void> {
+  const role = await links.roleOf(connection)
+  if (role !== 'control') return stream.abort(new Error('not admitted'))
+  await secure.answer(stream, connection.remotePeer.toString() as PeerId)
+}
+
+/** @throws CairnError PORT_IN_USE, BAD_CONFIG */
+async function listenForBulk(secure: Secure, { listen, bulkPort = 0 }: TransportOptions): Promise<void> {
+  if (bulkPort === false) return
+  const hosts = hostsOf(listen)
+  try {
+    await secure.listen(hosts, bulkPort)
+  } catch (cause) {
+    throw listenError(
+      cause,
+      hosts.map((host) => `${host} port ${bulkPort}, for blocks`)
+    )
   }
 }
 

@@ -25,6 +25,8 @@ export interface TestPeerOptions {
   listen?: string[]
   limits?: Partial<TransportLimits>
   bulk?: Partial<BulkServer>
+  /** False: bulk by libp2p streams alone. */
+  bulkPort?: number | false
 }
 
 /** A server that keeps what it is sent in memory. */
