@@ -353,11 +353,11 @@ interface Pass {
 function assign(fetches: Fetches, holders: Holders, known: Want, pass: Pass): void {
   const { key, read, repair, replicas, pending, asked } = known
   if (pending.size > 0 && !(read && allSilent(known))) return
+  if (!read && fetches.repairing >= LIMITS.repairWindow) return
   if (!read && !mayFetch(holders, fetches.self, slotOf(key), replicas)) {
     pass.actions.push(...forget(fetches, known, false)) // another holder came back, or we are full
     return
   }
-  if (!read && fetches.repairing >= LIMITS.repairWindow) return
   const candidates = candidatesFor(fetches, holders, known)
   // Repair has a part of the window to itself, so that neither can starve the other.
   const window = read ? LIMITS.fetchWindow : LIMITS.fetchWindow + LIMITS.repairWindow
