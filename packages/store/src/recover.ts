@@ -208,7 +208,7 @@ interface Span {
   size: number
 }
 
-/** Up to where the segment was synced for certain, by its records and by the index, whose rows follow syncs. */
+/** Up to where the segment was synced for certain: by its records, or by the index, which follows syncs. */
 async function durableEnd(recovery: Recovery, span: Span): Promise<number> {
   let durable = span.from
   for await (const { record } of walk({ ...recovery, ...span })) durable = Math.max(durable, record.durable)
