@@ -24,9 +24,14 @@ export function addOutcomes(tally: Tally, outcomes: readonly Outcome[]): void {
     tally.replicas = Math.min(tally.replicas, outcome.replicas)
     tally.wanted = Math.max(tally.wanted, outcome.wanted)
     for (const holder of outcome.holders) addHolder(tally.holders, holder)
-    const room = SHORT_MAX - tally.short.length
-    if (room > 0) tally.short.push(...outcome.short.slice(0, room))
+    addShort(tally, outcome.short)
   }
+}
+
+/** Names blocks that are short, as far as there is room. */
+export function addShort({ short }: Tally, more: Tally['short']): void {
+  const room = SHORT_MAX - short.length
+  if (room > 0) short.push(...more.slice(0, room))
 }
 
 function addHolder(holders: Holding[], more: Holding): void {

@@ -10,7 +10,7 @@ import type { UploadBlock, UploadBlocks, UploadRoot } from './digested.ts'
 import type { FetchBlock } from './fetch-blocks.ts'
 import { toOutcome, toPin } from './json.ts'
 import { allFailed, elsewhere, type NodeAt, type Nodes, waitAfter } from './nodes.ts'
-import { addOutcomes, newTally, type Tally } from './outcome.ts'
+import { addOutcomes, addShort, newTally, type Tally } from './outcome.ts'
 import type { Ack, HeldReceipt, Outcome, Pin } from './types.ts'
 
 /** Batches under way at once, besides the one being filled: with its buffers, some 50 MiB. */
@@ -242,9 +242,19 @@ async function bringTo(up: Upload, node: NodeAt): Promise<void> {
     if (sent.node === node) continue
     const { absent } = await keep(up, node, cidsOf(sent.cids))
     if (absent.length > 0 && sent.replicas <= up.changes) await sendAgain(up, node, absent)
-    else if (absent.length > 0) up.tally.replicas = Math.min(up.tally.replicas, sent.replicas - up.changes)
+    else if (absent.length > 0) countLost(up, absent, sent.replicas - up.changes)
     sent.node = node
   }
+}
+
+/** Of blocks that were confirmed, some copies went with the nodes that were lost. */
+function countLost({ tally }: Upload, cids: readonly CID[], replicas: number): void {
+  tally.replicas = Math.min(tally.replicas, replicas)
+  const reason = 'a node was lost during the put; the others repair it'
+  addShort(
+    tally,
+    cids.map((cid) => ({ cid, replicas, reason }))
+  )
 }
 
 async function sendAgain(up: Upload, node: NodeAt, cids: readonly CID[]): Promise<void> {
