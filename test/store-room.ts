@@ -75,7 +75,7 @@ async function resumes(store: DiskStore, seed: number): Promise<void> {
 
 async function fullThenFree(mount: string, free: () => void): Promise<void> {
   const directory = join(mount, 'store')
-  const store = await openStore({ directory, capacity: CAPACITY_BYTES })
+  let store = await openStore({ directory, capacity: CAPACITY_BYTES })
   let kept: number[] = []
   try {
     const { taken, error } = await fill(store, 1)
@@ -85,6 +85,9 @@ async function fullThenFree(mount: string, free: () => void): Promise<void> {
     const gone = taken.splice(0, 3)
     await store.delete(gone.map((seed) => sampleBlock(seed, BLOCK_BYTES).key))
     for (const seed of gone) assert.is(await store.get(sampleBlock(seed, BLOCK_BYTES).key), undefined)
+    await allThere(store, taken)
+    await store.close()
+    store = await openStore({ directory, capacity: CAPACITY_BYTES })
     await allThere(store, taken)
     free()
     await resumes(store, 5000)

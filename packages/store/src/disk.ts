@@ -15,7 +15,7 @@ import type { Op } from './plan.ts'
 import { Reader } from './reader.ts'
 import type { Position } from './record.ts'
 import { type Recovered, type RecoveryProgress, rebuildMark, recover, segmentNonce } from './recover.ts'
-import { Room } from './room.ts'
+import { dropBallast, Room } from './room.ts'
 import { type RowStat, rowStat } from './row.ts'
 import type { ScrubReport } from './scrub.ts'
 import type { BlockStat, Entry, ListOptions, SlotSummary, Store, StoreOptions, Usage } from './store.ts'
@@ -43,6 +43,15 @@ export interface OpenOptions extends StoreOptions {
 
 /** Opens a store, or makes one. @throws CairnError LOCKED, NEWER_VERSION, BAD_CONFIG, FULL, READ_ONLY… */
 export async function openStore(options: OpenOptions): Promise<DiskStore> {
+  try {
+    return await open(options)
+  } catch (cause) {
+    if (!CairnError.is(cause, 'FULL') || !(await dropBallast(options.directory))) throw cause
+    return await open(options)
+  }
+}
+
+async function open(options: OpenOptions): Promise<DiskStore> {
   const { directory, capacity, onProgress, rebuild = false } = options
   const room = new Room(directory, capacity)
   const files = await Files.open(directory)
@@ -143,12 +152,14 @@ export class DiskStore implements Store {
   async recover({ tail, end, orphans }: Recovered): Promise<void> {
     await this.#measure()
     await this.#room.ballast(Date.now())
+    this.#room.recovering = true
     for (const op of tail) await this.#writer.submit([op], true)
     if (end !== undefined && tail.length > 0) {
       await this.#files.truncate(end.segment, end.offset)
       await this.#files.sync(end.segment)
     }
     if (orphans) await this.#deleteOrphans()
+    this.#room.recovering = false
     this.#background.start()
   }
 

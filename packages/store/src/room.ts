@@ -1,9 +1,9 @@
 /**
  * The hard cap: what everything on disk takes, and whether more may be written. Some room is held back so
- * that a full store can still delete and compact, and a ballast file gives that room even where the file
+ * that a full store can still delete and compact, and a ballast of files gives that room even where the file
  * system, not the cap, ran out.
  */
-import { open, stat, unlink } from 'node:fs/promises'
+import { mkdir, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CairnError } from '@cairn/core'
 import { isErrno } from './fault.ts'
@@ -24,6 +24,9 @@ const FIXED_BYTES = 64 * 1024
 /** How much may be written to the index before its size is measured again. */
 const MEASURE_EVERY_BYTES = MiB
 const BALLAST_RETRY_MS = 1000
+const BALLAST_NAME = 'ballast'
+/** Room is inodes too: LevelDB makes some four files when it opens. */
+const BALLAST_FILES = 8
 
 export class Room {
   readonly capacity: number
@@ -39,6 +42,8 @@ export class Room {
   /** The least that a refused put needed; 0 when none was refused since there was room for it. */
   #refused = 0
   #retryAtMs = 0
+  /** What a recovery writes again replaces what it cuts: it must not fail for the little room in between. */
+  recovering = false
 
   constructor(directory: string, capacity: number) {
     if (!Number.isSafeInteger(capacity) || capacity < CAPACITY_MIN) {
@@ -49,8 +54,8 @@ export class Room {
     this.capacity = capacity
     this.segmentBytesMax = within(capacity / 16, SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX)
     this.writeBufferBytes = within(capacity / 128, MiB / 4, WRITE_BUFFER_BYTES_MAX)
-    this.#ballastBytes = within(capacity / 64, MiB / 2, BALLAST_BYTES_MAX)
-    this.#ballastPath = join(directory, 'ballast')
+    this.#ballastBytes = BALLAST_FILES * within(capacity / 512, MiB / 16, BALLAST_BYTES_MAX / BALLAST_FILES)
+    this.#ballastPath = join(directory, BALLAST_NAME)
   }
 
   /** Everything on disk, bytes. */
@@ -75,7 +80,7 @@ export class Room {
 
   /** Whether `bytes` more may be written; what makes room, or must not fail for lack of it, is `urgent`. */
   admits(bytes: number, urgent: boolean): boolean {
-    if (urgent) return this.used + bytes <= this.capacity
+    if (urgent) return this.recovering || this.used + bytes <= this.capacity
     const admitted = bytes <= this.free
     if (!admitted) this.#refused = bytes
     else if (bytes >= this.#refused) this.#refused = 0
@@ -98,27 +103,31 @@ export class Room {
     if (this.#ballast > 0) return true
     if (nowMs < this.#retryAtMs) return false
     this.#retryAtMs = nowMs + BALLAST_RETRY_MS
-    const kept = await stat(this.#ballastPath).then(
-      ({ size }) => size,
-      () => 0
-    )
-    if (kept !== this.#ballastBytes && !(await this.#writeBallast())) return false
+    if (!(await this.#hasBallast()) && !(await this.#writeBallast())) return false
     this.#ballast = this.#ballastBytes
     return true
   }
 
+  async #hasBallast(): Promise<boolean> {
+    const sizes = this.#ballastPaths().map((path) => stat(path).then(({ size }) => size))
+    return Promise.all(sizes).then(
+      (found) => found.every((size) => size === this.#ballastBytes / BALLAST_FILES),
+      () => false
+    )
+  }
+
+  #ballastPaths(): string[] {
+    return Array.from({ length: BALLAST_FILES }, (_, i) => join(this.#ballastPath, String(i)))
+  }
+
   async #writeBallast(): Promise<boolean> {
+    const part = Buffer.alloc(this.#ballastBytes / BALLAST_FILES)
     try {
-      const file = await open(this.#ballastPath, 'w')
-      try {
-        await file.write(Buffer.alloc(this.#ballastBytes))
-        await file.sync()
-      } finally {
-        await file.close()
-      }
+      await mkdir(this.#ballastPath, { recursive: true })
+      for (const path of this.#ballastPaths()) await writeFile(path, part, { flush: true })
       return true
     } catch (cause) {
-      await unlink(this.#ballastPath).catch(() => undefined) // a part of it would be of no use
+      await rm(this.#ballastPath, { recursive: true, force: true }) // a part of it would be of no use
       if (['ENOSPC', 'EDQUOT', 'EFBIG', 'EROFS', 'EMFILE'].some((code) => isErrno(cause, code))) return false
       throw cause
     }
@@ -128,10 +137,18 @@ export class Room {
   async release(directory: string): Promise<boolean> {
     if (this.#ballast === 0) return false
     this.#ballast = 0
-    await unlink(this.#ballastPath)
+    await rm(this.#ballastPath, { recursive: true })
     await syncDirectory(directory)
     return true
   }
+}
+
+/** Gives the ballast back before the store is open: on a full disk nothing could be opened. */
+export async function dropBallast(directory: string): Promise<boolean> {
+  return rm(join(directory, BALLAST_NAME), { recursive: true }).then(
+    () => true,
+    () => false
+  )
 }
 
 function within(value: number, least: number, most: number): number {
