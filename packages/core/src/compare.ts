@@ -1,4 +1,4 @@
-/** The messages by which two members find what differs between them, and how they are written. Tags 20 … 29. */
+/** The messages by which two members find what differs between them, as they are written. Tags 20 … 29. */
 import { type BlockKey, blockKeyCodec, type PeerId, SLOTS } from './block.ts'
 import { REPLICAS_MAX } from './claim.ts'
 import {
@@ -52,7 +52,7 @@ export const COMPARE_MESSAGES = {
   agree: struct({ round: varint }),
   /** "Mine differs; these are my groups." */
   groups: struct({ round: varint, digests: fixed(GROUPS * GROUP_DIGEST_BYTES) }),
-  /** "Here we differ, and this is all that I share with you in there"; `answer` asks for the same in return. */
+  /** "Here we differ, and this is all that I share with you there"; `answer` asks for the same in return. */
   slots: struct({
     round: varint,
     spans: list(span, LIMITS.groupsPerRound),

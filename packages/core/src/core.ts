@@ -148,7 +148,7 @@ export interface Core {
   askedSecond: number
 }
 
-/** @throws RangeError for a configuration that cannot work, CairnError BAD_CONFIG for facts no member may say */
+/** @throws RangeError for a configuration that cannot work, CairnError BAD_CONFIG for facts none may say */
 export function createCore(options: CoreOptions, nowMs: number): Core {
   const { id, crypto } = options
   const config = configure(options.config)

@@ -114,13 +114,19 @@ export function actingHolders(holders: Holders, slot: number, n: number): readon
 
 function computeActing({ placement, standing }: Holders, slot: number, n: number): readonly PeerId[] {
   if (placement.size === 0) return []
-  const order = placement.order(slot, n + LIMITS.standIns)
-  const first = order.slice(0, n)
-  const copies = first.filter((id) => standing.get(id)?.living).length
+  const first = placement.order(slot, n)
+  let copies = 0
+  let able = 0
+  for (const id of first) {
+    const { living, full } = standing.get(id) as Standing
+    if (living) copies++
+    if (living && !full) able++
+  }
+  if (able === first.length) return first
   const patient = copies >= 2
   const acting: PeerId[] = []
   let seats = 0
-  for (const id of order) {
+  for (const id of placement.order(slot, n + LIMITS.standIns)) {
     if (seats === n) break
     const { living, full } = standing.get(id) as Standing
     if (living) acting.push(id)
@@ -129,7 +135,7 @@ function computeActing({ placement, standing }: Holders, slot: number, n: number
   return acting
 }
 
-/** Those that a new block may be sent to, best first: living, with room; the first N of them, then stand-ins. */
+/** Those that a new block may be sent to, best first: living, with room; N of them, then stand-ins. */
 export function writeOrder({ placement, standing }: Holders, slot: number, n: number): PeerId[] {
   if (placement.size === 0) return []
   return placement.order(slot, n + LIMITS.standIns).filter((id) => {

@@ -5,7 +5,7 @@
 export const DATA_DEFAULTS = {
   /** With no answer for this long, the next in the order is asked to stand in. Above a group commit's p99. */
   standInAfterMs: 1_500,
-  /** When nobody else is left, a member whose transfer broke off is tried again after this, then twice this, … */
+  /** With nobody else left, a member whose transfer broke off is tried again after this, then twice this … */
   resendAfterMs: 1_000,
   /** A put that has not its receipts after this fails, naming the blocks that are short. */
   putTimeoutMs: 60_000,
@@ -37,7 +37,7 @@ export const DATA_DEFAULTS = {
 export const DATA_LIMITS = {
   /** Members looked at past N for one that can stand in. */
   standIns: 8,
-  /** Second tries of broken transfers in one put: with the wait doubled, some 15 s, by when the dead are known. */
+  /** Second tries of broken transfers in one put: in all some 15 s, by when the dead are known. */
   resends: 4,
   /** Members asked for a block before a read gives up: N and those past it. */
   readBreadth: 32,

@@ -151,7 +151,7 @@ function isInOrder({ slot, after, entries, next }: MessageOf<'listing'>): boolea
   return slotOf(next) === slot && (last === undefined || next >= last) && next !== after
 }
 
-/** The store's answer to `look-up`: what is missing or differs is to be repaired; the next page is asked for. */
+/** The store's answer to `look-up`: what is missing or differs is for repair; the next page is asked for. */
 export function onLookedUp(
   listings: Listings,
   peerOf: (id: PeerId) => Peer | undefined,

@@ -1,8 +1,9 @@
 /**
  * The one rule:
  *
- * > A member holds a claimed block exactly when it is a holder of the block's slot, or mirrors it. It fetches what it
- * > lacks from anyone who has it, and lets a copy go only after N holders have promised to keep theirs.
+ * > A member holds a claimed block exactly when it is a holder of the block's slot, or mirrors it. It
+ * > fetches what it lacks from anyone who has it, and lets a copy go only after N holders have promised
+ * > to keep theirs.
  *
  * Putting, repairing after a loss, filling a new node and draining a leaving one are all this rule,
  * applied to the state as it is: what comparing finds missing is wanted, again and again until it is

@@ -45,11 +45,14 @@ export const tallyCodec = struct({
 export function tally(state: Reconciler, holders: Holders, fetches: Fetches): Tally {
   const total = emptyTally()
   total.wanted = fetches.wants.size
+  const doubtful = doubtfulPlaces(state)
   for (const [place, value] of state.mine) {
     const acting = actingHolders(holders, value.slot, value.replicas)
-    const told = acting.includes(state.self)
-      ? tellSlot(state, acting, place, value)
-      : tellStray(state, acting, place, value)
+    const told = !acting.includes(state.self)
+      ? tellStray(state, acting, place, value)
+      : doubtful.has(place)
+        ? tellSlot(state, acting, place, value)
+        : tellAgreed(state, acting, value)
     if (told === undefined) continue
     add(total, value)
     if (told.below > 0) addShort(total, told.copies, portion(value, told.below))
@@ -69,6 +72,27 @@ interface Told {
 
 function emptyTally(): Tally {
   return { blocks: 0, bytes: 0, short: [], unconfirmed: { blocks: 0, bytes: 0 }, wanted: 0 }
+}
+
+/** Places in which somebody differs, or was not compared with since they changed: few, as a rule. */
+function doubtfulPlaces({ peers }: Reconciler): Set<number> {
+  const places = new Set<number>()
+  for (const { differing, changed } of peers.values()) {
+    for (const place of differing.keys()) places.add(place)
+    for (const place of changed.keys()) places.add(place)
+  }
+  return places
+}
+
+/** All that act have the same: the first of them tells. */
+function tellAgreed(
+  { self }: Reconciler,
+  acting: readonly PeerId[],
+  { blocks, replicas }: SlotSummary
+): Told | undefined {
+  if (acting[0] !== self) return undefined
+  const copies = acting.length
+  return { below: copies < replicas ? blocks : 0, copies, unsure: false }
 }
 
 /** Held besides: told only if nobody who must hold it is known to have any of it. */

@@ -45,7 +45,7 @@ export interface Peer {
   agreedVersion: number
   /** The slot from which the next round looks for differences, so that none waits for ever behind others. */
   cursor: number
-  /** Whether looking through all differences led to a listing; and how often it did not, one after another. */
+  /** Whether looking through all differences led to a listing; and how often in a row it did not. */
   foundSome: boolean
   fruitless: number
   /** Offered in the sweep under way; when the next offer is due, and how often none was of use. */

@@ -178,6 +178,18 @@ comparing('who has more lists nothing twice', () => {
   assert.ok(lists(again.traffic.messages) > again.traffic.missing.length, 'until it may have lost one')
 })
 
+comparing('what is lost here is found again where it was seen before', () => {
+  const two = group(2)
+  for (const one of two) become(one.holders, 1, { full: true }) // so that nothing changes there
+  keep(first(two), [{ key: keyIn(5, 1) }, { key: keyIn(5, 2) }])
+  keep(second(two), [{ key: keyIn(5, 1) }])
+  compareFor(two, 10_000, { fetch: false })
+  assert.is(peerOf(first(two).state, peer(1)).covered.size, 1)
+  drop(first(two), keyIn(5, 1))
+  compareFor(two, 20_000, { fromMs: 10_000 })
+  assert.ok(first(two).store.has(keyIn(5, 1)))
+})
+
 comparing('claims that a full holder will never take make nobody fetch its blocks over and over', () => {
   const two = group(2)
   keep(first(two), [{ key: keyIn(5), claims: 'aa'.repeat(8) }])
