@@ -64,7 +64,15 @@ export function openDigester(names: readonly DigestName[]): Digester {
     endings.clear()
     freed.resolve()
   }
+  /** Threads at work keep the process alive, idle ones don't: a source may wait for ever. */
+  const rest = (): void => {
+    if (endings.size === 0 && busy.every((left) => left === 0)) for (const worker of workers) worker.unref()
+  }
   const heard = (message: FromWorker): void => {
+    take(message)
+    rest()
+  }
+  const take = (message: FromWorker): void => {
     if (message.type === 'hashed') {
       busy[message.piece] = (busy[message.piece] as number) - 1
       if (busy[message.piece] !== 0) return
@@ -81,7 +89,10 @@ export function openDigester(names: readonly DigestName[]): Digester {
   }
   const tell = (message: ToWorker): void => {
     if (workers.length === 0) workers = startWorkers(names, { ring, heard, fail })
-    for (const worker of workers) worker.postMessage(message)
+    for (const worker of workers) {
+      worker.ref()
+      worker.postMessage(message)
+    }
   }
   const free = async (): Promise<number> => {
     for (;;) {

@@ -1,3 +1,9 @@
 /** Files and directories on disk to trees and back. The part of the package that needs Node. */
 export { type LeftOut, type WalkPathOptions, walkPath } from './walk-path.ts'
-export { type WriteProgress, type WriteTreeOptions, type Written, writeTree } from './write-tree.ts'
+export {
+  sameContent,
+  type WriteProgress,
+  type WriteTreeOptions,
+  type Written,
+  writeTree
+} from './write-tree.ts'

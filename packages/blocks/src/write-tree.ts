@@ -310,7 +310,12 @@ async function writeAll(file: FileHandle, bytes: Uint8Array, start: number): Pro
 }
 
 /** Whether the file at `path` has exactly the bytes of `cid`. Of the DAG, only nodes are asked for. */
-async function sameContent(job: Job, path: string, cid: CID, length: number): Promise<boolean> {
+export async function sameContent(
+  job: { getBlock: GetBlock },
+  path: string,
+  cid: CID,
+  length: number
+): Promise<boolean> {
   const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
   const file = await onDisk(path, () => open(path, flags))
   try {

@@ -8,6 +8,7 @@ import { addCar } from './commands/car.ts'
 import { addCat } from './commands/cat.ts'
 import { addCid } from './commands/cid.ts'
 import { addCluster } from './commands/cluster.ts'
+import { addFind } from './commands/find.ts'
 import { addGet } from './commands/get.ts'
 import { addInvite } from './commands/invite.ts'
 import { addJoin } from './commands/join.ts'
@@ -16,10 +17,14 @@ import { addLs } from './commands/ls.ts'
 import { addPeers } from './commands/peers.ts'
 import { addPin } from './commands/pin.ts'
 import { addPut } from './commands/put.ts'
+import { addReceipts } from './commands/receipts.ts'
 import { addRm } from './commands/rm.ts'
 import { addStart } from './commands/start.ts'
+import { addStat } from './commands/stat.ts'
 import { addStatus } from './commands/status.ts'
 import { addStop } from './commands/stop.ts'
+import { addSums } from './commands/sums.ts'
+import { addVerify } from './commands/verify.ts'
 import { addVersion } from './commands/version.ts'
 import { parseDuration } from './parse.ts'
 import type { Program } from './session.ts'
@@ -35,6 +40,7 @@ First steps: cairn cluster start 5      five nodes on this machine
 /** In the order of the help. */
 const GROUPS: [string, ((root: Command, program: Program) => void)[]][] = [
   ['Data:', [addPut, addGet, addCat, addLs, addRm, addPin, addCid, addCar]],
+  ['Checks:', [addStat, addFind, addSums, addVerify, addReceipts]],
   ['Network:', [addStart, addJoin, addInvite, addPeers, addStatus, addLeave, addStop, addCluster]],
   ['Other:', [addVersion]]
 ]

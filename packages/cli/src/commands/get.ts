@@ -4,6 +4,7 @@ import { stat } from '@cairn/blocks'
 import { type WriteProgress, writeTree } from '@cairn/blocks/fs'
 import { CairnError } from '@cairn/core'
 import type { Command } from 'commander'
+import { checkFiles } from '../check.ts'
 import { blocksOf, find } from '../dag.ts'
 import { EXIT } from '../failure.ts'
 import { duration, plural, rate, safe, size } from '../format.ts'
@@ -16,6 +17,7 @@ interface GetFlags {
   output?: string
   range?: ByteRange
   force?: boolean
+  check?: boolean
 }
 
 const toStdout = (flags: GetFlags): boolean => flags.output === '-' || flags.range !== undefined
@@ -31,6 +33,7 @@ export function addGet(root: Command, program: Program): void {
     )
     .option('-o, --output <PATH>', 'where (the last name of the path, or the CID, in this directory)')
     .option('--range <A-B>', 'only these bytes, both included, to stdout', (text) => parseRange(text))
+    .option('--check', 'then read what is on disk again, and compare it with the digests that were kept')
     .option('--force', 'replace files that are there and differ')
     .action(act(program, get, { stdoutIsContent: (command) => toStdout(command.opts<GetFlags>()) }))
 }
@@ -39,6 +42,11 @@ async function get(session: Session, command: Command): Promise<number> {
   const [what] = command.processedArgs as [string]
   const flags = command.opts<GetFlags>()
   if (!toStdout(flags)) return toDisk(session, what, flags)
+  if (flags.check === true) {
+    throw new CairnError('BAD_REQUEST', '--check reads files on disk again, and this goes to stdout', {
+      hint: `its blocks are verified anyway; for its digests: cairn stat ${what}`
+    })
+  }
   if (flags.range !== undefined && flags.output !== undefined && flags.output !== '-') {
     throw new CairnError('BAD_REQUEST', '--range goes to stdout, so -o has no use beside it', {
       hint: `cairn get ${what} --range … > ${flags.output}`
@@ -48,10 +56,11 @@ async function get(session: Session, command: Command): Promise<number> {
   return EXIT.ok
 }
 
-async function toDisk(session: Session, what: string, { output, force }: GetFlags): Promise<number> {
+async function toDisk(session: Session, what: string, { output, force, check }: GetFlags): Promise<number> {
   const { out, signal } = session
   const startedMs = performance.now()
-  const getBlock = blocksOf(await session.client(), signal)
+  const client = await session.client()
+  const getBlock = blocksOf(client, signal)
   const { cid, root, path } = await find(what, getBlock)
   const target = resolve(output ?? path.at(-1) ?? root.toString())
   const { dagSize } = await stat(cid, getBlock)
@@ -60,8 +69,10 @@ async function toDisk(session: Session, what: string, { output, force }: GetFlag
     onProgress: progressOf(session, dagSize)
   })
   const tookMs = performance.now() - startedMs
+  const checked = check === true ? await checkFiles(session, client, { what, target }) : undefined
   const { files, directories, symlinks, bytes, kept } = written
-  out.result({ cid: cid.toString(), path: target, ...written, tookMs: Math.round(tookMs) }, () => {
+  const value = { cid: cid.toString(), path: target, ...written, ...checked, tookMs: Math.round(tookMs) }
+  out.result(value, () => {
     const parts = [size(bytes), plural(files, 'file')]
     if (directories > 0) parts.push(plural(directories, 'directory', 'directories'))
     if (symlinks > 0) parts.push(plural(symlinks, 'symlink'))

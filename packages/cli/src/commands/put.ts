@@ -1,8 +1,9 @@
 /** `cairn put`: a file, a directory or stdin is kept on N members, and the command says when it is. */
-import { stat } from 'node:fs/promises'
-import { basename, resolve } from 'node:path'
+import { readFile, stat } from 'node:fs/promises'
+import { basename, relative, resolve } from 'node:path'
+import { type DigestName, parseDigestNames } from '@cairn/blocks'
 import { type LeftOut, walkPath } from '@cairn/blocks/fs'
-import type { Client, Put, PutResult } from '@cairn/client'
+import type { Client, Expect, Put, PutResult } from '@cairn/client'
 import { type Command, Option } from 'commander'
 import { EXIT } from '../failure.ts'
 import { duration, plural, rate, safe, size } from '../format.ts'
@@ -10,15 +11,19 @@ import { measure } from '../measure.ts'
 import type { Output } from '../output.ts'
 import { parseAck, parseHash } from '../parse.ts'
 import { meter, putLine } from '../progress.ts'
+import { type ReceiptFile, writeReceipts } from '../receipts.ts'
 import { act, type Program, type Session, setting } from '../session.ts'
 import { replicasOption } from './start.ts'
 
 export interface PutFlags {
   ack: ReturnType<typeof parseAck>
+  digests?: DigestName[]
+  expect?: string
   hash?: ReturnType<typeof parseHash>
   hidden?: boolean
   name?: string
   onlyCid?: boolean
+  receipts?: string
 }
 
 /** Names of hidden files that are told one by one; of further ones only the number. */
@@ -49,6 +54,17 @@ export function addPut(root: Command, program: Program): void {
         parseHash(text)
       )
     )
+    .addOption(
+      new Option(
+        '--digests <LIST>',
+        'kept of every file: all (default), none, or some of md5,sha1,sha256,sha512'
+      ).argParser((text) => parseDigestNames(text))
+    )
+    .option(
+      '--expect <DIGEST|@SUMS>',
+      'pin nothing unless it is that: sha256:…, md5:…, or a file of checksums'
+    )
+    .option('--receipts <FILE>', 'add what the holders signed to FILE (see cairn receipts check)')
     .option('--name <NAME>', 'what `cairn pin ls` shows (the name of the file)')
     .option('-Q, --only-cid', 'print the CID and nothing else')
     .action(act(program, put))
@@ -61,9 +77,14 @@ async function put(session: Session, command: Command): Promise<number> {
   const client = await session.client()
   const startedMs = performance.now()
   const leftOut: LeftOut[] = []
-  const { name, upload, total } = await begin({ client, session, command, path, leftOut })
+  const receipts = flags.receipts === undefined ? undefined : await writeReceipts(flags.receipts)
+  const { name, upload, total } = await begin({ client, session, command, path, leftOut, receipts })
   const following = follow(upload, { out, total, wanted: setting(session, command, 'replicas') ?? 3 })
-  const result = await upload
+  const result = await upload.then(undefined, async (error) => {
+    await receipts?.close() // of what was acknowledged before it failed they hold good
+    throw error
+  })
+  await receipts?.close()
   await following
   out.live.clear()
   noteLeftOut(out, leftOut)
@@ -77,6 +98,7 @@ interface Begin {
   command: Command
   path: string
   leftOut: LeftOut[]
+  receipts: ReceiptFile | undefined
 }
 
 interface Begun {
@@ -86,14 +108,17 @@ interface Begun {
   total: Promise<number | undefined>
 }
 
-async function begin({ client, session, command, path, leftOut }: Begin): Promise<Begun> {
+async function begin({ client, session, command, path, leftOut, receipts }: Begin): Promise<Begun> {
   const { signal, out } = session
-  const { ack, hash, hidden = false, name: given } = command.opts<PutFlags>()
+  const { ack, digests, hash, hidden = false, name: given, expect } = command.opts<PutFlags>()
   const replicas = setting(session, command, 'replicas')
   const about = {
     ack,
     signal,
     ...(hash === undefined ? {} : { hash }),
+    ...(digests === undefined ? {} : { digests }),
+    ...(expect === undefined ? {} : { expect: await expected(expect, path) }),
+    ...(receipts === undefined ? {} : { onReceipt: receipts.add }),
     ...(replicas === undefined ? {} : { replicas })
   }
   if (path === '-') {
@@ -106,6 +131,15 @@ async function begin({ client, session, command, path, leftOut }: Begin): Promis
   // measured beside the upload: on a large tree that takes a while, and nothing waits for it
   const total = measure(path, { hidden, signal }).catch(() => undefined)
   return { name, upload: client.putDir(tree, { ...about, name }), total }
+}
+
+/** A digest as it is; of `@FILE` what is in it, which may lie in the directory and not be listed itself. */
+async function expected(text: string, path: string): Promise<Expect> {
+  if (!text.startsWith('@')) return text
+  const file = text.slice(1)
+  const sums = await readFile(file, 'utf8')
+  if (path === '-') return { sums, name: '-' }
+  return { sums, name: basename(resolve(path)), except: relative(resolve(path), resolve(file)) }
 }
 
 interface Follow {
