@@ -178,7 +178,8 @@ class Input {
     let value = 0
     let scale = 1
     for (let i = 0; i < 5; i++) {
-      const inPiece = this.left > 0 && this.#piece.length > 0 // or one await a byte would cost more than the hash
+      // Or one await a byte would cost more than the hash.
+      const inPiece = this.left > 0 && this.#piece.length > 0
       if (inPiece) this.left--
       const byte = (inPiece ? this.#cut(1) : await this.take(1))[0] as number
       value += (byte & 127) * scale

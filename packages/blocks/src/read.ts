@@ -117,7 +117,7 @@ export async function getNode(cid: CID, getBlock: GetBlock): Promise<UnixfsNode>
 export interface Stat {
   readonly cid: CID
   readonly type: 'file' | 'directory' | 'symlink'
-  /** Bytes of a file, entries of a directory, bytes of a symlink's target; unknown for a sharded directory. */
+  /** Bytes of a file or a symlink's target, entries of a directory; unknown for a sharded directory. */
   readonly size: number | undefined
   /** Bytes of all blocks, as the links claim. */
   readonly dagSize: number

@@ -17,7 +17,7 @@ export interface FormatSumOptions {
   tag?: boolean
 }
 
-/** One line, without its end. A name with a newline, carriage return or backslash is escaped as coreutils does. */
+/** One line, without its end. A name with a line break or a backslash is escaped as coreutils does. */
 export function formatSum({ path, name, hex }: Sum, { tag = false }: FormatSumOptions = {}): string {
   const escaped = path.replace(/[\\\n\r]/g, (char) => ESCAPES[char] as string)
   const mark = escaped === path ? '' : '\\'

@@ -200,7 +200,7 @@ export function trustedHeaders(max: number): TrustedHeaders {
   }
 }
 
-/** Whether a claim takes the place of another of the same claimant: the higher sequence, and of two alike the end. */
+/** Whether a claim takes another's place: of one claimant the higher sequence, and of two alike the end. */
 export function outranks(
   next: Pick<HeldClaim, 'sequence' | 'live'>,
   known: Pick<HeldClaim, 'sequence' | 'live'>

@@ -127,7 +127,7 @@ export const settledCodec: Codec<SettledMember> = struct({
 
 export const signatureCodec = bytes(LIMITS.signatureBytes)
 
-/** Only its own fields of a wider object, checked as a peer would check them. @throws CairnError BAD_CONFIG */
+/** Its own fields of a wider object, checked as a peer would check them. @throws CairnError BAD_CONFIG */
 export function checkFacts(facts: Facts): Facts {
   try {
     return decode(factsCodec, encode(factsCodec, facts))

@@ -108,7 +108,7 @@ export function hearProbed(state: Membership, from: PeerId, answer: { seq: numbe
   else probe.nacks++
 }
 
-/** Probes `target` for `asker`, and says so in time if it does not answer: most of the timeout (Lifeguard). */
+/** Probes `target` for `asker`; says in time if it does not answer: most of the timeout (Lifeguard). */
 export function relay(state: Membership, asker: PeerId, ask: { seq: number; target: PeerId }, nowMs: number) {
   const { probing, config } = state
   if (probing.relays.size >= GOSSIP_LIMITS.relays || ask.target === state.self) return

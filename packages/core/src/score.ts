@@ -43,7 +43,7 @@ export function mix(bits: number): number {
   return h ^ (h >>> 16)
 }
 
-/** A member's id as 64 bits: with 32, two of 10,000 members would share all their scores in 1 % of networks. */
+/** A member's id as 64 bits: with 32, two of 10,000 members would share all scores in 1 % of networks. */
 export interface IdHash {
   readonly low: number
   readonly high: number

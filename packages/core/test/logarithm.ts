@@ -6,7 +6,7 @@ import { seeded } from '../src/random.ts'
 const UNIT = 2 ** -LOG_FRACTION_BITS
 const logarithm = suite('negativeLog2')
 
-// Made by this function, checked against 50-digit decimals. They are part of every network: never change them.
+// Made by this function, checked against 50-digit decimals. Part of every network: never change them.
 const GOLDEN: readonly [bits: number, cost: number][] = [
   [0x00000000, 2147483648],
   [0x00000001, 2147483648],

@@ -1,4 +1,4 @@
-/** What is due next, in virtual time: a binary heap; what is due at one time comes in the order it was put. */
+/** What is due next, in virtual time: a binary heap; what is due at one time comes in order of arrival. */
 
 interface Item<T> {
   atMs: number

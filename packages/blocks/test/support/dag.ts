@@ -29,7 +29,7 @@ export class Blocks {
   }
 }
 
-/** Runs a generator of blocks to its end. Each block is checked; each is linked to only after it was given. */
+/** Runs a generator of blocks to its end. Each block is checked, and linked to only after it was given. */
 export async function collect(
   blocks: AsyncGenerator<Block, Root> | Generator<Block, Root>
 ): Promise<{ root: Root; blocks: Blocks; order: CID[] }> {
