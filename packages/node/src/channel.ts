@@ -5,7 +5,7 @@
  */
 import { CairnError } from '@cairn/core'
 
-/** Handed to the wire at a time: what a sender may have in memory beyond its own blocks. */
+/** Handed to the wire at a time, or up to twice that: what a sender may have in memory beyond its blocks. */
 const WRITE_BYTES_MAX = 1024 * 1024
 /** Parts below this are copied together first: a list of thousands is slower than the copy. A guess. */
 const SMALL_PART_BYTES = 16 * 1024
@@ -285,7 +285,7 @@ function readAhead({ stallMs, stalled, lost, wire }: ReadAheadOptions) {
   }
 }
 
-/** Parts as lists of at most `WRITE_BYTES_MAX`, small neighbours joined into one. */
+/** Parts as lists of some `WRITE_BYTES_MAX`, small neighbours joined into one. */
 function* chunksOf(parts: readonly Uint8Array[]): Generator<Uint8Array[]> {
   let chunk: Uint8Array[] = []
   let small: Uint8Array[] = []
@@ -296,9 +296,8 @@ function* chunksOf(parts: readonly Uint8Array[]): Generator<Uint8Array[]> {
     small = []
   }
   for (const part of parts) {
-    for (let from = 0; from < part.length; ) {
-      const piece = part.subarray(from, from + WRITE_BYTES_MAX - size)
-      from += piece.length
+    for (let from = 0; from < part.length; from += WRITE_BYTES_MAX) {
+      const piece = part.length <= WRITE_BYTES_MAX ? part : part.subarray(from, from + WRITE_BYTES_MAX)
       size += piece.length
       if (piece.length > SMALL_PART_BYTES) join()
       if (piece.length > SMALL_PART_BYTES) chunk.push(piece)
