@@ -1,0 +1,24 @@
+/**
+ * `npm run bench -- NAME [arguments]`: runs one benchmark of scripts/bench in a process of its own.
+ */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+
+const BENCHMARKS: Readonly<Record<string, string>> = {
+  transfer: 'put on three nodes and get through a fourth: MB/s and CPU [--smoke] [--json] [--rounds N]',
+  blocks: 'files to blocks and CAR and back [MiB]',
+  membership: 'what membership costs',
+  placement: 'what placement costs'
+}
+
+const [name = '', ...args] = process.argv.slice(2)
+if (Object.hasOwn(BENCHMARKS, name)) {
+  const script = fileURLToPath(new URL(`bench/${name}.ts`, import.meta.url))
+  const child = spawn(process.execPath, [...process.execArgv, script, ...args], { stdio: 'inherit' })
+  const [code] = await once(child, 'exit')
+  process.exitCode = code ?? 1
+} else {
+  for (const [known, words] of Object.entries(BENCHMARKS)) console.error(`${known.padEnd(12)} ${words}`)
+  process.exitCode = 2
+}

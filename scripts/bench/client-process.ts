@@ -1,0 +1,27 @@
+/** A client of its own process for benchmarks: one `put PATH` or `get CID`, timed, told in one line. */
+import { statSync } from 'node:fs'
+import { walkPath } from '@cairn/blocks/fs'
+import { createClient } from '@cairn/client'
+
+const [url = '', token = '', verb = '', what = ''] = process.argv.slice(2)
+const client = createClient({ url, token })
+const startedMs = performance.now()
+const done = verb === 'put' ? await put(what) : await get(what)
+const seconds = (performance.now() - startedMs) / 1000
+const { user, system } = process.cpuUsage()
+console.log(JSON.stringify({ ...done, seconds, cpuSeconds: (user + system) / 1e6 }))
+process.stdin.destroy()
+
+async function put(path: string) {
+  const { cid, size, replicas } = await client.putDir(walkPath(path), { digests: [] })
+  return { cid: `${cid}`, bytes: statSync(path).isDirectory() ? size : statSync(path).size, replicas }
+}
+
+async function get(cid: string) {
+  let bytes = 0
+  for await (const entry of client.getTree(cid)) {
+    if (entry.type !== 'file') continue
+    for await (const piece of entry.content) bytes += piece.length
+  }
+  return { bytes }
+}

@@ -1,0 +1,19 @@
+/** A node of its own process for benchmarks: says where it is in one line, and ends when its stdin does. */
+import { serveNode } from '@cairn/gateway'
+import { createNode } from '@cairn/node'
+
+const [home = '', join = ''] = process.argv.slice(2)
+const node = await createNode({
+  home,
+  capacity: 16 * 1024 ** 3,
+  // what a newcomer lacks is fetched by the get that is measured, not by repair beside it
+  config: { repairDelayMs: 600_000 },
+  ...(join === '' ? { create: { open: false, replicas: 3 } } : { join })
+})
+const served = await serveNode(node, { port: 0, onStop: () => process.exit() })
+console.log(JSON.stringify({ url: served.url, token: node.token, invite: node.invite() }))
+process.stdin.resume().once('end', async () => {
+  await served.close()
+  await node.stop()
+  process.exit()
+})

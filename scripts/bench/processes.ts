@@ -1,0 +1,56 @@
+/** Child processes of a benchmark, and what they cost: CPU and peak memory as Linux counts them. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+
+/** Linux counts CPU time for user space in hundredths of a second on every architecture. */
+const TICKS_A_SECOND = 100
+
+export interface Running<T> {
+  said: T
+  cpuSeconds(): number
+  peakMiB(): number
+  /** Closes its stdin and waits for its end. */
+  end(): Promise<void>
+}
+
+/** Starts a script of this directory; resolves with the line of JSON that it says. */
+export async function start<T>(script: string, args: readonly string[], flags: readonly string[] = []) {
+  const path = fileURLToPath(new URL(script, import.meta.url))
+  const child = spawn(process.execPath, [...process.execArgv, ...flags, path, ...args], {
+    stdio: ['pipe', 'pipe', 'inherit']
+  })
+  return { ...meterOf(child), said: await lineOf<T>(child, script) } satisfies Running<T>
+}
+
+function meterOf(child: ChildProcess) {
+  return {
+    cpuSeconds: () => cpuSecondsOf(child.pid as number),
+    peakMiB: () => peakMiBOf(child.pid as number),
+    async end() {
+      const ended = child.exitCode !== null || child.signalCode !== null ? undefined : once(child, 'exit')
+      child.stdin?.end()
+      await ended
+    }
+  }
+}
+
+async function lineOf<T>(child: ChildProcess, script: string): Promise<T> {
+  for await (const line of createInterface({ input: child.stdout as NodeJS.ReadableStream })) {
+    return JSON.parse(line) as T
+  }
+  throw new Error(`${script} ended without a word`)
+}
+
+export function cpuSecondsOf(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  return (Number(fields[11]) + Number(fields[12])) / TICKS_A_SECOND
+}
+
+export function peakMiBOf(pid: number): number {
+  const [, kib] = /VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? []
+  return Number(kib) / 1024
+}
