@@ -60,7 +60,9 @@ function tell(shell: Shell, answer: Answered & { type: 'surveyed' }, eta: number
   const short = tally.short.reduce((sum, { blocks }) => sum + blocks, 0)
   const bytes = tally.short.reduce((sum, one) => sum + one.bytes, 0)
   const verdict = verdictOf(byCopies, wanted)
-  const reason = reasonOf(shell, { verdict, wanted, short, silent })
+  const fresh = tally.unconfirmed.blocks
+  const comparing = fresh === 0 ? '' : `; ${fresh} changed a moment ago and are being compared`
+  const reason = reasonOf(shell, { verdict, wanted, short, silent }) + comparing
   const repairing = { blocks: short, bytes }
   return {
     verdict,

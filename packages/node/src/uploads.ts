@@ -102,7 +102,9 @@ export function createUploads(shell: () => Shell): Uploads {
       }
       signal?.addEventListener('abort', stop)
       try {
-        const wanted = [...entries.keys()].map((key) => ({ key, replicas }))
+        const wanted = [...entries.values()].map((entry) => {
+          return { key: entry.key, replicas, bytes: entry.bytes !== undefined }
+        })
         shell().dispatch({ type: 'put', put, ack, entries: wanted })
         const outcome = outcomeOf(shell(), await promise, { cids, replicas, bytes })
         return receipts === undefined ? outcome : { ...outcome, receipts: [...receipts] }
