@@ -35,7 +35,9 @@ repair(
         .find(({ id }) => id === gone.id)?.state
     await until(() => state() === 'dead', 'it is known to be dead', 30_000)
     await eventually(whole(net.at(0), 30), 'four make up for the fifth')
-    const states = told[0]?.flatMap((event) => (event.type === 'member' ? [event.state] : []))
+    const states = told[0]?.flatMap((event) =>
+      event.type === 'member' && event.peer === gone.id ? [event.state] : []
+    )
     assert.equal(states?.slice(0, 2), ['suspect', 'dead'])
     await until(() => told.some((events) => repaired(events) > 0), 'repairs are told')
     const { root, holders, verdict } = await net.at(0).statusOf(blocks[0]?.cid as Block['cid'])
