@@ -44,6 +44,8 @@ const STATE_KEY = Buffer.from('mstate')
 const SCRUB_KEY = Buffer.from('mscrub')
 /** Rows fetched at once when scanning. */
 const SCAN_ROWS = 256
+/** Rows of one hash that a run reads at most: some 60 slots of a million blocks. */
+const RUN_ROWS = 1024
 const CACHE_BYTES = 8 * 1024 * 1024
 
 const BINARY = { keyEncoding: 'buffer', valueEncoding: 'buffer' } as const
@@ -183,11 +185,11 @@ export class Catalog {
     return this.#scan({ gte: Buffer.of(ROW), lt: Buffer.of(ROW + 1) })
   }
 
-  async *#scan(range: Range): AsyncGenerator<[BlockKey, Row]> {
+  async *#scan(range: Range, atOnce = SCAN_ROWS): AsyncGenerator<[BlockKey, Row]> {
     const iterator = this.#level.iterator(range)
     try {
       for (;;) {
-        const entries = await reading(iterator.nextv(SCAN_ROWS))
+        const entries = await reading(iterator.nextv(atOnce))
         if (entries.length === 0) return
         for (const [key, value] of entries) {
           yield [toHex(key.subarray(1)) as BlockKey, decodeRow(value)]
@@ -198,16 +200,29 @@ export class Catalog {
     }
   }
 
-  /** The first slot from `slot` on that has a row; `SLOTS` when none has. */
-  async nextSlot(slot: number): Promise<number> {
+  /**
+   * The rows of all slots from `slot` on and before `end`, which is beyond it; some hundreds. `undefined`
+   * for a slot that has too many.
+   */
+  async run(slot: number): Promise<{ slots: Map<number, [BlockKey, Row][] | undefined>; end: number }> {
     const hex = slot.toString(16).padStart(4, '0')
-    const firsts = HASH_PREFIXES.map(async (prefix) => {
-      const from = rowKey(`${prefix}${hex}` as BlockKey)
-      const to = rowKey(`${prefix}${'ff'.repeat(64)}` as BlockKey)
-      const [key] = await this.#level.keys({ gte: from, lte: to, limit: 1 }).all()
-      return key === undefined ? SLOTS : slotOf(toHex(key.subarray(1)) as BlockKey)
+    const reads = HASH_PREFIXES.map(async (prefix) => {
+      const gte = rowKey(`${prefix}${hex}` as BlockKey)
+      const lte = rowKey(`${prefix}${'ff'.repeat(64)}` as BlockKey)
+      const rows: [BlockKey, Row][] = []
+      for await (const row of this.#scan({ gte, lte }, RUN_ROWS)) if (rows.push(row) === RUN_ROWS) break
+      return rows
     })
-    return Math.min(...(await Promise.all(firsts)))
+    const all = await Promise.all(reads)
+    // A read that stopped at its limit may have left some of its last slot: that slot is the next run's.
+    const ends = all.map((rows) => (rows.length < RUN_ROWS ? SLOTS : slotOf(rows.at(-1)?.[0] as BlockKey)))
+    const end = Math.max(slot + 1, Math.min(...ends))
+    const slots = new Map<number, [BlockKey, Row][] | undefined>()
+    for (const row of all.flat().filter(([key]) => slotOf(key) < end)) {
+      slots.set(slotOf(row[0]), [...(slots.get(slotOf(row[0])) ?? []), row])
+    }
+    if (Math.min(...ends) <= slot) slots.set(slot, undefined)
+    return { slots: new Map([...slots].sort(([a], [b]) => a - b)), end }
   }
 
   /** What the index takes on disk now, bytes. Files that vanish while being counted count nothing. */

@@ -19,7 +19,7 @@ import { dropBallast, Room } from './room.ts'
 import { type RowStat, rowStat } from './row.ts'
 import type { ScrubReport } from './scrub.ts'
 import type { BlockStat, Entry, ListOptions, SlotSummary, Store, StoreOptions, Usage } from './store.ts'
-import { Changes } from './summary.ts'
+import { Changes, type Run } from './summary.ts'
 import { verifyBytes } from './verify.ts'
 import type { Totals } from './weigh.ts'
 import { Writer } from './writer.ts'
@@ -239,7 +239,7 @@ export class DiskStore implements Store {
     const catalog = this.#catalog
     const source = {
       blocksOf: (slot: number) => stats(catalog.slot(slot)),
-      nextSlot: (slot: number) => catalog.nextSlot(slot)
+      run: (slot: number) => runOf(catalog, slot)
     }
     return this.#noting(this.#changes.take(limit, source))
   }
@@ -309,6 +309,16 @@ export class DiskStore implements Store {
 
 function putOp({ key, bytes, claims }: Entry): Op {
   return bytes === undefined ? { type: 'put', key, claims } : { type: 'put', key, bytes, claims }
+}
+
+async function runOf(catalog: Catalog, slot: number): Promise<Run> {
+  const { slots, end } = await catalog.run(slot)
+  const held = new Map<number, RowStat[] | undefined>()
+  for (const [number, rows] of slots) {
+    const stats = rows?.map(([key, row]) => rowStat(key, row)).filter((stat) => stat !== undefined)
+    if (stats?.length !== 0) held.set(number, stats)
+  }
+  return { slots: held, end }
 }
 
 async function* stats(rows: ReturnType<Catalog['slot']>): AsyncGenerator<RowStat> {

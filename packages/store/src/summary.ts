@@ -22,8 +22,14 @@ export interface Fingerprinted {
 export interface SlotSource {
   /** The blocks of a slot in order of key. */
   blocksOf(slot: number): AsyncIterable<Fingerprinted>
-  /** The first slot from `slot` on that holds blocks; `SLOTS` when none does. */
-  nextSlot(slot: number): Promise<number>
+  /** The blocks of all slots from `slot` on and before `end`, which is beyond it. */
+  run(slot: number): Promise<Run>
+}
+
+export interface Run {
+  /** Only slots that hold blocks, ascending; `undefined` for one with too many to read ahead. */
+  slots: Map<number, Fingerprinted[] | undefined>
+  end: number
 }
 
 export class Changes {
@@ -33,8 +39,14 @@ export class Changes {
   readonly #reported = new Uint32Array(SLOTS)
   /** No slot below it has a changed bit. */
   #next = SLOTS
-  /** What was there at open is returned slot by slot; those from here on have yet to be. */
+  /** What was there at open is returned slot by slot; those from here on have yet to be read. */
   #sweep: number
+  /** Slots that were read ahead and are to be returned. */
+  #ahead: number[] = []
+  /** Their blocks, unless they changed since. */
+  readonly #blocks = new Map<number, readonly Fingerprinted[]>()
+  #reading: Promise<void> | undefined
+  readonly #changedWhileReading = new Set<number>()
 
   constructor({ sweep }: { sweep: boolean }) {
     this.#sweep = sweep ? 0 : SLOTS
@@ -42,6 +54,8 @@ export class Changes {
 
   mark(slot: number, replicas: number): void {
     this.#markBits(slot, bit(replicas))
+    this.#blocks.delete(slot)
+    if (this.#reading !== undefined) this.#changedWhileReading.add(slot)
   }
 
   #markBits(slot: number, bits: number): void {
@@ -61,7 +75,9 @@ export class Changes {
       const bits = this.#changed[slot] as number
       this.#changed[slot] = 0
       try {
-        const summaries = await summarise(slot, bits, source.blocksOf(slot))
+        const blocks = this.#blocks.get(slot) ?? source.blocksOf(slot)
+        this.#blocks.delete(slot)
+        const summaries = await summarise(slot, bits, blocks)
         taken.push(...this.#report(slot, summaries, limit - taken.length))
       } catch (cause) {
         this.#markBits(slot, bits)
@@ -73,14 +89,29 @@ export class Changes {
 
   /** Marks the next slot that the sweep has yet to return. False when there is none. */
   async #sweepOne(source: SlotSource): Promise<boolean> {
-    if (this.#sweep >= SLOTS) return false
-    const from = this.#sweep
-    const slot = await source.nextSlot(from)
-    if (this.#sweep > slot) return true // another call was faster
-    this.#sweep = slot + 1
+    if (this.#ahead.length === 0) {
+      if (this.#sweep >= SLOTS) return false
+      this.#reading ??= this.#readAhead(source)
+      await this.#reading
+    }
+    const slot = this.#ahead.shift()
     // What was returned since open is known, and marked if it changed again.
-    if (slot < SLOTS) this.#markBits(slot, ~(this.#reported[slot] as number))
+    if (slot !== undefined) this.#markBits(slot, ~(this.#reported[slot] as number))
     return true
+  }
+
+  async #readAhead(source: SlotSource): Promise<void> {
+    try {
+      const { slots, end } = await source.run(this.#sweep)
+      this.#sweep = end
+      this.#ahead = [...slots.keys()]
+      for (const [slot, blocks] of slots) {
+        if (blocks !== undefined && !this.#changedWhileReading.has(slot)) this.#blocks.set(slot, blocks)
+      }
+    } finally {
+      this.#reading = undefined
+      this.#changedWhileReading.clear()
+    }
   }
 
   /** Leaves out what is empty and was never returned otherwise; what `room` lacks for stays changed. */
@@ -108,7 +139,7 @@ function bit(replicas: number): number {
 async function summarise(
   slot: number,
   bits: number,
-  blocks: AsyncIterable<Fingerprinted>
+  blocks: AsyncIterable<Fingerprinted> | Iterable<Fingerprinted>
 ): Promise<SlotSummary[]> {
   const groups = new Map<number, { blocks: number; bytes: number; digest: Hash }>()
   for await (const { key, size, replicas, claims } of blocks) {

@@ -12,7 +12,11 @@ function sourceOf(slots: Map<number, Fingerprinted[]>): SlotSource {
     async *blocksOf(slot) {
       yield* slots.get(slot) ?? []
     },
-    nextSlot: async (from) => Math.min(SLOTS, ...[...slots.keys()].filter((slot) => slot >= from))
+    run: async (from) => {
+      const end = Math.min(SLOTS, from + 20_000)
+      const inRun = [...slots].filter(([slot]) => slot >= from && slot < end)
+      return { slots: new Map(inRun.sort(([a], [b]) => a - b)), end }
+    }
   }
 }
 
@@ -58,11 +62,38 @@ changes('a change that lands while it is read is returned again', async () => {
   assert.is((await all.take(10, source))[0]?.blocks, 2)
 })
 
+changes('a change to what was read ahead is not hidden by it', async () => {
+  const slots = new Map([
+    [5, [block(1)]],
+    [7, [block(2)]]
+  ])
+  const all = new Changes({ sweep: true })
+  const source = sourceOf(slots)
+  const racing: SlotSource = {
+    ...source,
+    run: async (from) => {
+      const run = await source.run(from)
+      if (from === 0) {
+        slots.set(5, [block(1), block(3)])
+        all.mark(5, 3)
+      }
+      return run
+    }
+  }
+  assert.equal(
+    (await all.take(1, racing)).map(({ slot, blocks }) => [slot, blocks]),
+    [[5, 2]]
+  )
+  slots.set(7, [])
+  all.mark(7, 3)
+  assert.equal(await all.take(10, racing), [])
+})
+
 changes('a failure to read loses no change', async () => {
   const all = new Changes({ sweep: false })
   all.mark(5, 32)
   const broken: SlotSource = {
-    nextSlot: async () => SLOTS,
+    run: async () => ({ slots: new Map(), end: SLOTS }),
     // biome-ignore lint/correctness/useYield: it fails before the first
     async *blocksOf() {
       throw new Error('the disk')
