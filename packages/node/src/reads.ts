@@ -60,19 +60,26 @@ export function createReads(shell: () => Shell): Reads {
       shell().dispatch(reason === undefined ? fetched : { ...fetched, reason })
     }
     if (bytes === undefined) return said('absent')
-    try {
-      verifyBlock(key, bytes)
-    } catch (error) {
+    const corrupt = (reason: string): void => {
       shell().log('warn', `${shell().nameOf(from)} sent a block that is not ${key}`)
-      return said('corrupt', asCairnError(error).message)
+      said('corrupt', reason)
     }
-    deliver(key, bytes)
+    // What only the disk is to have, the store verifies; hashing is most of what a fetch costs.
+    if (purpose === 'read' || waiting.has(key)) {
+      try {
+        verifyBlock(key, bytes)
+      } catch (error) {
+        return corrupt(asCairnError(error).message)
+      }
+      deliver(key, bytes)
+    }
     if (purpose === 'read') return said('held')
     const claims = checkedClaims(shell(), got, from)
     if (claims.length === 0) return said('failed', 'it came without a claim')
     const answer = await shell().during(keepEntries(shell(), [{ key, bytes, claims }]))
     shell().changed()
     const [item] = answer.items
+    if (item?.outcome === 'refused') return corrupt(item.reason ?? 'refused')
     if (item?.outcome !== 'held') return said('failed', item?.reason)
     repaired.add(bytes.length)
     said('held')

@@ -1,9 +1,23 @@
 import { getEventListeners } from 'node:events'
 import { type Block, keyOf } from '@cairn/blocks'
-import { CairnError } from '@cairn/core'
+import {
+  type BlockKey,
+  CairnError,
+  type CoreEvent,
+  type PeerId,
+  signChange,
+  trustedHeaders
+} from '@cairn/core'
+import { memoryStore } from '@cairn/store'
+import { generateKeyPair } from '@libp2p/crypto/keys'
+import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { CairnNode } from '../src/api.ts'
+import type { FetchOptions, Got } from '../src/bulk.ts'
+import { cryptoOf } from '../src/identity.ts'
+import { createReads } from '../src/reads.ts'
+import type { Shell } from '../src/shell.ts'
 import { blocksOf, openNodes, sameBytes, uploadOn } from './support/nodes.ts'
 import { codeOf, until } from './support/peers.ts'
 import { scoped } from './support/scope.ts'
@@ -121,6 +135,56 @@ reads(
     assert.is(await pending, 'UNREACHABLE')
     assert.is(await codeOf(net.at(0).get(block.cid)), 'UNREACHABLE')
     open()
+  })
+)
+
+reads(
+  'wrong bytes fetched to be kept are told as corrupt, whoever finds it, and are not kept',
+  scoped(async (use) => {
+    const store = memoryStore({ capacity: 2 ** 24 })
+    use({ [Symbol.asyncDispose]: () => store.close() })
+    const privateKey = await generateKeyPair('Ed25519')
+    const id = peerIdFromPrivateKey(privateKey).toString() as PeerId
+    const crypto = cryptoOf({ id, privateKey })
+    const [good, bad] = blocksOf(2).map(({ cid, bytes }) => ({ key: keyOf(cid), bytes })) as [Got, Got]
+    const change = { network: 'ab'.repeat(16), owner: id, kind: 'upload', id: 'cd'.repeat(32) } as const
+    const keys = [good.key, bad.key]
+    const terms = { sequence: 1, live: true, replicas: 1, lifetimeMs: 0 }
+    const claims = signChange({ ...change, ...terms }, keys, crypto)
+    const told: CoreEvent[] = []
+    const shell = {
+      network: { id: change.network },
+      ...{ store, crypto, id, trusted: trustedHeaders(10) },
+      dispatch: (event: CoreEvent) => void told.push(event),
+      during: <T>(work: Promise<T>) => work,
+      ...{ changed() {}, log() {}, nameOf: (peer: PeerId) => peer },
+      events: { emit() {} },
+      core: { fetches: { wants: new Map() } },
+      transport: {
+        async fetchBlocks(_from: PeerId, asked: readonly BlockKey[], { onBlock }: FetchOptions) {
+          for (const key of asked) {
+            await onBlock({
+              key,
+              bytes: good.bytes as Uint8Array,
+              proofs: [claims.get(key)?.proof as Uint8Array]
+            })
+          }
+        }
+      }
+    } as unknown as Shell
+    const fetching = createReads(() => shell)
+    fetching.fetch({ type: 'fetch-blocks', transfer: 1, from: id, keys, purpose: 'repair' })
+    await until(() => told.some(({ type }) => type === 'fetch-ended'), 'the transfer ends')
+    fetching.close(new CairnError('UNREACHABLE', 'done'))
+    const outcomes = told.flatMap((event) => (event.type === 'fetched' ? [[event.key, event.outcome]] : []))
+    assert.equal(
+      new Map(outcomes as [BlockKey, string][]),
+      new Map([
+        [good.key, 'held'],
+        [bad.key, 'corrupt']
+      ])
+    )
+    assert.is(await store.get(bad.key), undefined)
   })
 )
 
