@@ -65,7 +65,7 @@ import {
   surveysTick
 } from './survey.ts'
 import { type Membership, type MembershipAction, ownMember } from './view.ts'
-import { isCompare, isGossip, type Message } from './wire.ts'
+import { isCompare, isGossip, type Message, REASON_CHARS_MAX } from './wire.ts'
 import {
   createWrites,
   onAnswered,
@@ -113,6 +113,8 @@ export type CoreEvent =
 
 export type CoreAction =
   | { type: 'send'; to: PeerId; message: Message }
+  /** Read our copy again: this member was given bytes that are not the block's. A damaged one is `lost`. */
+  | { type: 'check-copy'; key: BlockKey; from: PeerId; reason: string }
   | Exclude<
       MembershipAction | WriteAction | FetchAction | CompareAction | SurveyAction,
       { type: 'send' } | { type: 'missing' }
@@ -274,7 +276,11 @@ function fetched(core: Core, event: CoreEvent & { type: 'fetched' }, dataMs: num
   if (transfer?.purpose === 'repair' && event.outcome === 'held') {
     onTaken(core.reconciler, transfer.from, event.key)
   }
-  return onFetched(core.fetches, event, dataMs)
+  const actions = onFetched(core.fetches, event, dataMs)
+  if (transfer === undefined || event.outcome !== 'corrupt') return actions
+  const { key, reason = '' } = event
+  const message = { type: 'bad-copy', key, reason: reason.slice(0, REASON_CHARS_MAX) } as const
+  return [...actions, { type: 'send', to: transfer.from, message }]
 }
 
 function ask(core: Core, event: CoreEvent & { type: 'survey' | 'inquire' }, dataMs: number): CoreAction[] {
@@ -294,13 +300,16 @@ function receive(
     return membershipStep(core.membership, { type: 'message', from, message }, nowMs)
   }
   if (!mayAsk(core, from, message, nowMs)) return []
+  if (message.type === 'bad-copy') {
+    return [{ type: 'check-copy', key: message.key, from, reason: message.reason }]
+  }
   if (!isCompare(message)) return onSurveyMessage(core.surveys, from, message, () => ownTally(core))
   const peer = { from, mayAsk: hasRepairRoom(core.fetches, from) }
   return onCompareMessage(core.reconciler, core.holders, peer, message, dataMs)
 }
 
 /** Messages that cost work without our having asked for them. */
-const QUESTIONS: readonly Message['type'][] = ['compare', 'offer', 'survey', 'inquiry']
+const QUESTIONS: readonly Message['type'][] = ['compare', 'offer', 'survey', 'inquiry', 'bad-copy']
 
 /** Only living members are heard on data, and nobody may keep us busy. */
 function mayAsk(core: Core, from: PeerId, { type }: Message, nowMs: number): boolean {

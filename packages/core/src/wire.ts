@@ -3,7 +3,18 @@
  * `decodeMessage` once, at the edge; behind it nothing checks their shape.
  */
 import { blockKeyCodec } from './block.ts'
-import { bytes, type Codec, type Decoded, decode, encode, list, struct, union, varint } from './codec.ts'
+import {
+  bytes,
+  type Codec,
+  type Decoded,
+  decode,
+  encode,
+  list,
+  struct,
+  text,
+  union,
+  varint
+} from './codec.ts'
 import { COMPARE_MESSAGES, COMPARE_TAGS, type CompareMessage } from './compare.ts'
 import { GOSSIP_CASES, GOSSIP_TAGS, type Gossip } from './gossip.ts'
 import { DATA_LIMITS as LIMITS } from './limits.ts'
@@ -25,15 +36,29 @@ const SURVEY_MESSAGES = {
 }
 const SURVEY_TAGS = { survey: 30, tally: 31, inquiry: 32, inquired: 33 } as const
 
+/** Of why a copy is bad, for whoever reads the holder's log. In characters a quarter, whatever they are. */
+const REASON_BYTES_MAX = 256
+export const REASON_CHARS_MAX = REASON_BYTES_MAX / 4
+
+const COPY_MESSAGES = {
+  /** "What you gave me for this block is not that block": look at your copy. */
+  'bad-copy': struct({ key: blockKeyCodec, reason: text(REASON_BYTES_MAX) })
+}
+const COPY_TAGS = { 'bad-copy': 36 } as const
+
+export type CopyMessage = {
+  [K in keyof typeof COPY_MESSAGES]: { type: K } & Decoded<(typeof COPY_MESSAGES)[K]>
+}[keyof typeof COPY_MESSAGES]
+
 export type SurveyMessage = {
   [K in keyof typeof SURVEY_MESSAGES]: { type: K } & Decoded<(typeof SURVEY_MESSAGES)[K]>
 }[keyof typeof SURVEY_MESSAGES]
 
-export type Message = Gossip | CompareMessage | SurveyMessage
+export type Message = Gossip | CompareMessage | SurveyMessage | CopyMessage
 
 const messageCodec = union(
-  { ...GOSSIP_CASES, ...COMPARE_MESSAGES, ...SURVEY_MESSAGES },
-  { ...GOSSIP_TAGS, ...COMPARE_TAGS, ...SURVEY_TAGS }
+  { ...GOSSIP_CASES, ...COMPARE_MESSAGES, ...SURVEY_MESSAGES, ...COPY_MESSAGES },
+  { ...GOSSIP_TAGS, ...COMPARE_TAGS, ...SURVEY_TAGS, ...COPY_TAGS }
 ) as Codec<unknown> as Codec<Message>
 
 export function encodeMessage(message: Message): Uint8Array {

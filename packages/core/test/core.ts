@@ -12,7 +12,7 @@ import {
 import { DATA_LIMITS } from '../src/limits.ts'
 import type { LivingMember } from '../src/member.ts'
 import { seeded } from '../src/random.ts'
-import type { Message } from '../src/wire.ts'
+import { decodeMessage, encodeMessage, type Message } from '../src/wire.ts'
 import { keyIn, member, peer, sha256 } from './support/data.ts'
 
 const CRYPTO = { sha256, sign: () => new Uint8Array(64), verify: () => true }
@@ -169,6 +169,29 @@ core('the same events give the same actions', () => {
     return log
   }
   assert.equal(run(), run())
+})
+
+core('who gave bytes that are not the block is told so, and looks at its copy', () => {
+  const one = newCore()
+  meet(one, 1)
+  const [fetch] = coreStep(one, { type: 'want', key: keyIn(9), replicas: 3 }, 0)
+  assert.ok(fetch?.type === 'fetch-blocks')
+  const fetched = { type: 'fetched', transfer: fetch.transfer, key: keyIn(9) } as const
+  const reason = '€'.repeat(500) // longer than fits, at three bytes each
+  const actions = coreStep(one, { ...fetched, outcome: 'corrupt', reason }, 1)
+  const told = actions.find((action) => action.type === 'send' && action.message.type === 'bad-copy')
+  assert.ok(told?.type === 'send' && told.to === peer(1))
+  assert.equal(decodeMessage(encodeMessage(told.message)), told.message)
+  assert.equal(sends(coreStep(one, { ...fetched, outcome: 'corrupt' }, 2)).includes('bad-copy'), false)
+
+  const bad = { type: 'bad-copy', key: keyIn(9), reason: 'flipped' } as const
+  assert.equal(hear(one, 1, bad, 10_000), [
+    { type: 'check-copy', key: keyIn(9), from: peer(1), reason: 'flipped' }
+  ])
+  assert.equal(hear(one, 2, bad, 10_000), [], 'not a member')
+  let checks = 0
+  for (let i = 0; i < 1_000; i++) checks += hear(one, 1, bad, 20_000).length
+  assert.is(checks, DATA_LIMITS.questionsPerSecond, 'nobody keeps the disk busy')
 })
 
 core('a store that could not be read answers nobody', () => {

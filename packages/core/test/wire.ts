@@ -90,6 +90,7 @@ const MESSAGES: { [K in Message['type']]: fc.Arbitrary<unknown> } = {
   listing: fc.record({ slot, replicas, after, fingerprint: hex(16), entries: some(listed), next: after }),
   offer: fc.record({ summaries: some(summary) }),
   settled: fc.record({ summaries: some(summary) }),
+  'bad-copy': fc.record({ key, reason: fc.string({ maxLength: 64 }) }),
   survey: fc.record({ token: varint }),
   tally: fc.record({ token: varint, tally }),
   inquiry: fc.record({ token: varint, keys: some(key) }),

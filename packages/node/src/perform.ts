@@ -58,6 +58,9 @@ export function perform(shell: Shell, action: CoreAction): void {
     case 'look-up':
       void shell.during(lookUp(shell, action))
       return
+    case 'check-copy':
+      void shell.during(checkCopy(shell, action))
+      return
     case 'surveyed':
     case 'inquired':
       shell.asked.get(action.request)?.resolve(action)
@@ -76,6 +79,19 @@ function keep(shell: Shell, { incarnation, members }: CoreAction & { type: 'keep
     shell.log('warn', `members not kept on disk: ${asCairnError(error).message}`)
   })
   void shell.during(done)
+}
+
+/** The store verifies what it reads: a copy that is damaged is put aside, told to the core, and fetched again. */
+async function checkCopy(shell: Shell, action: CoreAction & { type: 'check-copy' }): Promise<void> {
+  const { key, from, reason } = action
+  try {
+    if ((await shell.store.stat(key)) === undefined) return // it was found by ourselves, or never here
+    const good = (await shell.store.get(key)) !== undefined
+    const found = good ? 'it is good when read again' : 'it is damaged, and fetched again'
+    shell.log('warn', `${shell.nameOf(from)} was given a bad copy of ${key} (${reason}): ${found}`)
+  } catch (error) {
+    shell.log('error', `${key} can't be read: ${asCairnError(error).message}`)
+  }
 }
 
 async function list(shell: Shell, action: CoreAction & { type: 'list-slot' }): Promise<void> {

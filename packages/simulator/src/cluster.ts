@@ -218,6 +218,11 @@ function perform(cluster: Cluster, node: number, action: CoreAction): void {
     case 'surveyed':
       cluster.surveys.set(action.request, action)
       return
+    case 'check-copy':
+      later(cluster, node, DISK_MS, () => {
+        if (disk.blocks.get(action.key)?.corrupt === true) quarantine(cluster, node, action.key)
+      })
+      return
     case 'read-over':
       for (const read of cluster.reads) {
         if (read.node !== node || read.key !== action.key) continue

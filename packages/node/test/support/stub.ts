@@ -1,6 +1,14 @@
 /** A member whose membership is real and whose bulk server is the test's own: it may lie, or keep silent. */
 import { randomBytes } from 'node:crypto'
-import { type BlockKey, createCore, decodeMessage, encodeMessage, type PeerId, seeded } from '@cairn/core'
+import {
+  type BlockKey,
+  createCore,
+  decodeMessage,
+  encodeMessage,
+  type Message,
+  type PeerId,
+  seeded
+} from '@cairn/core'
 import { generateKeyPair } from '@libp2p/crypto/keys'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import type { CairnNode } from '../../src/api.ts'
@@ -15,6 +23,9 @@ export interface Stub extends AsyncDisposable {
   readonly id: PeerId
   /** Keys that it was asked for, in order. */
   readonly asked: BlockKey[]
+  /** Of which it was told that its copies are bad. */
+  readonly accused: BlockKey[]
+  send(to: PeerId, message: Message): void
 }
 
 /** Joins the network of `node`. It refuses what it is sent, unless told otherwise. */
@@ -23,6 +34,7 @@ export async function joinStub(node: CairnNode, bulk: Partial<BulkServer>): Prom
   const id = peerIdFromPrivateKey(privateKey).toString() as PeerId
   const { network, secret, addresses } = parseInvite(node.invite())
   const asked: BlockKey[] = []
+  const accused: BlockKey[] = []
   const server: BulkServer = {
     receive: async (_from, entries) => ({
       items: entries.map(({ key }) => ({ key, outcome: 'refused', reason: 'a stub' }))
@@ -78,6 +90,7 @@ export async function joinStub(node: CairnNode, bulk: Partial<BulkServer>): Prom
     perform(action) {
       if (action.type === 'send') transport.send(action.to, encodeMessage(action.message))
       if (action.type === 'dial') transport.dial(action.addresses, action.peer).catch(() => undefined)
+      if (action.type === 'check-copy') accused.push(action.key)
       if (action.type === 'member') transport.setAddresses(action.member.id, action.member.addresses)
     },
     failed(error) {
@@ -89,6 +102,8 @@ export async function joinStub(node: CairnNode, bulk: Partial<BulkServer>): Prom
   return {
     id,
     asked,
+    accused,
+    send: (to, message) => transport.send(to, encodeMessage(message)),
     async [Symbol.asyncDispose]() {
       loop.stop()
       await transport.close()
