@@ -22,7 +22,8 @@ export async function listPins(session: Session): Promise<number> {
   const pins: Pin[] = []
   for await (const pin of client.pins.list({ signal: session.signal })) {
     // with --json each line goes out as it comes; a table needs all its rows for the widths
-    if (out.json) out.result({ ...pin, root: pin.root.toString() }, () => '')
+    const value = { ...pin, root: pin.root.toString(), digests: pin.digests?.toString() }
+    if (out.json) out.result(value, () => '')
     else pins.push(pin)
   }
   if (out.json) return EXIT.ok

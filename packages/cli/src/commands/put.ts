@@ -203,6 +203,7 @@ function report(out: Output, { ack, onlyCid }: PutFlags, { path, name, result, t
     wanted,
     holders,
     short: short.map((block) => ({ ...block, cid: block.cid.toString() })),
+    digests: result.pin.digests?.toString(),
     tookMs: Math.round(tookMs)
   }
   out.result(value, () => (onlyCid === true ? cid : resultLine(out, result, name)))
