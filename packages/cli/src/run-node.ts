@@ -174,6 +174,7 @@ function report(
       `  data       ${node.home}`,
       `  interface  ${url}`,
       ...node.addresses().map((address) => `  listening  ${address}`),
+      ...node.notes.map((said) => `  note       ${safe(said)}`),
       ...(network.open
         ? ['  An open network has no ageing and no quotas yet: keep strangers out of it for now.']
         : []),
