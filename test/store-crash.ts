@@ -31,7 +31,7 @@ const CALLS: [call: string, step: number][] = [
   ['fsync', 1],
   ['rename', 1],
   ['unlink', 1],
-  ['write', 12]
+  ['write', 24]
 ]
 
 interface Run {

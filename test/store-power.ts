@@ -21,7 +21,7 @@ const CAPACITY_BYTES = 32 * 1024 * 1024
 /** Of the file system: the store's capacity, its journal, and room. */
 const DISK_BYTES = 128 * 1024 * 1024
 /** How many in the test: 500 were run with CAIRN_POWER_CUTS=500; each takes some 0.4 s. */
-const CUTS = Number(process.env.CAIRN_POWER_CUTS ?? 120)
+const CUTS = Number(process.env.CAIRN_POWER_CUTS ?? 60)
 /** EXT4_IOC_SHUTDOWN, and EXT4_GOING_FLAGS_NOLOGFLUSH: what is not on the disk yet never gets there. */
 const SHUTDOWN = 'my $f = pack("L", 2); open(F, "<", $ARGV[0]) or die; ioctl(F, 0x8004587d, $f) or die "$!"'
 

@@ -76,6 +76,29 @@ compact('a damaged copy is not moved but lost, and its neighbours are moved', ()
   })
 )
 
+compact('a deletion outlives the segment it was written to, as long as what it deletes lies in another', () =>
+  inScratch(async (directory) => {
+    const [gone, ...rest] = MANY.slice(0, 13) as [(typeof MANY)[0], ...typeof MANY]
+    await withStore({ directory, compactBytesPerSecond: 1 }, async (store) => {
+      for (const one of [gone, ...rest]) await store.put([one])
+      const others = Array.from({ length: 26 }, (_, i) => entry(1000 + i, 300_000))
+      for (const one of others.slice(0, 3)) await store.put([one])
+      await store.delete([gone.key])
+      for (const one of others.slice(3)) await store.put([one])
+      const before = await segmentNames(directory)
+      await store.delete(others.map(({ key }) => key))
+      await store.compactNow()
+      const after = await segmentNames(directory)
+      assert.ok(after.includes(before[0] as string), 'where the block lies')
+      assert.not(after.includes(before[1] as string), 'where it was deleted')
+    })
+    await withStore({ directory, rebuild: true }, async (store) => {
+      assert.is(await store.stat(gone.key), undefined)
+      assert.is(store.usage().blocks, rest.length)
+    })
+  })
+)
+
 compact('what was deleted stays deleted through compactions and rebuilds in turn', () =>
   inScratch(async (directory) => {
     for (let round = 0; round < 4; round++) {
