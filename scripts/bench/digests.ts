@@ -11,7 +11,7 @@ import { availableParallelism, loadavg, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DIGEST_NAMES, type DigestName } from '@cairn/blocks'
 import { walkPath } from '@cairn/blocks/fs'
-import { digestedBlocks } from '../../packages/client/src/digested.ts'
+import { digestedBlocks } from '@cairn/client'
 
 const MIB = 1024 * 1024
 const ROUNDS = 3

@@ -43,10 +43,9 @@ export async function checkFiles(
     await hashing.close()
   }
   if (wrong.length > 0) throw mismatch(wrong)
+  const all = count.checked + count.unchecked
   if (count.unchecked > 0) {
-    out.warn(
-      `${plural(count.unchecked, 'file')} of ${count.checked + count.unchecked} had no digests kept; the CIDs agree`
-    )
+    out.warn(`${plural(count.unchecked, 'file')} of ${all} had no digests kept; the CIDs agree`)
   }
   if (count.checked > 0) out.note(`${plural(count.checked, 'file')} read again: the digests agree`)
   return count

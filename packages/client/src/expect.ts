@@ -1,4 +1,4 @@
-/** What is expected of a put's files, by digests known beforehand; what differs is refused, naming each file. */
+/** What is expected of a put's files, by digests known beforehand; what differs is refused, and named. */
 import {
   type Digested,
   type DigestName,
@@ -12,8 +12,8 @@ import { CairnError } from '@cairn/core'
 
 /**
  * Of one file `sha256:HEX`, or of md5, sha1, sha512; of any number a text of checksums as coreutils or the
- * BSDs write it. `except`: the path of a file that is not listed and may be there, say the checksums' own. `name`:
- * what a file that is put by itself is called there, if not as its pin.
+ * BSDs write it. `except`: the path of a file that is not listed and may be there, say the checksums' own.
+ * `name`: what a file that is put by itself is called there, if not as its pin.
  */
 export type Expect = string | { sums: string; except?: string; name?: string }
 

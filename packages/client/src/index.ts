@@ -1,5 +1,6 @@
 export { CairnError, type ErrorCode } from '@cairn/core'
 export { type Client, type ClientOptions, createClient, type PutOptions, type Signalled } from './client.ts'
+export { type DigestedOptions, digestedBlocks } from './digested.ts'
 export type { Expect } from './expect.ts'
 export type { GetOptions, Got } from './get.ts'
 export type { EventOptions } from './lines.ts'

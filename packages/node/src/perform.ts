@@ -81,7 +81,7 @@ function keep(shell: Shell, { incarnation, members }: CoreAction & { type: 'keep
   void shell.during(done)
 }
 
-/** The store verifies what it reads: a copy that is damaged is put aside, told to the core, and fetched again. */
+/** The store verifies what it reads: a damaged copy is put aside, told to the core, and fetched again. */
 async function checkCopy(shell: Shell, action: CoreAction & { type: 'check-copy' }): Promise<void> {
   const { key, from, reason } = action
   try {

@@ -19,8 +19,8 @@ export function addReceipts(root: Command, program: Program): void {
     .argument('[CID]', 'only those for this block')
     .summary('who signed to hold what, and when (offline)')
     .description(
-      'Checks signatures and says who signed to hold how many blocks, and when. It asks nobody: a receipt says ' +
-        'that the block was held then. What is held now: cairn status CID.'
+      'Checks signatures and says who signed to hold how many blocks, and when. It asks nobody: a receipt ' +
+        'says that the block was held then. What is held now: cairn status CID.'
     )
     .action(act(program, check))
 }

@@ -11,10 +11,10 @@ import { serveNode } from '@cairn/gateway'
 import { createNode } from '@cairn/node'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { EXIT } from '../packages/cli/src/failure.ts'
-import { buildProgram } from '../packages/cli/src/program.ts'
-import type { Program } from '../packages/cli/src/session.ts'
-import { type Ended, jsonLines } from '../packages/cli/test/support/run.ts'
+import { EXIT } from '../src/failure.ts'
+import { buildProgram } from '../src/program.ts'
+import type { Program } from '../src/session.ts'
+import { type Ended, jsonLines } from './support/run.ts'
 
 const checks = suite('checks')
 const run = promisify(execFile)
