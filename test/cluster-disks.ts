@@ -1,4 +1,4 @@
-/** Disks that betray a node: bytes that turned, a disk that was replaced, a copy of a home that starts too. */
+/** Disks that betray a node: bytes that turned, a replaced disk, a copy of a home that starts too. */
 // limit: 360 s
 import { cp, open, readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -41,7 +41,7 @@ const disks = suite('disks')
 
 const homesOf = (nodes: readonly Node[]): string[] => nodes.map(({ home }) => home)
 
-/** Four nodes with a directory on them; the one of them that the test is about is stopped, by choice the last. */
+/** Four nodes with a directory on them; the one that the test is about is stopped, by choice the last. */
 async function stored(world: World): Promise<{ nodes: Node[]; tree: Tree; bytes: number }> {
   const path = await makeTree(`${world.folder}/tree`, { mebibytes: 16, small: 100 })
   const tree = await treeOf(path)
@@ -178,7 +178,7 @@ disks(
     const home = join(world.folder, 'copy')
     await cp(original.home, home, { recursive: true })
     for (const name of await readdir(home)) {
-      if (/^lock|^running/.test(name)) await rm(join(home, name)) // as a copy on another machine would find it
+      if (/^lock|^running/.test(name)) await rm(join(home, name)) // as elsewhere
     }
     const copy = await world.start('copy', { flags: ['--listen', '127.0.0.1:0'] })
     assert.is(copy.id, original.id)

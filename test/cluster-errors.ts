@@ -1,4 +1,4 @@
-/** What a person meets who mistypes or meddles: one line that says what, a code, what to do, and an exit code. */
+/** What a person meets who mistypes or meddles: what, a code, what to do, and an exit code. */
 // limit: 240 s
 import { createHash } from 'node:crypto'
 import { readFile, writeFile } from 'node:fs/promises'

@@ -1,6 +1,7 @@
 /**
  * Detection and load of simulated members: `node --conditions=cairn-src scripts/bench/membership.ts
- * [nodes] [seeds] [first seed] [loss in percent]`. Prints, over the seeds, how long after a kill and a freeze the first and
+ * [nodes] [seeds] [first seed] [loss in percent]`.
+ * Prints, over the seeds, how long after a kill and a freeze the first and
  * the last of the others confirmed the death, false deaths, and what a member sends when nothing happens.
  */
 import {

@@ -191,7 +191,7 @@ async function timedPut(store: DiskStore, blocks: readonly Sample[], writers: nu
   return { seconds: took, cpuSeconds: (user + system) / 1e6, p99Ms, p999Ms }
 }
 
-/** A million blocks of 100 bytes: what they cost in memory, and how long it takes until they are there again. */
+/** A million blocks of 100 bytes: what they cost in memory, and how long until they are there again. */
 async function million(): Promise<void> {
   const directory = await mkdtemp(join(tmpdir(), 'cairn-bench-'))
   const count = 1_000_000

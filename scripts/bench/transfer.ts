@@ -146,7 +146,7 @@ async function measure(
 
 type Limits = Record<'sha256' | 'tls' | 'syncedWrite', { seconds: number; cpuSeconds: number }>
 
-/** What the parts cost by themselves, for the large file: one hash, one way over TLS (both ends), one write. */
+/** What the parts cost by themselves, for the large file: a hash, one way over TLS (both ends), a write. */
 async function measureLimits(path: string): Promise<Limits> {
   const block = randomBytes(MIB)
   return {
@@ -194,7 +194,8 @@ function print(limits: Limits): void {
   const scale = `${LARGE_MIB} MiB`
   for (const [name, { seconds, cpuSeconds }] of Object.entries(limits)) {
     console.log(
-      `${`${name}, ${scale}`.padEnd(34)} ${seconds.toFixed(2).padStart(7)} s ${cpuSeconds.toFixed(2).padStart(7)} CPU s`
+      `${`${name}, ${scale}`.padEnd(34)} ${seconds.toFixed(2).padStart(7)} s ` +
+        `${cpuSeconds.toFixed(2).padStart(7)} CPU s`
     )
   }
   // three nodes and the client hash, two legs go over TLS, three nodes write

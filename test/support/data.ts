@@ -1,4 +1,4 @@
-/** Data for tests: directories whose every block is another one, their blocks, and who holds those on disk. */
+/** Data for tests: directories whose every block is another, their blocks, and who holds those on disk. */
 import { mkdir, open, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { keyOf, treeBlocks, verifyBlock } from '@cairn/blocks'

@@ -1,4 +1,4 @@
-/** Something done over and over beside what a test does, with what went wrong, for reads and writes under faults. */
+/** Something done over and over beside a test, with what went wrong: reads and writes under faults. */
 
 export interface Rounds {
   /** Ended well. */

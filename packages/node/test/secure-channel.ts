@@ -29,7 +29,7 @@ async function openListener(options: { say?: Uint8Array; handshakeMs?: number; s
     ...rest,
     async serve(peer, channel) {
       accepted.push({ peer, channel })
-      if (say !== undefined) await channel.send([say]).catch(() => undefined) // it may be gone: the test's doing
+      if (say !== undefined) await channel.send([say]).catch(() => undefined) // may be gone
     }
   })
   const dial = (ticket: Ticket, port = listener.port, limitMs = 5_000) =>
