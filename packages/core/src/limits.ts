@@ -56,7 +56,7 @@ export const DATA_LIMITS = {
   /** Slots in one message of a comparison, and in one offer: at 35 bytes each at most, under 64 KiB. */
   slotsPerMessage: 1_800,
   /** Groups of 256 slots that one round goes into. */
-  groupsPerRound: 8,
+  groupsPerRound: 64,
   /** Members up to which each is compared with, whether or not anything here is shared with it yet. */
   compareAll: 64,
   /** Places remembered of one member: as differing, as changed, as covered. Twice all slots at one N. */
