@@ -16,7 +16,7 @@ import type { CID } from 'multiformats/cid'
 import type { Got } from './bulk.ts'
 import type { Shell } from './shell.ts'
 import { outOfRoom } from './summaries.ts'
-import { asCairnError, keepEntries } from './uploads.ts'
+import { asCairnError, storeEntries } from './uploads.ts'
 
 export interface Reads {
   /** From this disk, or another member's. @throws CairnError NO_PROVIDER, BLOCK_CORRUPT */
@@ -76,13 +76,15 @@ export function createReads(shell: () => Shell): Reads {
     if (purpose === 'read') return said('held')
     const claims = checkedClaims(shell(), got, from)
     if (claims.length === 0) return said('failed', 'it came without a claim')
-    const answer = await shell().during(keepEntries(shell(), [{ key, bytes, claims }]))
+    const answer = await shell().during(storeEntries(shell(), [{ key, bytes, claims }]))
     shell().changed()
     const [item] = answer.items
     if (item?.outcome === 'refused') return corrupt(item.reason ?? 'refused')
     if (item?.outcome !== 'held') return said('failed', item?.reason)
     repaired.add(bytes.length)
+    // before anything else says that it is here: the core notes of whom the claims were taken
     said('held')
+    shell().dispatch({ type: 'stored', keys: [key] })
   }
 
   /** Fetches and resolves, never rejects, with why it ended early. Blocks go to the disk side by side. */

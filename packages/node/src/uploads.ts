@@ -219,7 +219,7 @@ function heldItems(shell: Shell, answer: Answer, put: Put): ReceiptItem[] {
  * Puts entries, one a key, into the store and says what became of each. Nothing is said of them before it
  * is durable.
  */
-export async function keepEntries(shell: Shell, entries: readonly Entry[]): Promise<Answer> {
+export async function storeEntries(shell: Shell, entries: readonly Entry[]): Promise<Answer> {
   const outcome = new Map<BlockKey, Answer['items'][number]>()
   const known: Entry[] = []
   for (const entry of entries) {
@@ -230,7 +230,6 @@ export async function keepEntries(shell: Shell, entries: readonly Entry[]): Prom
   try {
     if (known.length > 0) await shell.store.put(known)
     for (const { key } of known) outcome.set(key, { key, outcome: 'held' })
-    shell.dispatch({ type: 'stored', keys: known.map(({ key }) => key) })
   } catch (error) {
     const { code, message } = asCairnError(error)
     if (code === 'DISK_FAILED' || code === 'READ_ONLY') shell.log('error', message)
@@ -240,6 +239,14 @@ export async function keepEntries(shell: Shell, entries: readonly Entry[]): Prom
     for (const { key } of known) outcome.set(key, { key, outcome: said, reason })
   }
   return { items: entries.map(({ key }) => outcome.get(key) as Answer['items'][number]) }
+}
+
+/** The same for what others or this node put: what repair wanted of it is here by another way. */
+export async function keepEntries(shell: Shell, entries: readonly Entry[]): Promise<Answer> {
+  const answer = await storeEntries(shell, entries)
+  const held = answer.items.filter(({ outcome }) => outcome === 'held')
+  shell.dispatch({ type: 'stored', keys: held.map(({ key }) => key) })
+  return answer
 }
 
 async function sendTo(

@@ -1,0 +1,56 @@
+/** A copy on a node that is no holder, kept for a reason of its own: its claim reaches the holders, once. */
+// limit: 240 s
+import { randomBytes } from 'node:crypto'
+import { cidOf, keyOf } from '@cairn/blocks'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { keysToHold } from './support/data.ts'
+import { eventually } from './support/eventually.ts'
+import { clientOf, healed, kill, MEET_MS, met, type Node, type World, withNodes } from './support/nodes.ts'
+
+const BYTES = 100_000
+
+const strays = suite('strays')
+
+/** Bytes whose one block this node alone must hold, with one copy of everything. */
+async function bytesFor(nodes: readonly Node[], holder: Node): Promise<Uint8Array> {
+  const peers = await clientOf(nodes).peers()
+  for (;;) {
+    const bytes = new Uint8Array(randomBytes(BYTES))
+    const keys = [keyOf(cidOf(bytes))]
+    if (keysToHold(peers, holder.id, { keys, n: 1 }).length === 1) return bytes
+  }
+}
+
+async function aliveAt(node: Node, alive: number): Promise<void> {
+  await eventually(`${node.name} sees ${alive} alive`, MEET_MS, async () =>
+    (await clientOf([node]).status()).alive === alive ? true : undefined
+  )
+}
+
+function blocksFetched({ said }: Node): number {
+  return said.reduce((sum, { event, blocks }) => (event === 'repair' ? sum + Number(blocks) : sum), 0)
+}
+
+strays(
+  'the holder takes the claim of a copy held elsewhere, says so, and does not fetch it again and again',
+  withNodes(async (world: World) => {
+    const [other, holder] = (await world.network(2, { flags: ['--replicas', '1'] })) as [Node, Node]
+    const bytes = await bytesFor([other, holder], holder)
+    assert.is((await clientOf([holder]).put(bytes)).replicas, 1)
+    await kill([holder])
+    await aliveAt(other, 1)
+    // the same again, by a node that is the only one left: another owner's claim, where no holder is
+    assert.is((await clientOf([other]).put(bytes)).replicas, 1)
+    const again = await world.restart(holder)
+    await met([other, again])
+    await eventually('the holder has fetched the claim', MEET_MS, () =>
+      blocksFetched(again) > 0 ? true : undefined
+    )
+    await healed([other, again], MEET_MS)
+    // once, or once more when it is listed again while the first is on its way
+    assert.ok(blocksFetched(again) <= 2, `fetched ${blocksFetched(again)} times`)
+  })
+)
+
+strays.run()
