@@ -17,33 +17,25 @@ import {
   createCore,
   decodeMessage,
   encodeMessage,
-  type FetchOutcome,
   type HeldClaim,
   MESSAGE_BYTES_MAX,
   type Message,
   type Core as NodeCore,
   type PeerId,
-  type SendOutcome,
   type SettledBlock,
   type Tally,
   toUtf8,
   type Writer
 } from '@cairn/core'
-import { createDisk, erase, hasRoom, listSlot, type SimulatedDisk, store, summaries } from './disk.ts'
+import { fetchBlocks, sendBlocks } from './bulk.ts'
+import { createDisk, erase, listSlot, type SimulatedDisk, SYNC_MS, summaries } from './disk.ts'
 import { factsOf, seals } from './members.ts'
-import { delayMs, type Link, reaches } from './network.ts'
+import type { Link } from './network.ts'
 import { enqueue } from './queue.ts'
-import { createSimulation, feed, nodeOf, peerOf, type Simulation } from './run.ts'
+import { createSimulation, feed, peerOf, type Simulation } from './run.ts'
 
-/** Of a write with its sync, and of a read. Of an SSD, roughly. */
-const DISK_MS = 2
 /** Between a change on disk and the core hearing of it: the shell gathers changes for as long. */
 const SUMMARY_MS = 100
-/** Per block on a link, ms: 1 MiB at some 100 MB/s. */
-const BLOCK_MS = 10
-/** A transfer that moves nothing for this long is broken off, as the shell does. */
-const STALL_MS = 10_000
-
 export interface ClusterOptions {
   seed: number
   nodes: number
@@ -52,12 +44,17 @@ export interface ClusterOptions {
   /** Of node i; one TiB by default. */
   capacity?: (node: number) => number
   zone?: (node: number) => string | undefined
+  /** What one that starts remembers of its incarnation; by default, one for each life. */
+  incarnation?: (node: number, life: number) => number
 }
 
 export interface Put {
   /** The node that took it, in which of its lives, and when. */
   readonly by: { node: number; life: number }
   readonly startedMs: number
+  readonly ack: Ack
+  /** Of each block. */
+  readonly size: number
   settled: SettledBlock[] | undefined
   /** Times that the core said so: one each. */
   settlements: number
@@ -69,6 +66,8 @@ export interface Read {
   readonly life: number
   readonly key: BlockKey
   found: boolean | undefined
+  /** What was handed up is what was asked for. */
+  isGood: boolean
 }
 
 export interface Cluster extends Simulation<Message, CoreEvent, CoreAction> {
@@ -77,8 +76,17 @@ export interface Cluster extends Simulation<Message, CoreEvent, CoreAction> {
   readonly puts: Map<number, Put & { claims: Map<BlockKey, HeldClaim>; bytes: boolean }>
   readonly surveys: Map<number, { tally: Tally; silent: PeerId[] }>
   readonly reads: Read[]
+  /** Nodes that send wrong bytes in place of blocks. */
+  readonly garbling: Set<number>
+  /** Nodes whose disk can't be read. */
+  readonly unreadable: Set<number>
+  /** Called with each answer that says so: these are held here. */
+  receipted(node: number, keys: readonly BlockKey[]): void
+  /** Called with each block that came whole from another. */
+  delivered(node: number, key: BlockKey, isGood: boolean): void
   /** Blocks moved by repair, in all. */
   repaired: number
+  repairedBytes: number
   nextId: number
 }
 
@@ -106,15 +114,23 @@ export function simulateCluster(options: ClusterOptions): Cluster {
       const facts = { ...factsOf(node), capacity, zone: options.zone?.(node) }
       const crypto = { sha256, ...seals(id) }
       const config = { ...options.config }
-      const core = createCore({ id, facts, incarnation: life, config, random, crypto }, nowMs)
+      const incarnation = options.incarnation?.(node, life) ?? life
+      const core = createCore({ id, facts, incarnation, config, random, crypto }, nowMs)
       cores[node] = core
       return { step: (event, atMs) => coreStep(core, event, atMs), deadline: () => coreDeadline(core) }
     },
     observe: (node, action) => perform(cluster, node, action)
   })
-  const maps = { puts: new Map(), surveys: new Map(), reads: [] }
-  const cluster: Cluster = Object.assign(sim, { cores, disks, ...maps, repaired: 0, nextId: 1 })
+  const maps = { puts: new Map(), surveys: new Map(), reads: [] as Read[] }
+  const faults = { garbling: new Set<number>(), unreadable: new Set<number>() }
+  const counts = { repaired: 0, repairedBytes: 0, nextId: 1 }
+  const told = { receipted: () => undefined, delivered: noteRead }
+  const cluster: Cluster = Object.assign(sim, { cores, disks, ...maps, ...faults, ...counts, ...told })
   return cluster
+}
+
+function noteRead(this: Cluster, node: number, key: BlockKey, isGood: boolean): void {
+  for (const read of this.reads) if (read.node === node && read.key === key && !isGood) read.isGood = false
 }
 
 /** After a restart: what the disk has is told to the new core. */
@@ -136,12 +152,23 @@ export function freshKeys(cluster: Cluster, count: number): BlockKey[] {
   })
 }
 
+export interface PutOptions {
+  replicas?: number
+  ack?: Ack
+  bytes?: boolean
+  /** Of each block. */
+  size?: number
+}
+
+/** As the chunks of a large file. */
+const BLOCK_BYTES = 2 ** 20
+
 /** A client puts blocks through a node. */
 export function put(
   cluster: Cluster,
   node: number,
   keys: readonly BlockKey[],
-  { replicas = 3, ack = 'all', bytes = true }: { replicas?: number; ack?: Ack; bytes?: boolean } = {}
+  { replicas = 3, ack = 'all', bytes = true, size = BLOCK_BYTES }: PutOptions = {}
 ): Put {
   const id = cluster.nextId++
   const claim = {
@@ -151,7 +178,8 @@ export function put(
   }
   const claims = new Map(keys.map((key) => [key, { ...claim, replicas, proof: new Uint8Array() }]))
   const by = { node, life: cluster.nodes[node]?.life ?? 0 }
-  const record = { by, startedMs: cluster.nowMs, settled: undefined, settlements: 0, overs: 0, claims, bytes }
+  const outcome = { settled: undefined, settlements: 0, overs: 0 }
+  const record = { by, startedMs: cluster.nowMs, ack, size, ...outcome, claims, bytes }
   cluster.puts.set(id, record)
   feed(cluster, node, { type: 'put', put: id, ack, entries: keys.map((key) => ({ key, replicas, bytes })) })
   return record
@@ -159,7 +187,7 @@ export function put(
 
 /** A client reads a block through a node that does not have it. */
 export function read(cluster: Cluster, node: number, key: BlockKey, replicas = 3): Read {
-  const record: Read = { node, life: cluster.nodes[node]?.life ?? 0, key, found: undefined }
+  const record: Read = { node, life: cluster.nodes[node]?.life ?? 0, key, found: undefined, isGood: true }
   cluster.reads.push(record)
   feed(cluster, node, { type: 'want', key, replicas })
   return record
@@ -173,7 +201,8 @@ export function copiesOf(cluster: Cluster, key: BlockKey): number[] {
   })
 }
 
-function later(cluster: Cluster, node: number, ms: number, run: () => void): void {
+/** Runs it after so long, unless the process ends before. */
+export function later(cluster: Cluster, node: number, ms: number, run: () => void): void {
   const { life } = cluster.nodes[node] as { life: number }
   enqueue(cluster.queue, cluster.nowMs + ms, () => {
     const state = cluster.nodes[node]
@@ -191,15 +220,16 @@ function perform(cluster: Cluster, node: number, action: CoreAction): void {
       fetchBlocks(cluster, node, action)
       return
     case 'list-slot':
-      later(cluster, node, DISK_MS, () => {
+      later(cluster, node, SYNC_MS, () => {
         const { token, slot, after, limit } = action
-        feed(cluster, node, { type: 'listed', token, entries: listSlot(disk, slot, after, limit) })
+        if (cluster.unreadable.has(node)) feed(cluster, node, { type: 'list-failed', token })
+        else feed(cluster, node, { type: 'listed', token, entries: listSlot(disk, slot, after, limit) })
       })
       return
     case 'look-up':
-      later(cluster, node, DISK_MS, () => {
+      later(cluster, node, SYNC_MS, () => {
         const found = new Map<BlockKey, { claims: string }>()
-        for (const key of action.keys) {
+        for (const key of cluster.unreadable.has(node) ? [] : action.keys) {
           const block = disk.blocks.get(key)
           if (block !== undefined) found.set(key, { claims: claimsDigest(block.claims, sha256) })
         }
@@ -219,7 +249,7 @@ function perform(cluster: Cluster, node: number, action: CoreAction): void {
       cluster.surveys.set(action.request, action)
       return
     case 'check-copy':
-      later(cluster, node, DISK_MS, () => {
+      later(cluster, node, SYNC_MS, () => {
         if (disk.blocks.get(action.key)?.corrupt === true) quarantine(cluster, node, action.key)
       })
       return
@@ -232,100 +262,8 @@ function perform(cluster: Cluster, node: number, action: CoreAction): void {
   }
 }
 
-/**
- * Runs `arrive` after so long if the bytes get from one node to the other, else tells `fail` at the node
- * that began the transfer: soon when the other is known to be gone, late when it is only silent.
- */
-function across(
-  cluster: Cluster,
-  { from, to, owner, ms }: { from: number; to: number; owner: number; ms: number },
-  arrive: () => void,
-  fail: (reason: string) => void
-): void {
-  const [source, target] = [cluster.nodes[from], cluster.nodes[to]]
-  const life = target?.life
-  const lost = (reason: string, afterMs: number) => later(cluster, owner, afterMs, () => fail(reason))
-  if (!source?.up) return
-  if (from === to) {
-    later(cluster, to, ms, arrive)
-    return
-  }
-  enqueue(cluster.queue, cluster.nowMs + ms, () => {
-    if (!target?.up || cluster.nodes[to]?.life !== life) lost('closed', delayMs(cluster.network))
-    else if (!reaches(cluster.network, from, to) || !reaches(cluster.network, to, from)) {
-      lost('stalled', STALL_MS)
-    } else if (target.heldUntilMs > cluster.nowMs) {
-      lost('stalled', STALL_MS)
-      const heldMs = target.heldUntilMs - cluster.nowMs
-      if (heldMs < Number.POSITIVE_INFINITY) later(cluster, to, heldMs + 1, arrive)
-    } else arrive()
-  })
-}
-
-function sendBlocks(cluster: Cluster, node: number, action: CoreAction & { type: 'send-blocks' }): void {
-  const { transfer, keys } = action
-  const to = nodeOf(action.to)
-  const fail = (reason: string) => feed(cluster, node, { type: 'send-ended', transfer, reason })
-  const record = cluster.puts.get(action.put)
-  const wayMs = to === node ? 0 : delayMs(cluster.network) + keys.length * BLOCK_MS
-  const way = { from: node, to, owner: node, ms: wayMs + DISK_MS }
-  const answer = () => {
-    const items = keys.map((key) => {
-      const claim = record?.claims.get(key)
-      const outcome = keep(cluster, to, key, { bytes: record?.bytes === true, claims: claim ? [claim] : [] })
-      return { key, outcome }
-    })
-    const kept = items.filter(({ outcome }) => outcome === 'held').map(({ key }) => key)
-    feed(cluster, to, { type: 'stored', keys: kept })
-    const back = { from: to, to: node, owner: node, ms: to === node ? 0 : delayMs(cluster.network) }
-    across(cluster, back, () => feed(cluster, node, { type: 'answered', transfer, items }), fail)
-  }
-  across(cluster, way, answer, fail)
-}
-
-/** Stores a block, or claims on one that is held, as far as there is room; a full node says so. */
-function keep(
-  cluster: Cluster,
-  node: number,
-  key: BlockKey,
-  { bytes, claims, size = 2 ** 20 }: { bytes: boolean; claims: readonly HeldClaim[]; size?: number }
-): SendOutcome {
-  const disk = diskOf(cluster, node)
-  const known = disk.blocks.has(key)
-  if (!known && !bytes) return 'absent'
-  if (!known && !hasRoom(disk)) {
-    feed(cluster, node, { type: 'describe', facts: { full: true } })
-    return 'full'
-  }
-  store(disk, key, size, claims)
-  tellChanges(cluster, node)
-  return 'held'
-}
-
-function fetchBlocks(cluster: Cluster, node: number, action: CoreAction & { type: 'fetch-blocks' }): void {
-  const { transfer, keys, purpose } = action
-  const from = nodeOf(action.from)
-  const fail = (reason: string) => feed(cluster, node, { type: 'fetch-ended', transfer, reason })
-  keys.forEach((key, i) => {
-    const askMs = delayMs(cluster.network) + DISK_MS + (i + 1) * BLOCK_MS
-    const give = () => {
-      const block = diskOf(cluster, from).blocks.get(key)
-      const take = () => {
-        let outcome: FetchOutcome = block === undefined ? 'absent' : block.corrupt ? 'corrupt' : 'held'
-        if (outcome === 'held' && purpose === 'repair' && block !== undefined) {
-          const { claims, size } = block
-          if (keep(cluster, node, key, { bytes: true, claims, size }) !== 'held') outcome = 'failed'
-          else cluster.repaired++
-        }
-        feed(cluster, node, { type: 'fetched', transfer, key, outcome })
-      }
-      across(cluster, { from, to: node, owner: node, ms: delayMs(cluster.network) }, take, fail)
-    }
-    across(cluster, { from: node, to: from, owner: node, ms: askMs }, give, fail)
-  })
-}
-
-function tellChanges(cluster: Cluster, node: number): void {
+/** The core hears of what changed on disk, a while later. */
+export function tellChanges(cluster: Cluster, node: number): void {
   later(cluster, node, SUMMARY_MS, () => {
     const changed = summaries(diskOf(cluster, node))
     if (changed.length > 0) feed(cluster, node, { type: 'summaries', summaries: changed })

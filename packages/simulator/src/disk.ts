@@ -1,6 +1,9 @@
 /**
  * A simulated disk: which blocks a node has, their claims, and which slots changed since it was last
  * asked. Blocks have no bytes here: a key stands for its bytes, and a damaged copy is one marked so.
+ *
+ * What is written is seen, and outlives the process, only once it is synced. A lying disk says that it has
+ * synced long before it has: until then a power cut takes back what was written.
  */
 import {
   type BlockKey,
@@ -20,6 +23,17 @@ export interface SimulatedBlock {
   size: number
   claims: HeldClaim[]
   corrupt: boolean
+  /** On a lying disk: from when on a power cut does not take it, and what the cut leaves in its place. */
+  firmAtMs: number
+  before: SimulatedBlock | undefined
+}
+
+/** What waits for the next sync. */
+interface Written {
+  key: BlockKey
+  size: number
+  claims: readonly HeldClaim[]
+  corrupt: boolean
 }
 
 export interface SimulatedDisk {
@@ -28,8 +42,15 @@ export interface SimulatedDisk {
   readonly changed: Set<number>
   /** Places last told of, so that an emptied one is told once. */
   readonly told: Set<number>
+  readonly written: Written[]
+  /** Copies that rotted, for the scrubber. */
+  readonly rotten: Set<BlockKey>
   /** Blocks that it may hold. */
   limit: number
+  /** Of a sync: what is written meanwhile shares the next. */
+  syncMs: number
+  /** A sync is told this long before it is true. 0 of an honest disk. */
+  lieMs: number
   readonly sha256: Crypto['sha256']
 }
 
@@ -39,26 +60,96 @@ export function createDisk(sha256: Crypto['sha256']): SimulatedDisk {
     slots: new Map(),
     changed: new Set(),
     told: new Set(),
+    written: [],
+    rotten: new Set(),
     limit: Number.POSITIVE_INFINITY,
+    syncMs: SYNC_MS,
+    lieMs: 0,
     sha256
   }
 }
 
+/** Of an SSD, roughly. */
+export const SYNC_MS = 2
+
+export function write(
+  disk: SimulatedDisk,
+  key: BlockKey,
+  { size, claims, corrupt = false }: { size: number; claims: readonly HeldClaim[]; corrupt?: boolean }
+): void {
+  disk.written.push({ key, size, claims, corrupt })
+}
+
+/** All that was written is on disk, or said to be. */
+export function sync(disk: SimulatedDisk, nowMs: number): void {
+  for (const { key, size, claims, corrupt } of disk.written.splice(0)) {
+    const known = disk.blocks.get(key)
+    const isBad = known?.corrupt ?? corrupt // one that is there gets its claims, and is not written again
+    store(disk, key, size, claims)
+    const block = disk.blocks.get(key) as SimulatedBlock
+    block.firmAtMs = nowMs + disk.lieMs
+    block.before = disk.lieMs > 0 ? known : undefined
+    if (isBad) rot(disk, key)
+  }
+}
+
+/** The process ends: what was not synced is torn, and dropped when the disk is next opened. */
+export function tear(disk: SimulatedDisk): void {
+  disk.written.length = 0
+}
+
+/** The power fails: what a lying disk had not yet synced goes too. Returns the blocks that are gone. */
+export function cutPower(disk: SimulatedDisk, nowMs: number): BlockKey[] {
+  tear(disk)
+  const gone: BlockKey[] = []
+  for (const [key, block] of disk.blocks) {
+    if (block.firmAtMs <= nowMs) continue
+    if (block.before !== undefined) disk.blocks.set(key, block.before)
+    else {
+      erase(disk, key)
+      gone.push(key)
+    }
+  }
+  return gone
+}
+
+/** A disk as it was, to be put back later: an old backup. */
+export function copyOf(disk: SimulatedDisk): SimulatedDisk {
+  const copy = createDisk(disk.sha256)
+  for (const [key, block] of disk.blocks) {
+    const { size, claims, corrupt } = block
+    store(copy, key, size, claims)
+    Object.assign(copy.blocks.get(key) as SimulatedBlock, { corrupt })
+    if (corrupt) copy.rotten.add(key)
+  }
+  return Object.assign(copy, { limit: disk.limit, syncMs: disk.syncMs, lieMs: disk.lieMs })
+}
+
+export function rot(disk: SimulatedDisk, key: BlockKey): void {
+  const block = disk.blocks.get(key)
+  if (block === undefined) return
+  block.corrupt = true
+  disk.rotten.add(key)
+}
+
 export function store(disk: SimulatedDisk, key: BlockKey, size: number, claims: readonly HeldClaim[]): void {
   const known = disk.blocks.get(key)
-  disk.blocks.set(key, { size, claims: mergeClaims(known?.claims ?? [], claims), corrupt: false })
+  const merged = mergeClaims(known?.claims ?? [], claims)
+  disk.blocks.set(key, { size, claims: merged, corrupt: false, firmAtMs: 0, before: undefined })
+  disk.rotten.delete(key)
   const slot = slotOf(key)
   const keys = disk.slots.get(slot) ?? new Set()
   disk.slots.set(slot, keys.add(key))
   disk.changed.add(slot)
 }
 
-export function hasRoom({ blocks, limit }: SimulatedDisk): boolean {
-  return blocks.size < limit
+export function hasRoom({ blocks, written, limit }: SimulatedDisk): boolean {
+  return blocks.size + written.length < limit
 }
 
 export function erase(disk: SimulatedDisk, key: BlockKey): void {
   disk.blocks.delete(key)
+  disk.rotten.delete(key)
   disk.slots.get(slotOf(key))?.delete(key)
   disk.changed.add(slotOf(key))
 }

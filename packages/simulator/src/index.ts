@@ -1,3 +1,4 @@
+export * from './bulk.ts'
 export * from './chaos.ts'
 export * from './cluster.ts'
 export * from './disk.ts'

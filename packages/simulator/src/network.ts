@@ -27,11 +27,36 @@ export interface Network {
   readonly cuts: Set<number>
   /** Of each node: the side of the partition that it is on. */
   readonly sides: number[]
+  /** Of each node's link to all others, bytes a millisecond each way. */
+  readonly rates: number[]
+  /** Until when its link is taken, up and down. */
+  readonly upMs: number[]
+  readonly downMs: number[]
 }
+
+/** Of a link that nobody has slowed down, bytes a millisecond: some 100 MB/s. */
+export const FAST = 100_000
 
 export function createNetwork(nodes: number, link: Link, random: Random): Network {
   const links = Array.from({ length: nodes }, () => new Set<number>())
-  return { random, link, links, cuts: new Set(), sides: new Array<number>(nodes).fill(0) }
+  const each = (value: number) => new Array<number>(nodes).fill(value)
+  const ways = { rates: each(FAST), upMs: each(0), downMs: each(0) }
+  return { random, link, links, cuts: new Set(), sides: each(0), ...ways }
+}
+
+/** Sends bytes after all that is already on its way, and returns when the last of them is there. */
+export function occupy(
+  network: Network,
+  { from, to, bytes }: { from: number; to: number; bytes: number },
+  nowMs: number
+): number {
+  const { rates, upMs, downMs } = network
+  const rate = Math.min(rates[from] ?? FAST, rates[to] ?? FAST)
+  const startMs = Math.max(nowMs, upMs[from] ?? 0, downMs[to] ?? 0)
+  const endMs = startMs + bytes / rate
+  upMs[from] = endMs
+  downMs[to] = endMs
+  return Math.ceil(endMs)
 }
 
 export function reaches(network: Network, from: number, to: number): boolean {
@@ -49,6 +74,16 @@ export function partition(network: Network, groups: readonly (readonly number[])
   groups.forEach((group, i) => {
     for (const node of group) network.sides[node] = i + 1
   })
+}
+
+/** Two sides that only one node reaches both of. */
+export function bridge(network: Network, over: number, side: readonly number[]): void {
+  const isHere = new Set(side)
+  for (let a = 0; a < network.sides.length; a++) {
+    for (let b = 0; b < network.sides.length; b++) {
+      if (a !== over && b !== over && isHere.has(a) !== isHere.has(b)) cut(network, a, b)
+    }
+  }
 }
 
 export function heal(network: Network): void {

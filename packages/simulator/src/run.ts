@@ -47,6 +47,14 @@ export interface SimulationOptions<Message, Event, Action> {
   observe(node: number, action: Action | NetworkAction<Message>, nowMs: number): void
 }
 
+/** A node's own clock: what its core takes for the time. It never goes back, as no monotonic clock does. */
+export interface Clock {
+  /** Virtual time and the node's own when the clock was last set, and its milliseconds in one of ours. */
+  setMs: number
+  ownMs: number
+  rate: number
+}
+
 interface Node<Message, Event, Action> {
   core: Core<Message, Event, Action>
   life: number
@@ -64,6 +72,7 @@ export interface Simulation<Message, Event, Action> {
   readonly options: SimulationOptions<Message, Event, Action>
   readonly network: Network
   readonly nodes: Node<Message, Event, Action>[]
+  readonly clocks: Clock[]
   readonly queue: Queue<() => void>
   nowMs: number
   /** FNV-1a over all that happened: time, node, what. */
@@ -87,7 +96,8 @@ export function createSimulation<Message, Event, Action>(
   const network = createNetwork(options.nodes, options.link, seeded(options.seed))
   const nodes: Node<Message, Event, Action>[] = []
   const queue = createQueue<() => void>()
-  const sim = { options, network, nodes, queue, nowMs: 0, hash: 0x811c9dc5, messages: 0, bytes: 0 }
+  const clocks = Array.from({ length: options.nodes }, () => ({ setMs: 0, ownMs: 0, rate: 1 }))
+  const sim = { options, network, nodes, clocks, queue, nowMs: 0, hash: 0x811c9dc5, messages: 0, bytes: 0 }
   for (let node = 0; node < options.nodes; node++) {
     nodes.push(birth(sim, node, 0))
     arm(sim, node)
@@ -169,6 +179,32 @@ export function thaw<M, E, A>(sim: Simulation<M, E, A>, node: number): void {
   release(sim, node)
 }
 
+/** Sets a node's clock forward, or changes its speed. */
+export function setClock<M, E, A>(
+  sim: Simulation<M, E, A>,
+  node: number,
+  { jumpMs = 0, rate }: { jumpMs?: number; rate?: number }
+): void {
+  const clock = sim.clocks[node] as Clock
+  clock.ownMs = ownTime(sim, node) + Math.max(0, jumpMs)
+  clock.setMs = sim.nowMs
+  clock.rate = rate ?? clock.rate
+  if (!at(sim, node).up) return
+  at(sim, node).timerMs = Number.POSITIVE_INFINITY
+  arm(sim, node)
+}
+
+function ownTime<M, E, A>(sim: Simulation<M, E, A>, node: number): number {
+  const { setMs, ownMs, rate } = sim.clocks[node] as Clock
+  return ownMs + (sim.nowMs - setMs) * rate
+}
+
+/** When a node's clock will show a time. */
+function timeOf<M, E, A>(sim: Simulation<M, E, A>, node: number, ownMs: number): number {
+  const clock = sim.clocks[node] as Clock
+  return clock.setMs + (ownMs - clock.ownMs) / clock.rate
+}
+
 function at<M, E, A>(sim: Simulation<M, E, A>, node: number): Node<M, E, A> {
   const state = sim.nodes[node]
   if (state === undefined) throw new RangeError(`no node ${node}`)
@@ -177,7 +213,7 @@ function at<M, E, A>(sim: Simulation<M, E, A>, node: number): Node<M, E, A> {
 
 function birth<M, E, A>(sim: Simulation<M, E, A>, node: number, life: number): Node<M, E, A> {
   const random = seeded((sim.options.seed * 1_000_003 + node * 8_191 + life) | 0)
-  const core = sim.options.create(node, life, random, sim.nowMs)
+  const core = sim.options.create(node, life, random, ownTime(sim, node))
   const timerMs = Number.POSITIVE_INFINITY
   return { core, life, up: true, heldUntilMs: 0, held: [], timerMs, dialling: new Map() }
 }
@@ -197,7 +233,7 @@ function deliver<M, E, A>(sim: Simulation<M, E, A>, node: number, event: E | Net
     return
   }
   record(sim, node, (event as { type: string }).type)
-  for (const action of state.core.step(event, sim.nowMs)) perform(sim, node, action)
+  for (const action of state.core.step(event, ownTime(sim, node))) perform(sim, node, action)
   arm(sim, node)
 }
 
@@ -211,13 +247,13 @@ function perform<M, E, A>(sim: Simulation<M, E, A>, node: number, action: A | Ne
 /** Sets the node's timer. One that goes off early finds nothing due and is set again. */
 function arm<M, E, A>(sim: Simulation<M, E, A>, node: number): void {
   const state = at(sim, node)
-  const dueMs = Math.max(Math.ceil(state.core.deadline()), sim.nowMs + 1)
+  const dueMs = Math.max(Math.ceil(timeOf(sim, node, state.core.deadline())), sim.nowMs + 1)
   if (dueMs >= state.timerMs || dueMs === Number.POSITIVE_INFINITY) return
   state.timerMs = dueMs
   enqueue(sim.queue, dueMs, () => {
     if (sim.nodes[node] !== state || state.timerMs !== dueMs) return
     state.timerMs = Number.POSITIVE_INFINITY
-    if (state.core.deadline() <= sim.nowMs) deliver(sim, node, { type: 'tick' })
+    if (timeOf(sim, node, state.core.deadline()) <= sim.nowMs) deliver(sim, node, { type: 'tick' })
     else arm(sim, node)
   })
 }
