@@ -19,10 +19,12 @@ import { addPin } from './commands/pin.ts'
 import { addPut } from './commands/put.ts'
 import { addReceipts } from './commands/receipts.ts'
 import { addRm } from './commands/rm.ts'
+import { addScrub } from './commands/scrub.ts'
 import { addStart } from './commands/start.ts'
 import { addStat } from './commands/stat.ts'
 import { addStatus } from './commands/status.ts'
 import { addStop } from './commands/stop.ts'
+import { addStore } from './commands/store.ts'
 import { addSums } from './commands/sums.ts'
 import { addVerify } from './commands/verify.ts'
 import { addVersion } from './commands/version.ts'
@@ -40,9 +42,9 @@ First steps: cairn cluster start 5      five nodes on this machine
 /** In the order of the help. */
 const GROUPS: [string, ((root: Command, program: Program) => void)[]][] = [
   ['Data:', [addPut, addGet, addCat, addLs, addRm, addPin, addCid, addCar]],
-  ['Checks:', [addStat, addFind, addSums, addVerify, addReceipts]],
+  ['Checks:', [addStat, addFind, addSums, addVerify, addReceipts, addScrub]],
   ['Network:', [addStart, addJoin, addInvite, addPeers, addStatus, addLeave, addStop, addCluster]],
-  ['Other:', [addVersion]]
+  ['Other:', [addStore, addVersion]]
 ]
 
 export function buildProgram(program: Program): Command {

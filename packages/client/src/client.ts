@@ -34,7 +34,7 @@ import {
   walkFrom
 } from './get.ts'
 import { toDagStatus, toNodeInfo, toNodeStatus, toPeers, toPins, toText } from './json.ts'
-import { type EventOptions, eventsOf, leave } from './lines.ts'
+import { type EventOptions, eventsOf, leave, scrub } from './lines.ts'
 import { createNodes, type Fetch, type NodeAt, type Nodes } from './nodes.ts'
 import { type Put, startPut } from './put.ts'
 import { bytesOf, type DirEntry, type Source, treeOf } from './source.ts'
@@ -56,7 +56,9 @@ import type {
   NodeInfo,
   NodeStatus,
   PeerInfo,
-  Pin
+  Pin,
+  ScrubProgress,
+  ScrubResult
 } from './types.ts'
 import { type Means, type UploadOptions, wait } from './upload.ts'
 
@@ -146,6 +148,8 @@ export interface Client {
   }
   /** One string by which another machine joins. */
   invite(): Promise<string>
+  /** The first node, and no other, reads all of its disk again now. @throws BUSY while it does already */
+  scrub(options?: Signalled & { onProgress?: (progress: ScrubProgress) => void }): Promise<ScrubResult>
   /** The first node, and no other, leaves the network for good. */
   leave(options?: Signalled & { onProgress?: (left: LeaveProgress) => void }): Promise<void>
   /** The first node, and no other, stops. */
@@ -226,6 +230,7 @@ export function createClient(options: ClientOptions): Client {
         startPut(means, { blocks: blocksOfCar(source), total: undefined }, options)
     },
     invite: async () => toText(await nodes.anyJson({ path: '/v1/invite' }), 'invite'),
+    scrub: (options = {}) => scrub(nodes, first, options),
     leave: (options = {}) => leave(nodes, first, options),
     async stop() {
       await nodes.json(first, { method: 'POST', path: '/v1/stop' })

@@ -2,7 +2,7 @@
 import { CairnError } from '@cairn/core'
 import { toEvent } from './json.ts'
 import { askAny, type NodeAt, type Nodes, parseError, piecesOf, reasonOf } from './nodes.ts'
-import type { LeaveProgress, NodeEvent } from './types.ts'
+import type { LeaveProgress, NodeEvent, ScrubProgress, ScrubResult } from './types.ts'
 
 /** Of one line, characters. */
 const LINE_CHARS_MAX = 64 * 1024
@@ -54,6 +54,25 @@ export async function leave(
   }
   throw new CairnError('UNREACHABLE', `${node.url} ended before it had left`, {
     hint: 'the other members repair what it held; `cairn status` shows how far they are'
+  })
+}
+
+/** Asks the node to read all of its disk again. @throws what kept it from that */
+export async function scrub(
+  nodes: Nodes,
+  node: NodeAt,
+  { onProgress, signal }: { onProgress?: (progress: ScrubProgress) => void; signal?: AbortSignal }
+): Promise<ScrubResult> {
+  const { lines } = await openLines(nodes, node, { path: '/v1/scrub', method: 'POST', signal })
+  for await (const line of lines) {
+    const error = parseError(JSON.stringify(line))
+    if (error !== undefined) throw error
+    const { done, ...said } = line as ScrubProgress & { done?: true }
+    if (done === true) return said
+    onProgress?.(said)
+  }
+  throw new CairnError('UNREACHABLE', `${node.url} ended before all was read`, {
+    hint: 'start that node again, and the scrub'
   })
 }
 

@@ -95,6 +95,33 @@ export interface NodeStatus extends Safety {
   alive: number
   members: number
   usage: Usage
+  scrub: ScrubStatus
+}
+
+/** How much of the node's disk was read again lately, and what was found. */
+export interface ScrubStatus {
+  /** Bytes a second that the round in the background may read. */
+  bytesPerSecond: number
+  /** When the part that waits longest was last verified, milliseconds since 1970; 0 if never. */
+  oldestMs: number
+  /** Bytes on disk that were verified within seven days, of how many. */
+  verified: number
+  total: number
+  /** Damaged copies found since the node started. */
+  lost: number
+}
+
+export interface ScrubResult {
+  blocks: number
+  bytes: number
+  /** Copies that were not what their name says, and how many of those are back from other members. */
+  damaged: number
+  refetched: number
+}
+
+export interface ScrubProgress extends ScrubResult {
+  /** Bytes of blocks to read in all. */
+  total: number
 }
 
 export interface DagStatus extends Safety {

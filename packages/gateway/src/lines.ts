@@ -1,4 +1,4 @@
-/** The routes whose answer is lines of JSON for as long as something goes on: events, and leaving. */
+/** The routes whose answer is lines of JSON for as long as something goes on: events, a scrub, leaving. */
 import type { ServerResponse } from 'node:http'
 import { CairnError } from '@cairn/core'
 import type { CairnNode } from '@cairn/node'
@@ -10,9 +10,12 @@ import { toJson } from './json.ts'
 const HEARTBEAT_MS = 15_000
 /** Streams of events at once. A dashboard has one. */
 const EVENT_STREAMS_MAX = 64
+/** Between two lines of progress of a scrub, ms: it tells of every group, thousands a second. */
+const PROGRESS_MS = 200
 
 export interface Lines {
   events(res: ServerResponse, query: URLSearchParams): Promise<void>
+  scrub(res: ServerResponse): Promise<void>
   leave(res: ServerResponse): Promise<void>
   stop(res: ServerResponse): void
 }
@@ -41,6 +44,23 @@ export function createLines(
         await streamEvents(node, res, askedTypes(query))
       } finally {
         streams--
+      }
+    },
+    async scrub(res) {
+      const signal = goneSignal(res)
+      begin(res)
+      let toldMs = Number.NEGATIVE_INFINITY
+      const onProgress = (progress: object): void => {
+        if (performance.now() - toldMs < PROGRESS_MS) return
+        toldMs = performance.now()
+        res.write(`${toJson(progress)}\n`)
+      }
+      try {
+        const result = await node.scrub({ onProgress, signal })
+        res.end(`${toJson({ ...result, done: true })}\n`)
+      } catch (cause) {
+        // who asked may have gone: then the scrub ended for that, and nobody is told
+        if (!signal.aborted) res.end(`${toJson({ error: toCairnError(cause, onBug) })}\n`)
       }
     },
     async leave(res) {

@@ -18,7 +18,7 @@ export type JsonRouteName =
   | 'keep'
   | 'finish'
 /** Answered on the raw node:http streams: bulk bytes (web streams cost too much) and endless lines. */
-export type StreamRouteName = 'send' | 'blocks' | 'events' | 'leave' | 'stop'
+export type StreamRouteName = 'send' | 'blocks' | 'events' | 'scrub' | 'leave' | 'stop'
 
 interface RouteShape {
   method: 'GET' | 'POST' | 'DELETE'
@@ -51,6 +51,7 @@ export const ROUTES: readonly Route[] = [
   { kind: 'stream', name: 'send', path: '/v1/uploads/:id/blocks', ...act, body: 'car' },
   { kind: 'json', name: 'keep', path: '/v1/uploads/:id/keep', ...act, body: 'json' },
   { kind: 'json', name: 'finish', path: '/v1/uploads/:id/finish', ...act, body: 'json' },
+  { kind: 'stream', name: 'scrub', path: '/v1/scrub', ...act, body: 'none' },
   { kind: 'stream', name: 'leave', path: '/v1/leave', ...act, body: 'none' },
   { kind: 'stream', name: 'stop', path: '/v1/stop', ...act, body: 'none' }
 ]

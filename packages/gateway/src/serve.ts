@@ -132,6 +132,8 @@ function stream(
       return bulk.blocks(request)
     case 'events':
       return lines.events(request.res, request.query)
+    case 'scrub':
+      return lines.scrub(request.res)
     case 'leave':
       return lines.leave(request.res)
     case 'stop':

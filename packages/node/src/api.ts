@@ -3,7 +3,7 @@
  */
 import type { Block } from '@cairn/blocks'
 import type { CairnError, Member, PeerId } from '@cairn/core'
-import type { Usage } from '@cairn/store'
+import type { ScrubStatus, Usage } from '@cairn/store'
 import type { CID } from 'multiformats/cid'
 
 /** How many receipts a put waits for: N, a majority of N, or one. */
@@ -113,6 +113,8 @@ export interface NodeStatus extends Safety {
   alive: number
   members: number
   usage: Usage
+  /** How much of this disk was read again lately, and what was found. */
+  scrub: ScrubStatus
 }
 
 export interface DagStatus extends Safety {
@@ -176,6 +178,11 @@ export interface CairnNode {
   status(): Promise<NodeStatus>
   statusOf(root: CID, options?: { signal?: AbortSignal }): Promise<DagStatus>
   peers(): PeerInfo[]
+  /**
+   * Reads all of this disk again now. Damaged copies are put aside, and waited for until the others' copies
+   * have come, as long as any comes. @throws BUSY when one is under way, or the signal's reason
+   */
+  scrub(options?: ScrubOptions): Promise<ScrubResult>
   /** From now on, at most 1,000 waiting; the oldest are dropped and counted in a log event. */
   events(signal?: AbortSignal): AsyncIterable<NodeEvent>
   /**
@@ -192,6 +199,26 @@ export interface CairnNode {
   readonly closed: Promise<{ error: CairnError | undefined }>
   /** What was decided at the start that its owner should know, one plain sentence each. */
   readonly notes: readonly string[]
+}
+
+export interface ScrubOptions {
+  onProgress?: (progress: ScrubProgress) => void
+  signal?: AbortSignal
+}
+
+export interface ScrubResult {
+  /** Read and compared. */
+  blocks: number
+  bytes: number
+  /** Copies that were not what their name says. */
+  damaged: number
+  /** Of those, how many are here again, from other members. */
+  refetched: number
+}
+
+export interface ScrubProgress extends ScrubResult {
+  /** Bytes of blocks that are to be read in all. */
+  total: number
 }
 
 export interface LeaveOptions {

@@ -7,6 +7,7 @@ import { depart } from './departure.ts'
 import { formatInvite } from './network.ts'
 import { openPins, type Pins } from './pins.ts'
 import { safetyOf, safetyOfDag } from './safety.ts'
+import { type Scrubbed, scrubOf } from './scrub.ts'
 import type { Shell } from './shell.ts'
 import { VERSION } from './version.ts'
 
@@ -16,10 +17,12 @@ const UNPIN_BLOCKS = 512
 export interface Life {
   readonly notes: readonly string[]
   readonly closed: CairnNode['closed']
+  /** The store, as a disk. */
+  readonly disk: Scrubbed
   stop(): Promise<void>
 }
 
-export function faceOf(shell: Shell, { notes, closed, stop }: Life): CairnNode {
+export function faceOf(shell: Shell, { notes, closed, disk, stop }: Life): CairnNode {
   const { id, network, home, core, transport, reads, store } = shell
   const pins = openPins(home.path, shell.log)
   const safety = safetyOf(shell)
@@ -49,7 +52,15 @@ export function faceOf(shell: Shell, { notes, closed, stop }: Life): CairnNode {
       const told = await safety()
       const all = members(core.membership)
       const alive = all.filter(({ state }) => state === 'alive' || state === 'suspect').length
-      return { ...told, id, name: shell.nameOf(id), alive, members: all.length, usage: store.usage() }
+      return {
+        ...told,
+        id,
+        name: shell.nameOf(id),
+        alive,
+        members: all.length,
+        usage: store.usage(),
+        scrub: disk.scrubStatus()
+      }
     },
     async statusOf(root, { signal } = {}) {
       shell.usable()
@@ -64,6 +75,7 @@ export function faceOf(shell: Shell, { notes, closed, stop }: Life): CairnNode {
         return { ...member, rttMs, connected: self || connected.has(member.id), self }
       })
     },
+    scrub: scrubOf(disk, shell.usable),
     events: (signal) => shell.events.listen(signal),
     async leave(options = {}) {
       leaving ??= depart(shell, options).finally(() => {

@@ -128,7 +128,7 @@ async function start(options: NodeOptions, home: Home, ending: Ending): Promise<
   shell.dispatch({ type: 'found', members })
   shell.dispatch({ type: 'join', addresses })
   shell.changed()
-  return faceOf(shell, { notes, closed: ending.closed, stop: ending.end })
+  return faceOf(shell, { notes, closed: ending.closed, disk: store, stop: ending.end })
 }
 
 /** What the node keeps of how it was started: as told now, else as before, else the default. */

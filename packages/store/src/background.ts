@@ -16,6 +16,8 @@ const SCRUB_BYTES_PER_SECOND_MIN = 256 * 1024
 /** A segment verified less than this ago is not due. */
 const SCRUB_EVERY_MS = SCRUB_ROUND_S * 1000
 const SCRUB_IDLE_MS = 60_000
+/** Within which everything is read again: the promise, a day more than a round takes. */
+const SCRUB_PROMISED_MS = SCRUB_EVERY_MS + 24 * 60 * 60 * 1000
 /** Between compactions that found nothing to do, if nothing wakes it. */
 const COMPACT_IDLE_MS = 10_000
 /** A quarter of what an old disk writes. */
@@ -34,8 +36,17 @@ export interface ScrubStatus {
   bytesPerSecond: number
   /** When the part of the store that waits longest was last verified; 0 if never. */
   oldestMs: number
+  /** Bytes of segments that were verified within the last seven days, of how many in all. */
+  verified: number
+  total: number
   /** Damaged copies found since open. */
   lost: number
+}
+
+export interface ScrubOptions {
+  /** Called after every group, with the report as it is so far. */
+  onProgress?: ((report: ScrubReport) => void) | undefined
+  signal?: AbortSignal | undefined
 }
 
 export class Background {
@@ -77,33 +88,43 @@ export class Background {
   }
 
   scrubStatus(): ScrubStatus {
-    const oldestMs = Math.min(...[...this.#context.segments.values()].map(({ scrubbedAtMs }) => scrubbedAtMs))
-    return {
-      bytesPerSecond: this.#scrubBytesPerSecond(),
-      oldestMs: Number.isFinite(oldestMs) ? oldestMs : 0,
-      lost: this.#lost
+    const { segments, nowMs } = this.#context
+    const sinceMs = nowMs() - SCRUB_PROMISED_MS
+    const status = { bytesPerSecond: this.#scrubBytesPerSecond(), oldestMs: 0, verified: 0, total: 0 }
+    let oldestMs = Number.POSITIVE_INFINITY
+    for (const { size, scrubbedAtMs } of segments.values()) {
+      if (size <= ALIGN_BYTES) continue
+      status.total += size
+      if (scrubbedAtMs > sinceMs) status.verified += size
+      oldestMs = Math.min(oldestMs, scrubbedAtMs)
     }
+    return { ...status, oldestMs: Number.isFinite(oldestMs) ? oldestMs : 0, lost: this.#lost }
   }
 
-  /** Everything, as fast as it goes. */
-  async scrubNow(onProgress: (report: ScrubReport) => void): Promise<ScrubReport> {
+  /** Everything, as fast as it goes. @throws CairnError UNREACHABLE when the store closes meanwhile */
+  async scrubNow({ onProgress, signal }: ScrubOptions): Promise<ScrubReport> {
     const report: ScrubReport = { blocks: 0, bytes: 0, lost: [], records: 0 }
     const pace = new Pace(() => Number.POSITIVE_INFINITY)
+    const stop = (): void => pace.stop()
+    const aim = { report, pace, nowMs: this.#context.nowMs, onGroup: () => onProgress?.(report) }
+    signal?.throwIfAborted()
+    signal?.addEventListener('abort', stop)
     this.#now.add(pace)
     try {
       for (const segment of scrubOrder(this.#context.segments)) {
-        await scrubSegment(
-          this.#context,
-          { segment, offset: ALIGN_BYTES },
-          { report, pace, nowMs: this.#context.nowMs }
-        )
-        onProgress(report)
+        if (pace.stopped) break
+        await scrubSegment(this.#context, { segment, offset: ALIGN_BYTES }, aim)
       }
     } finally {
       this.#now.delete(pace)
+      signal?.removeEventListener('abort', stop)
+      this.#lost += report.lost.length
     }
-    this.#lost += report.lost.length
-    return report
+    signal?.throwIfAborted()
+    if (!pace.stopped) return report
+    throw new CairnError('UNREACHABLE', 'the store was closed before all was read', {
+      hint: 'start the node again, and the scrub'
+    })
   }
 
   /** Compacts as long as it is worth it. */

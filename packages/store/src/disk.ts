@@ -4,7 +4,7 @@
  */
 import { writeFile } from 'node:fs/promises'
 import { type BlockKey, CairnError } from '@cairn/core'
-import { Background, COMPACT_BYTES_PER_SECOND, type ScrubStatus } from './background.ts'
+import { Background, COMPACT_BYTES_PER_SECOND, type ScrubOptions, type ScrubStatus } from './background.ts'
 import type { Catalog } from './catalog.ts'
 import { fault } from './fault.ts'
 import { Files } from './files.ts'
@@ -254,10 +254,10 @@ export class DiskStore implements Store {
     return this.#background.scrubStatus()
   }
 
-  /** Reads and compares everything now, as fast as it goes. */
-  async scrubNow(onProgress: (report: ScrubReport) => void = () => undefined): Promise<ScrubReport> {
+  /** Reads and compares everything now, as fast as it goes. @throws the signal's reason, UNREACHABLE */
+  async scrubNow(options: ScrubOptions = {}): Promise<ScrubReport> {
     this.#usable()
-    return this.#noting(this.#background.scrubNow(onProgress))
+    return this.#noting(this.#background.scrubNow(options))
   }
 
   /** Takes back all room that is worth taking back, without minding the budget. */

@@ -1,4 +1,4 @@
-export type { ScrubStatus } from './background.ts'
+export type { ScrubOptions, ScrubStatus } from './background.ts'
 export { type Blockstore, type BlockstoreOptions, type BlockstorePair, blockstoreOf } from './blockstore.ts'
 export * from './claims.ts'
 export { type DiskStore, type OpenOptions, openStore, rebuildStore } from './disk.ts'

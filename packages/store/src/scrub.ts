@@ -55,6 +55,8 @@ export interface ScrubAim {
   report: ScrubReport
   pace: Pace
   nowMs: () => number
+  /** After each group. */
+  onGroup?: () => void
 }
 
 /** Scrubs a segment from a byte on, into the report; stops with the pace, or when compaction took it. */
@@ -83,7 +85,7 @@ async function readGroups(
   context: ScrubContext,
   { segment, offset: from }: Position,
   direct: Direct,
-  { report, pace }: ScrubAim
+  { report, pace, onGroup }: ScrubAim
 ): Promise<Span[]> {
   const { files, nonce, segments, catalog } = context
   const { size, sealed } = segments.get(segment) ?? { size: from, sealed: true }
@@ -101,6 +103,7 @@ async function readGroups(
       await catalog.setScrubbed({ segment, offset: end })
       saved = end
     }
+    onGroup?.()
     await pace.spend(record.length)
   }
   if (covered < size) gaps.push([covered, size])

@@ -32,6 +32,22 @@ background('the scrub goes round by itself, and what it has verified survives a 
   })
 )
 
+background('a scrub that is told to stop, or whose store closes, does not pass for a whole one', () =>
+  inScratch((directory) =>
+    withStore({ directory }, async (store) => {
+      await store.put(Array.from({ length: 30 }, (_, i) => entry(i, 200_000)))
+      const stop = new AbortController()
+      const reason = new Error('enough')
+      const scrub = store.scrubNow({ signal: stop.signal, onProgress: () => stop.abort(reason) })
+      assert.is(await scrub.catch((cause) => cause), reason)
+      let closed: Promise<void> | undefined
+      const other = store.scrubNow({ onProgress: () => (closed ??= store.close()) })
+      assert.is((await other.catch((cause) => cause)).code, 'UNREACHABLE')
+      await closed
+    })
+  )
+)
+
 background('a close does not wait for a compaction that has begun', () =>
   inScratch(async (directory) => {
     const entries = Array.from({ length: 40 }, (_, i) => entry(i, 300_000))

@@ -15,14 +15,15 @@ scrub('a whole store has nothing wrong', () =>
     withStore({ directory }, async (store) => {
       await store.put(ENTRIES)
       let told = 0
-      const report = await store.scrubNow(() => {
-        told++
-      })
+      const report = await store.scrubNow({ onProgress: () => told++ })
       assert.is(report.blocks, ENTRIES.length)
       assert.is(report.bytes, store.usage().bytes)
       assert.is(report.lost.length + report.records, 0)
       assert.ok(told > 0)
-      assert.ok(store.scrubStatus().oldestMs > 0)
+      const { oldestMs, verified, total } = store.scrubStatus()
+      assert.ok(oldestMs > 0)
+      assert.ok(total > 0)
+      assert.is(verified, total)
     })
   )
 )

@@ -1,10 +1,12 @@
 /** `cairn status`: a verdict first, then the reason, then the figures; of the network or of one CID. */
 import { parseCid } from '@cairn/blocks'
+import type { ScrubStatus } from '@cairn/client'
 import type { Command } from 'commander'
 import { EXIT } from '../failure.ts'
 import { count, duration, plural, safe, size, table } from '../format.ts'
 import type { Output } from '../output.ts'
 import { act, type Program, type Session } from '../session.ts'
+import { scrubText } from './scrub.ts'
 
 /** What both kinds of status say about safety. */
 interface Safety {
@@ -75,6 +77,7 @@ type NetworkStatus = Safety & {
   alive: number
   members: number
   usage: { blocks: number; bytes: number; diskBytes: number; capacity: number; full: boolean }
+  scrub: ScrubStatus
 }
 
 function networkText(out: Output, seen: NetworkStatus): string {
@@ -83,7 +86,8 @@ function networkText(out: Output, seen: NetworkStatus): string {
   return [
     safetyText(out, seen),
     `  members  ${seen.alive} alive${seen.members > seen.alive ? ` of ${seen.members}` : ''}`,
-    `  here     ${safe(seen.name)}, ${plural(usage.blocks, 'block')}, ${used}`
+    `  here     ${safe(seen.name)}, ${plural(usage.blocks, 'block')}, ${used}`,
+    `  scrub    ${scrubText(seen.scrub, Date.now())}`
   ].join('\n')
 }
 

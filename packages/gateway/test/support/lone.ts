@@ -102,6 +102,7 @@ export function loneNode({
     }
   })
 
+  const scrubStatus = { bytesPerSecond: 1, oldestMs: 0, verified: 0, total: 0, lost: 0 }
   const closed = Promise.withResolvers<{ error: CairnError | undefined }>()
   const lone: Lone = {
     id,
@@ -133,7 +134,7 @@ export function loneNode({
       if (bytes === undefined) throw new CairnError('NO_PROVIDER', `no member holds ${cid}`, { hint: 'wait' })
       return bytes
     },
-    status: async () => ({ ...safety(), id, name, alive: 1, members: 1, usage: usage() }),
+    status: async () => ({ ...safety(), id, name, alive: 1, members: 1, usage: usage(), scrub: scrubStatus }),
     statusOf: async (root) => ({
       ...safety(),
       root,
@@ -157,6 +158,11 @@ export function loneNode({
       }
     ],
     events: (signal) => listen(listeners, signal),
+    async scrub({ onProgress } = {}) {
+      const result = { blocks: blocks.size, bytes: bytesOf(), damaged: 0, refetched: 0 }
+      onProgress?.({ ...result, total: result.bytes })
+      return result
+    },
     async leave({ onProgress } = {}) {
       onProgress?.({ blocks: blocks.size, bytes: bytesOf() })
       await lone.stop()

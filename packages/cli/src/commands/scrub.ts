@@ -1,0 +1,58 @@
+/** `cairn scrub`: how much of a node's disk was read again lately; with `--now`, all of it, at once. */
+import type { ScrubProgress, ScrubResult, ScrubStatus } from '@cairn/client'
+import type { Command } from 'commander'
+import { EXIT } from '../failure.ts'
+import { count, duration, plural, size } from '../format.ts'
+import { bar } from '../progress.ts'
+import { act, type Program, type Session } from '../session.ts'
+
+export function addScrub(root: Command, program: Program): void {
+  root
+    .command('scrub')
+    .summary("read a node's disk again and compare: how far that is, or --now")
+    .description(
+      'A node reads everything on its disk again within seven days, by itself. Damaged copies are put aside ' +
+        "and replaced by the other members'. With --now all is read at once; exits with 7 when a damaged " +
+        'copy could not be replaced.'
+    )
+    .option('--now', 'read all of it now, as fast as the disk goes')
+    .action(act(program, scrub))
+}
+
+async function scrub(session: Session, command: Command): Promise<number> {
+  const { out, signal } = session
+  const client = await session.client()
+  if (command.opts<{ now?: boolean }>().now !== true) {
+    const { name, scrub } = await client.status()
+    out.result({ name, ...scrub }, () => scrubText(scrub, Date.now()))
+    return EXIT.ok
+  }
+  const result = await client.scrub({ signal, onProgress: (progress) => out.live.show(() => line(progress)) })
+  out.result(result, () => resultText(result))
+  return result.refetched === result.damaged ? EXIT.ok : EXIT.integrity
+}
+
+function line({ bytes, total, damaged, refetched }: ScrubProgress): string {
+  const read = `reading ${bar(bytes, total)} ${size(bytes)}/${size(total)}`
+  return damaged === 0
+    ? read
+    : `${read} · ${plural(damaged, 'damaged copy', 'damaged copies')}, ${refetched} back`
+}
+
+function resultText({ blocks, bytes, damaged, refetched }: ScrubResult): string {
+  const read = `${plural(blocks, 'block')} (${size(bytes)}) read`
+  if (damaged === 0) return `${read}, all of them good`
+  const found = `${plural(damaged, 'damaged copy', 'damaged copies')} put aside`
+  const missing = damaged - refetched
+  if (missing === 0) return `${read}, ${found} and replaced by those of other members`
+  return `${read}, ${found}, ${count(refetched)} replaced; ${count(missing)} not yet: see cairn status`
+}
+
+/** One line of how much was read again lately. */
+export function scrubText({ oldestMs, verified, total, lost }: ScrubStatus, nowMs: number): string {
+  if (total === 0) return 'nothing to read yet'
+  const share = `${Math.floor((100 * verified) / total)} % read again in 7 days`
+  const oldest = oldestMs === 0 ? '' : `, all since ${duration(Math.max(0, nowMs - oldestMs))} ago`
+  const found = lost === 0 ? '' : `; ${plural(lost, 'damaged copy', 'damaged copies')} found since the start`
+  return `${share}${oldest}${found}`
+}

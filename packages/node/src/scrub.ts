@@ -1,0 +1,71 @@
+/**
+ * A scrub by command: everything on this disk is read again at once, and the copies that were damaged are
+ * waited for until the one rule has brought them back from the other members.
+ */
+import { setTimeout as wait } from 'node:timers/promises'
+import { type BlockKey, CairnError } from '@cairn/core'
+import type { DiskStore } from '@cairn/store'
+import type { CairnNode, ScrubOptions, ScrubResult } from './api.ts'
+
+/** Without a damaged copy coming back for so long, it is no longer waited for. Twice the repair delay. */
+const STALL_MS = 30_000
+/** Between looks whether they are back. */
+const LOOK_MS = 200
+/** Looked up at a time: a disk may have lost more than anybody waits for in one look. */
+const LOOKED_UP = 64
+
+export type Scrubbed = Pick<DiskStore, 'scrubNow' | 'scrubStatus' | 'stat' | 'usage'>
+
+export function scrubOf(disk: Scrubbed, usable: () => void): CairnNode['scrub'] {
+  let busy = false
+  return async (options = {}) => {
+    usable()
+    if (busy) {
+      throw new CairnError('BUSY', 'a scrub is under way already', {
+        hint: 'cairn status shows how far it is'
+      })
+    }
+    busy = true
+    try {
+      return await scrub(disk, usable, options)
+    } finally {
+      busy = false
+    }
+  }
+}
+
+async function scrub(
+  disk: Scrubbed,
+  usable: () => void,
+  { onProgress, signal }: ScrubOptions
+): Promise<ScrubResult> {
+  const total = disk.usage().bytes
+  const { blocks, bytes, lost } = await disk.scrubNow({
+    signal,
+    onProgress: ({ blocks, bytes, lost }) =>
+      onProgress?.({ blocks, bytes, total, damaged: lost.length, refetched: 0 })
+  })
+  const damaged = new Set(lost)
+  const missing = [...damaged]
+  const result = (): ScrubResult => ({
+    ...{ blocks, bytes },
+    ...{ damaged: damaged.size, refetched: damaged.size - missing.length }
+  })
+  for (let waitedMs = 0; missing.length > 0 && waitedMs < STALL_MS; waitedMs += LOOK_MS) {
+    await wait(LOOK_MS, undefined, signal === undefined ? {} : { signal }).catch(() => undefined)
+    signal?.throwIfAborted()
+    usable()
+    if (await takeThoseBack(disk, missing)) waitedMs = 0
+    onProgress?.({ ...result(), total })
+  }
+  return result()
+}
+
+/** Takes out of `missing`, of its first ones, those that are held again. False when none was. */
+async function takeThoseBack(disk: Scrubbed, missing: BlockKey[]): Promise<boolean> {
+  const some = missing.splice(0, LOOKED_UP)
+  const held = await Promise.all(some.map((key) => disk.stat(key)))
+  const absent = some.filter((_, i) => held[i] === undefined)
+  missing.push(...absent) // at the end: those that never come must not hide those that came
+  return absent.length < some.length
+}
