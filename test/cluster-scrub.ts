@@ -1,4 +1,4 @@
-/** What a person does about a disk: reads it again while the node runs, makes its index again when stopped. */
+/** What a person does about a disk: reads it again under a running node, makes its index again under none. */
 // limit: 180 s
 import { open, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'

@@ -11,9 +11,9 @@ export function addScrub(root: Command, program: Program): void {
     .command('scrub')
     .summary("read a node's disk again and compare: how far that is, or --now")
     .description(
-      'A node reads everything on its disk again within seven days, by itself. Damaged copies are put aside ' +
-        "and replaced by the other members'. With --now all is read at once; exits with 7 when a damaged " +
-        'copy could not be replaced.'
+      'A node reads all of its disk again within seven days, by itself. Damaged copies are put aside and ' +
+        "replaced by the other members'. With --now all is read at once; exits with 7 when a damaged copy " +
+        'could not be replaced.'
     )
     .option('--now', 'read all of it now, as fast as the disk goes')
     .action(act(program, scrub))

@@ -15,7 +15,7 @@ export function addStore(root: Command, program: Program): void {
     .summary('make the index again from the segments')
     .description(
       'Makes the index of the store in this home again from its segments alone. Nothing that was deleted ' +
-        'comes back. The node must be stopped; a node also does this by itself when it finds its index damaged.'
+        'comes back. The node must be stopped. A node that finds its index damaged does this by itself.'
     )
     .action(act(program, rebuild))
 }
