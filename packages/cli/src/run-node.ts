@@ -162,7 +162,8 @@ function report(
   const took = performance.now() - startedMs
   const name = out.prose('bold', safe(node.name))
   const kind = network.open ? 'open: anybody with an address may join' : 'private: joined with an invite only'
-  const value = { event: 'ready', id: node.id, name: node.name, url, network, addresses: node.addresses() }
+  const { id, notes } = node
+  const value = { event: 'ready', id, name: node.name, url, network, addresses: node.addresses(), notes }
   if (out.json) {
     out.result(value, () => '')
     return

@@ -18,7 +18,7 @@ import {
   seeded,
   trustedHeaders
 } from '@cairn/core'
-import { openStore, type Store } from '@cairn/store'
+import { type DiskStore, openStore, type Store } from '@cairn/store'
 import type { CairnNode, NodeEvent } from './api.ts'
 import { broadcast } from './broadcast.ts'
 import { checkOptions, defaultCapacity, LISTEN_DEFAULT, type NodeOptions } from './config.ts'
@@ -105,6 +105,7 @@ async function start(options: NodeOptions, home: Home, ending: Ending): Promise<
     onError: (error) => log('error', `${error.message}`)
   })
   ending.add(() => store.close())
+  if (store.copied) await adoptCopy(store, notes)
   const { credentials, addresses } = joinNetwork.credentials(created, options.join)
   const found = foundPeers()
   ending.add(async () => shell && withinLimit(shell.settled())) // once the transport brings no more of it
@@ -147,6 +148,19 @@ async function settle(options: NodeOptions, home: Home, notes: string[]): Promis
     name: options.name ?? kept?.name ?? nameOf(home.identity.id),
     incarnation: kept?.incarnation ?? 0
   }
+}
+
+/**
+ * A store that was copied, or restored from a backup, is this node's now: under another id, and with nothing
+ * in it taken for verified. What it lacks or has too much is what the one rule is for. Two that run with one
+ * identity are told apart by their words (`twin.ts`).
+ */
+async function adoptCopy(store: DiskStore, notes: string[]): Promise<void> {
+  await store.adopt()
+  notes.push(
+    'the store was copied here or restored from a backup: it is compared with the other members and read ' +
+      'again; the original, if there still is one, must not run as well'
+  )
 }
 
 /** Of a home without one: made now, or undefined when it is to be joined. */

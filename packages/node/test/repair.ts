@@ -1,5 +1,5 @@
 /** The one rule on whole nodes: what is lost comes back, what is not lost stays where it is. */
-import { readdir, rm, truncate } from 'node:fs/promises'
+import { cp, readdir, rm, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Block, cidOf } from '@cairn/blocks'
 import { suite } from 'uvu'
@@ -96,6 +96,41 @@ repair(
     await eventually(whole(net.at(1), 20), 'and all are counted')
     await net.stopAll()
     assert.ok((await onDisk(net.home(1), blocks)).every((stat) => stat !== undefined))
+  })
+)
+
+repair(
+  'a member restored from an old backup says so, loses nothing, and gets what it lacks',
+  scoped(async (use) => {
+    const net = use(await openNodes(4))
+    const [old, late] = [blocksOf(20), blocksOf(20)]
+    await uploadOn(net.at(0)).put(old)
+    await eventually(whole(net.at(0), 20), 'all have three')
+    await net.at(3).stop()
+    const backup = `${net.home(3)}-backup`
+    await cp(net.home(3), backup, { recursive: true })
+    await net.restart(3)
+    assert.equal(net.at(3).notes, [], 'the original is no copy')
+    await net.gathered()
+    await uploadOn(net.at(0)).put(late)
+    await eventually(whole(net.at(0), 40), 'all have three')
+    await net.at(3).stop()
+    await rm(net.home(3), { recursive: true })
+    await cp(backup, net.home(3), { recursive: true })
+    await net.restart(3)
+    assert.match(net.at(3).notes.join(), 'restored from a backup')
+    await net.gathered()
+    for (const node of net.nodes) await eventually(whole(node, 40), 'all have three again')
+    await net.at(3).stop()
+    await net.restart(3)
+    assert.equal(net.at(3).notes, [], 'it is told once')
+    await net.stopAll()
+    const copies = new Array<number>(40).fill(0)
+    for (const i of [0, 1, 2, 3]) {
+      const stats = await onDisk(net.home(i), [...old, ...late])
+      for (const [at, stat] of stats.entries()) copies[at] = (copies[at] as number) + (stat ? 1 : 0)
+    }
+    assert.ok(Math.min(...copies) >= 3, `${copies}`)
   })
 )
 

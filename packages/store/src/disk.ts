@@ -5,7 +5,7 @@
 import { writeFile } from 'node:fs/promises'
 import { type BlockKey, CairnError } from '@cairn/core'
 import { Background, COMPACT_BYTES_PER_SECOND, type ScrubOptions, type ScrubStatus } from './background.ts'
-import type { Catalog } from './catalog.ts'
+import type { Catalog, SegmentRow } from './catalog.ts'
 import { fault } from './fault.ts'
 import { Files } from './files.ts'
 import { ALIGN_BYTES, isSegmentPage, segmentPage } from './format.ts'
@@ -112,15 +112,14 @@ interface Parts {
 }
 
 export class DiskStore implements Store {
-  /** Whose directory this is. The nonce in it must not leave it. */
-  readonly identity: Readonly<Identity>
-  /** The directory was copied or restored from elsewhere: another may be in use under the same identity. */
-  readonly copied: boolean
+  #identity: Identity
+  #copied: boolean
   readonly #directory: string
   readonly #files: Files
   readonly #catalog: Catalog
   readonly #room: Room
   readonly #totals: Totals
+  readonly #segments: ReadonlyMap<number, SegmentRow>
   readonly #changes = new Changes({ sweep: true })
   readonly #writer: Writer
   readonly #reader: Reader
@@ -130,13 +129,14 @@ export class DiskStore implements Store {
   constructor({ options, room, files, known, recovered, position }: Parts) {
     const { catalog, segments, totals } = recovered
     const nonce = Buffer.from(known.identity.nonce, 'hex')
-    this.identity = known.identity
-    this.copied = known.copied
+    this.#identity = known.identity
+    this.#copied = known.copied
     this.#directory = options.directory
     this.#files = files
     this.#catalog = catalog
     this.#room = room
     this.#totals = totals
+    this.#segments = segments
     const changes = this.#changes
     this.#writer = new Writer({ files, catalog, nonce, segments, totals, room, changes, position })
     const write = (ops: readonly Op[]): Promise<void> => this.#writer.submit(ops, true)
@@ -146,6 +146,16 @@ export class DiskStore implements Store {
     const { compactBytesPerSecond = COMPACT_BYTES_PER_SECOND } = options
     const parts = { files, catalog, writer, reader, room, segments, nonce, compactBytesPerSecond }
     this.#background = new Background({ ...parts, nowMs: Date.now, onError })
+  }
+
+  /** Whose directory this is. The nonce in it must not leave it. */
+  get identity(): Readonly<Identity> {
+    return this.#identity
+  }
+
+  /** The directory was copied or restored from elsewhere: another may be in use under the same identity. */
+  get copied(): boolean {
+    return this.#copied
   }
 
   /** Writes again what was found whole after the last certain sync, and only then cuts it off there. */
@@ -266,9 +276,16 @@ export class DiskStore implements Store {
     await this.#noting(this.#background.compactNow())
   }
 
-  /** Takes a copied directory for one's own; the next opening finds nothing odd. */
+  /**
+   * Takes a copied directory for one's own, under another id; the next opening finds nothing odd. What was
+   * read and verified was the original's disk: here nothing counts as verified until it is read again.
+   */
   async adopt(): Promise<void> {
-    await adopt(this.#directory, this.identity)
+    this.#usable()
+    for (const segment of this.#segments.keys()) await this.#writer.setSegment(segment, { scrubbedAtMs: 0 })
+    await this.#catalog.setScrubbed({ segment: 0, offset: 0 })
+    this.#identity = await adopt(this.#directory, this.#identity)
+    this.#copied = false
   }
 
   close(): Promise<void> {

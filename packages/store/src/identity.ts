@@ -1,11 +1,11 @@
 /**
  * Whose directory it is: format, a random id, a nonce that marks this store's records, how often it was
- * opened, and the inode that the file had when it was written. A copy or a restored backup has another
- * inode, and so is noticed; a byte-for-byte image of the whole file system is not, and only its
+ * opened, and which inode the file had when it was written. A copy or a restored backup has another,
+ * and so is noticed; a byte-for-byte image of the whole file system is not, and only its
  * neighbours can tell.
  */
 import { randomBytes } from 'node:crypto'
-import { open, rename } from 'node:fs/promises'
+import { type FileHandle, open, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CairnError } from '@cairn/core'
 import { fault, isErrno } from './fault.ts'
@@ -18,6 +18,7 @@ export const FORMAT = 1
 const FORMAT_OLDEST = 1
 
 const NAME = 'store.json'
+const ID_BYTES = 16
 
 export interface Identity {
   format: number
@@ -47,7 +48,7 @@ export interface Known {
 export async function identify(directory: string, segmentNonce: Buffer | undefined): Promise<Known> {
   const kept = await readIdentity(directory, segmentNonce !== undefined)
   if (kept === undefined) {
-    const id = randomBytes(16).toString('hex')
+    const id = randomBytes(ID_BYTES).toString('hex')
     const nonce = (segmentNonce ?? randomBytes(NONCE_BYTES)).toString('hex')
     const fresh = { format: FORMAT, oldest: FORMAT_OLDEST, id, nonce, openings: 1, inode: '' }
     return { identity: await writeIdentity(directory, fresh), created: true, copied: false }
@@ -58,9 +59,12 @@ export async function identify(directory: string, segmentNonce: Buffer | undefin
   return { identity: await writeIdentity(directory, next, copied), created: false, copied }
 }
 
-/** Takes a copied directory for one's own: it is not noticed again. */
-export async function adopt(directory: string, identity: Identity): Promise<void> {
-  await writeIdentity(directory, identity)
+/**
+ * Takes a copied directory for one's own: it is not noticed again. Its id is another from now on, so that
+ * what is numbered by id and opening is never numbered twice, whatever the original goes on to do.
+ */
+export async function adopt(directory: string, identity: Identity): Promise<Identity> {
+  return writeIdentity(directory, { ...identity, id: randomBytes(ID_BYTES).toString('hex') })
 }
 
 async function readIdentity(
@@ -70,8 +74,8 @@ async function readIdentity(
   try {
     const file = await open(join(directory, NAME), 'r')
     try {
-      const { ino } = await file.stat({ bigint: true })
-      return { identity: parse(await file.readFile('utf8'), directory), inode: String(ino) }
+      const inode = await inodeOf(file)
+      return { identity: parse(await file.readFile('utf8'), directory), inode }
     } finally {
       await file.close()
     }
@@ -80,6 +84,12 @@ async function readIdentity(
     if (replaceable && CairnError.is(cause, 'STORE_DAMAGED')) return undefined
     throw fault(cause, `cannot read ${NAME}`)
   }
+}
+
+/** Its number, and when it was made where the file system tells: numbers of removed files are given again. */
+async function inodeOf(file: FileHandle): Promise<string> {
+  const { ino, birthtimeNs } = await file.stat({ bigint: true })
+  return `${ino}.${birthtimeNs}`
 }
 
 function parse(text: string, directory: string): Identity {
@@ -107,8 +117,7 @@ async function writeIdentity(directory: string, identity: Identity, copied = fal
     const file = await open(part, 'w', 0o600)
     let written: Identity
     try {
-      const { ino } = await file.stat({ bigint: true })
-      written = copied ? identity : { ...identity, inode: String(ino) }
+      written = copied ? identity : { ...identity, inode: await inodeOf(file) }
       await file.writeFile(`${JSON.stringify(written, undefined, 2)}\n`)
       await file.sync()
     } finally {

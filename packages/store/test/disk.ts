@@ -191,14 +191,21 @@ disk('a copied directory is noticed until it is adopted', () =>
     await withStore({ directory: original }, async (store) => {
       await store.put([entry(1)])
       assert.is(store.copied, false)
+      await store.scrubNow()
     })
     await cp(original, copy, { recursive: true })
+    const copiedMs = Date.now()
     await withStore({ directory: original }, async (store) => assert.is(store.copied, false))
     await withStore({ directory: copy }, async (store) => assert.is(store.copied, true))
     await withStore({ directory: copy }, async (store) => {
       assert.is(store.copied, true)
       assert.is(store.usage().blocks, 1)
+      const { id } = store.identity
       await store.adopt()
+      assert.is.not(store.identity.id, id)
+      assert.is(store.copied, false)
+      const { oldestMs } = store.scrubStatus()
+      assert.ok(oldestMs === 0 || oldestMs >= copiedMs, 'what the original verified was another disk')
     })
     await withStore({ directory: copy }, async (store) => assert.is(store.copied, false))
   })

@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises'
+import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CairnError } from '@cairn/core'
 import { suite } from 'uvu'
@@ -28,8 +28,24 @@ identity('another inode means a copy, until it is adopted', () =>
     assert.is((await identify(directory, undefined)).copied, true)
     const again = await identify(directory, undefined)
     assert.is(again.copied, true)
-    await adopt(directory, again.identity)
+    const adopted = await adopt(directory, again.identity)
+    assert.is.not(adopted.id, identity.id, "its numbers are not the original's")
+    assert.is(adopted.nonce, identity.nonce, 'its records are')
     assert.is((await identify(directory, undefined)).copied, false)
+  })
+)
+
+identity('a file in the place of one that was removed is another, whatever number it is given', () =>
+  inScratch(async (directory) => {
+    const path = join(directory, 'store.json')
+    for (let i = 0; i < 20; i++) {
+      await identify(directory, undefined)
+      const kept = await readFile(path)
+      await rm(path)
+      await writeFile(path, kept)
+      assert.is((await identify(directory, undefined)).copied, true)
+      await rm(path)
+    }
   })
 )
 
