@@ -105,7 +105,10 @@ function liveAgain(seed: number, events: readonly Told<CoreEvent>[]): Told<strin
   const facts = { ...factsOf(WATCHED), capacity: 2 ** 40, zone: undefined }
   const crypto = { sha256, ...seals(id) }
   const random = seeded((seed * 1_000_003 + WATCHED * 8_191) | 0)
-  const core = createCore({ id, facts, incarnation: 0, config: CONFIG, random, crypto }, 0)
+  const core = createCore(
+    { id, facts, incarnation: 0, life: '00'.repeat(8), config: CONFIG, random, crypto },
+    0
+  )
   const actions: Told<string>[] = []
   const loop = startLoop(core, {
     timing,

@@ -96,6 +96,13 @@ export interface HeldClaim {
   proof: Uint8Array
 }
 
+/** What two members compare of a claim: its register, without the proof. */
+export type Register = Pick<HeldClaim, 'claimant' | 'sequence' | 'live'>
+
+/** Of a claimant as `claimantOf` names it. */
+const CLAIMANT_BYTES = 33
+export const registerCodec = struct({ claimant: hex(CLAIMANT_BYTES), sequence: varint, live: bool })
+
 const DOMAIN = toUtf8('cairn-claim/1\0')
 
 function signedBytes(value: ClaimPart['header']): Uint8Array {
@@ -223,4 +230,13 @@ export function mergeClaims(known: readonly HeldClaim[], incoming: readonly Held
 export function replicasOf(claims: readonly Pick<HeldClaim, 'replicas' | 'live'>[]): number {
   const live = claims.filter((claim) => claim.live)
   return (live.length > 0 ? live : claims).reduce((most, claim) => Math.max(most, claim.replicas), 1)
+}
+
+/** Whether `held` has each of `asked`, or what took its place. */
+export function covers(held: readonly Register[], asked: readonly Register[]): boolean {
+  const known = new Map(held.map((claim) => [claim.claimant, claim]))
+  return asked.every((claim) => {
+    const own = known.get(claim.claimant)
+    return own !== undefined && !outranks(claim, own)
+  })
 }

@@ -24,7 +24,8 @@ export const GROUP_SLOTS = SLOTS / GROUPS
 /** Of a group's hash on the wire. A collision hides a difference until the group next changes. */
 export const GROUP_DIGEST_BYTES = 8
 
-const replicas: Codec<number> = {
+/** N on the wire. */
+export const replicasCodec: Codec<number> = {
   write: u8.write,
   read(from) {
     const value = u8.read(from)
@@ -35,7 +36,7 @@ const replicas: Codec<number> = {
 
 const summary = struct({
   slot: u16,
-  replicas,
+  replicas: replicasCodec,
   fingerprint: hex(FINGERPRINT_BYTES),
   blocks: varint,
   bytes: varint
@@ -60,11 +61,11 @@ export const COMPARE_MESSAGES = {
     answer: bool
   }),
   /** "Which keys do you have of this slot?" */
-  list: struct({ slot: u16, replicas, after: optional(blockKeyCodec) }),
+  list: struct({ slot: u16, replicas: replicasCodec, after: optional(blockKeyCodec) }),
   /** A page: those after a key, and the key from which to go on, unless it is the last. */
   listing: struct({
     slot: u16,
-    replicas,
+    replicas: replicasCodec,
     after: optional(blockKeyCodec),
     /** Of the slot when the page was begun: it holds all of that, or what was removed since. */
     fingerprint: hex(FINGERPRINT_BYTES),

@@ -52,8 +52,19 @@ import {
   reconcileTick,
   uncover
 } from './reconcile.ts'
+import { type Copy, cancel, isGoing, onGone, releasesForget, unverify } from './release.ts'
 import { repairLost, repairMissing } from './repair.ts'
 import { type Count, type Tally, tally, toHandOver } from './safety.ts'
+import {
+  createStrays,
+  onCopies,
+  onCopiesVerified,
+  onReleaseMessage,
+  type StrayAction,
+  type Strays,
+  straysDeadline,
+  straysTick
+} from './strays.ts'
 import {
   createSurveys,
   onSurveyLookedUp,
@@ -65,7 +76,7 @@ import {
   surveysTick
 } from './survey.ts'
 import { type Membership, type MembershipAction, ownMember } from './view.ts'
-import { isCompare, isGossip, type Message, REASON_CHARS_MAX } from './wire.ts'
+import { isCompare, isGossip, isRelease, type Message, REASON_CHARS_MAX } from './wire.ts'
 import {
   createWrites,
   onAnswered,
@@ -107,6 +118,10 @@ export type CoreEvent =
   | { type: 'looked-up'; token: number; found: ReadonlyMap<BlockKey, { claims: string }> }
   /** A copy here was damaged and put aside. */
   | { type: 'lost'; key: BlockKey; replicas: number }
+  /** What `list-copies`, `verify-copies` and `let-go` asked for. */
+  | { type: 'copies'; token: number; copies: readonly Copy[] }
+  | { type: 'verified'; token: number; held: ReadonlyMap<BlockKey, Omit<Copy, 'key'>> }
+  | { type: 'gone'; keys: readonly BlockKey[] }
   /** A caller asks how safe the network's data is, or who holds some blocks. */
   | { type: 'survey'; request: number }
   | { type: 'inquire'; request: number; keys: readonly BlockKey[] }
@@ -116,7 +131,7 @@ export type CoreAction =
   /** Read our copy again: this member was given bytes that are not the block's. A damaged one is `lost`. */
   | { type: 'check-copy'; key: BlockKey; from: PeerId; reason: string }
   | Exclude<
-      MembershipAction | WriteAction | FetchAction | CompareAction | SurveyAction,
+      MembershipAction | WriteAction | FetchAction | CompareAction | SurveyAction | StrayAction,
       { type: 'send' } | { type: 'missing' }
     >
 
@@ -125,6 +140,8 @@ export interface CoreOptions {
   facts: Facts
   /** Above the one of the last run, if that is known. */
   incarnation: number
+  /** 16 hexadecimal digits that no two runs share: attempts at letting go are numbered in it. */
+  life: string
   config: Partial<Config>
   random: Random
   crypto: Crypto
@@ -139,6 +156,7 @@ export interface Core {
   readonly fetches: Fetches
   readonly reconciler: Reconciler
   readonly surveys: Surveys
+  readonly strays: Strays
   /** Our own member as placement last saw it. */
   placed: Member
   /** Time lost to stalls of our own, ms: what waits is not kept waiting longer than we could answer. */
@@ -152,7 +170,7 @@ export interface Core {
 
 /** @throws RangeError for a configuration that cannot work, CairnError BAD_CONFIG for facts none may say */
 export function createCore(options: CoreOptions, nowMs: number): Core {
-  const { id, crypto } = options
+  const { id, crypto, life } = options
   const config = configure(options.config)
   const membership = createMembership({ ...options, config }, nowMs)
   const holders = createHolders(config.repairDelayMs)
@@ -167,6 +185,7 @@ export function createCore(options: CoreOptions, nowMs: number): Core {
     fetches: createFetches(id, config),
     reconciler: createReconciler(id, config, crypto.sha256, nowMs),
     surveys: createSurveys(id),
+    strays: createStrays(id, life, config),
     placed,
     stalledMs: 0,
     steppedMs: nowMs,
@@ -182,6 +201,7 @@ export function coreDeadline(core: Core): number {
     writesDeadline(core.writes),
     fetchDeadline(core.fetches),
     reconcileDeadline(core.reconciler),
+    straysDeadline(core.strays, core.reconciler),
     surveysDeadline(core.surveys)
   )
   return Math.min(membershipDeadline(core.membership), dataMs + core.stalledMs)
@@ -206,6 +226,7 @@ export function coreStep(core: Core, event: CoreEvent, nowMs: number): CoreActio
   vacatePlaces(core.holders, dataMs)
   emit(writesTick(core.writes, core.holders, dataMs))
   emit(reconcileTick(core.reconciler, core.holders, (peer) => hasRepairRoom(core.fetches, peer), dataMs))
+  emit(straysTick(core.strays, core, dataMs))
   emit(fetchTick(core.fetches, core.holders, dataMs))
   emit(surveysTick(core.surveys, dataMs))
   return actions
@@ -231,6 +252,7 @@ function apply(core: Core, event: CoreEvent, nowMs: number, dataMs: number): rea
     case 'message':
       return receive(core, event, nowMs, dataMs)
     case 'put':
+      calledFor(core, event.entries)
       return startPut(writes, holders, event, dataMs)
     case 'answered':
       return onAnswered(writes, holders, event, dataMs)
@@ -247,6 +269,10 @@ function apply(core: Core, event: CoreEvent, nowMs: number, dataMs: number): rea
       onFetchEnded(fetches, event, dataMs)
       return []
     case 'stored':
+      calledFor(
+        core,
+        event.keys.map((key) => ({ key }))
+      )
       return event.keys.flatMap((key) => unwant(fetches, key))
     case 'summaries':
       onSummaries(reconciler, holders, event.summaries)
@@ -260,8 +286,17 @@ function apply(core: Core, event: CoreEvent, nowMs: number, dataMs: number): rea
       if (event.token < 0) return onSurveyLookedUp(surveys, event)
       return onLookedUp(reconciler.listings, (id) => reconciler.peers.get(id), event, dataMs)
     case 'lost':
+      calledFor(core, [event])
+      unverify(core.strays.releases, event.key)
       uncover(reconciler, placeOf({ slot: slotOf(event.key), replicas: event.replicas }))
       repairLost(fetches, holders, event, dataMs)
+      return []
+    case 'copies':
+      return onCopies(core.strays, core, event, dataMs)
+    case 'verified':
+      return onCopiesVerified(core.strays, core, event, dataMs)
+    case 'gone':
+      onGone(core.strays.releases, event.keys)
       return []
     case 'survey':
     case 'inquire':
@@ -269,6 +304,11 @@ function apply(core: Core, event: CoreEvent, nowMs: number, dataMs: number): rea
     default:
       return membershipStep(core.membership, event, nowMs)
   }
+}
+
+/** Something is being done about these blocks: an attempt to let go of them is given up. */
+function calledFor({ strays }: Core, blocks: readonly { key: BlockKey }[]): void {
+  for (const { key } of blocks) cancel(strays.releases, key)
 }
 
 function fetched(core: Core, event: CoreEvent & { type: 'fetched' }, dataMs: number): CoreAction[] {
@@ -303,13 +343,14 @@ function receive(
   if (message.type === 'bad-copy') {
     return [{ type: 'check-copy', key: message.key, from, reason: message.reason }]
   }
+  if (isRelease(message)) return onReleaseMessage(core.strays, core, from, message)
   if (!isCompare(message)) return onSurveyMessage(core.surveys, from, message, () => ownTally(core))
   const peer = { from, mayAsk: hasRepairRoom(core.fetches, from) }
   return onCompareMessage(core.reconciler, core.holders, peer, message, dataMs)
 }
 
 /** Messages that cost work without our having asked for them. */
-const QUESTIONS: readonly Message['type'][] = ['compare', 'offer', 'survey', 'inquiry', 'bad-copy']
+const QUESTIONS: readonly Message['type'][] = ['compare', 'offer', 'survey', 'inquiry', 'bad-copy', 'release']
 
 /** Only living members are heard on data, and nobody may keep us busy. */
 function mayAsk(core: Core, from: PeerId, { type }: Message, nowMs: number): boolean {
@@ -329,6 +370,7 @@ function memberChanged(core: Core, member: Member, dataMs: number): CoreAction[]
   placeMember(core.holders, member, dataMs)
   if (isLiving(member.state)) return []
   reconcileForget(core.reconciler, member.id)
+  releasesForget(core.strays.releases, member.id)
   return [
     ...writesForget(core.writes, core.holders, member.id, dataMs),
     ...fetchForget(core.fetches, member.id, dataMs)
@@ -342,4 +384,9 @@ function ownTally(core: Core): Tally {
 /** What a member that leaves has not yet handed over. */
 export function leftToHandOver(core: Core): Count {
   return toHandOver(core.reconciler, core.holders)
+}
+
+/** Whether a copy is being deleted: what arrives for it meanwhile must not be acknowledged. */
+export function isLettingGo({ strays }: Core, key: BlockKey): boolean {
+  return isGoing(strays.releases, key)
 }

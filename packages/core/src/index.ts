@@ -12,6 +12,7 @@ export {
   coreDeadline,
   coreStep,
   createCore,
+  isLettingGo,
   leftToHandOver
 } from './core.ts'
 export * from './crypto.ts'
@@ -27,6 +28,7 @@ export * from './merkle.ts'
 export * from './placement.ts'
 export * from './random.ts'
 export * from './receipt.ts'
+export { type Copy, isUnchanged } from './release.ts'
 export { type Rumour, rumourCodec } from './rumour.ts'
 export type { Count, ShortCount, Tally } from './safety.ts'
 export { type PlacedMember, WEIGHT_MAX, WEIGHT_QUANTUM_BYTES, weightOf } from './score.ts'

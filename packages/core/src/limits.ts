@@ -31,7 +31,18 @@ export const DATA_DEFAULTS = {
   /** A block that could not be fetched is tried again after this, doubled each time, … */
   retryMs: 1_000,
   /** … up to this. */
-  retryMaxMs: 30_000
+  retryMaxMs: 30_000,
+  /**
+   * A copy held besides is let go of only after this: who is away comes back, and a spare copy saves a
+   * repair (Carbonite, NSDI 2006). A guess: four repair delays.
+   */
+  releaseAfterMs: 60_000,
+  /** Between attempts at letting go, each of `releaseKeys` at most: the budget of deleting. A guess. */
+  releaseIntervalMs: 1_000,
+  /** An attempt that has not its promises by then is over: the promisers may read all of it first. */
+  releaseTimeoutMs: 20_000,
+  /** A slot of which some copy was not promised is left alone for so long. */
+  releaseRetryMs: 30_000
 }
 
 export const DATA_LIMITS = {
@@ -76,6 +87,15 @@ export const DATA_LIMITS = {
   pagesPerListing: 4_096,
   /** Comparisons, offers, surveys and inquiries taken from one member in a second; it begins some eight. */
   questionsPerSecond: 32,
+  /** Copies in one attempt at letting go, and slots looked into for them. */
+  releaseKeys: 64,
+  /** Of one request, bytes as estimated: within a message. */
+  releaseBytes: 48 * 1024,
+  /** Claims of a copy that is asked about: with more it is kept. */
+  releaseClaims: 1_024,
+  /** Requests of others whose copies are being verified here, and of any one. */
+  releaseChecks: 16,
+  releaseChecksPerMember: 4,
   /** Keys of one inquiry. */
   inquiryKeys: 512
 } as const

@@ -20,7 +20,15 @@ const CRYPTO = { sha256, sign: () => new Uint8Array(64), verify: () => true }
 function newCore(nowMs = 0): Core {
   const { addresses, capacity, zone, name, full, http, version } = member(0)
   const facts = { addresses, capacity, zone, name, full, http, version }
-  const options = { id: peer(0), facts, incarnation: 0, config: {}, random: seeded(1), crypto: CRYPTO }
+  const options = {
+    id: peer(0),
+    facts,
+    incarnation: 0,
+    life: '00'.repeat(8),
+    config: {},
+    random: seeded(1),
+    crypto: CRYPTO
+  }
   return createCore(options, nowMs)
 }
 

@@ -55,6 +55,7 @@ const tally = fc.record({
 })
 const after = fc.option(key, { nil: undefined })
 const listed = fc.record({ key, size: varint, claims: hex(8) })
+const register = fc.record({ claimant: hex(33), sequence: varint, live: fc.boolean() })
 
 /** One arbitrary for each type of message. */
 const MESSAGES: { [K in Message['type']]: fc.Arbitrary<unknown> } = {
@@ -90,6 +91,12 @@ const MESSAGES: { [K in Message['type']]: fc.Arbitrary<unknown> } = {
   listing: fc.record({ slot, replicas, after, fingerprint: hex(16), entries: some(listed), next: after }),
   offer: fc.record({ summaries: some(summary) }),
   settled: fc.record({ summaries: some(summary) }),
+  release: fc.record({
+    life: hex(8),
+    attempt: varint,
+    copies: some(fc.record({ key, replicas, claims: some(register) }))
+  }),
+  promise: fc.record({ life: hex(8), attempt: varint, keys: some(key) }),
   'bad-copy': fc.record({ key, reason: fc.string({ maxLength: 64 }) }),
   survey: fc.record({ token: varint }),
   tally: fc.record({ token: varint, tally }),

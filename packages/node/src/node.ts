@@ -18,7 +18,7 @@ import {
   seeded,
   trustedHeaders
 } from '@cairn/core'
-import { type DiskStore, openStore, type Store } from '@cairn/store'
+import { type DiskStore, openStore } from '@cairn/store'
 import type { CairnNode, NodeEvent } from './api.ts'
 import { broadcast } from './broadcast.ts'
 import { checkOptions, defaultCapacity, LISTEN_DEFAULT, type NodeOptions } from './config.ts'
@@ -33,6 +33,7 @@ import { type Network, newNetwork } from './network.ts'
 import { perform } from './perform.ts'
 import { createReads } from './reads.ts'
 import { bulkServer } from './receive.ts'
+import { lifeOf } from './release.ts'
 import { monotonicMs, startLoop } from './runtime.ts'
 import type { Shell } from './shell.ts'
 import { outOfRoom, startSummaries } from './summaries.ts'
@@ -275,7 +276,7 @@ interface CoreParts {
   network: Network
   home: Home
   transport: Transport
-  store: Store
+  store: DiskStore
 }
 
 function coreOf({ options, settings, network, home, transport, store }: CoreParts): Core {
@@ -293,6 +294,7 @@ function coreOf({ options, settings, network, home, transport, store }: CorePart
       id: home.identity.id,
       facts,
       incarnation: settings.incarnation + 1,
+      life: lifeOf(store.identity),
       config: { ...options.config, replicas: network.replicas },
       random: seeded(randomInt(2 ** 32)),
       crypto: cryptoOf(home.identity)

@@ -3,6 +3,7 @@
  * it.
  */
 import { type BlockKey, type CoreAction, claimsDigest, encodeMessage } from '@cairn/core'
+import { letGo, listCopies, verifyCopies } from './release.ts'
 import type { Shell } from './shell.ts'
 import { asCairnError } from './uploads.ts'
 
@@ -60,6 +61,15 @@ export function perform(shell: Shell, action: CoreAction): void {
       return
     case 'check-copy':
       void shell.during(checkCopy(shell, action))
+      return
+    case 'list-copies':
+      void shell.during(listCopies(shell, action))
+      return
+    case 'verify-copies':
+      void shell.during(verifyCopies(shell, action))
+      return
+    case 'let-go':
+      void shell.during(letGo(shell, action))
       return
     case 'surveyed':
     case 'inquired':

@@ -10,6 +10,7 @@ import {
   CLAIMANT_ID_BYTES,
   type CoreAction,
   type HeldClaim,
+  isLettingGo,
   type PeerId,
   REPLICAS_MAX,
   type ReceiptItem,
@@ -243,10 +244,15 @@ export async function storeEntries(shell: Shell, entries: readonly Entry[]): Pro
 
 /** The same for what others or this node put: what repair wanted of it is here by another way. */
 export async function keepEntries(shell: Shell, entries: readonly Entry[]): Promise<Answer> {
-  const answer = await storeEntries(shell, entries)
+  // No receipt for what is being deleted: the sender asks the next in the order.
+  const staying = entries.filter(({ key }) => !isLettingGo(shell.core, key))
+  const answer = await storeEntries(shell, staying)
   const held = answer.items.filter(({ outcome }) => outcome === 'held')
   shell.dispatch({ type: 'stored', keys: held.map(({ key }) => key) })
-  return answer
+  if (staying.length === entries.length) return answer
+  const kept = new Map(answer.items.map((item) => [item.key, item]))
+  const going = { outcome: 'failed' as const, reason: 'this copy is being let go of' }
+  return { items: entries.map(({ key }) => kept.get(key) ?? { key, ...going }) }
 }
 
 async function sendTo(

@@ -8,7 +8,14 @@ const runtime = suite('startLoop')
 function loneCore() {
   const facts = { addresses: [], capacity: 1, zone: undefined, name: undefined, full: false, http: undefined }
   const crypto = { sha256: (bytes: Uint8Array) => bytes, sign: () => new Uint8Array(64), verify: () => true }
-  const options = { facts: { ...facts, version: '0' }, incarnation: 1, config: {}, random: seeded(1), crypto }
+  const options = {
+    facts: { ...facts, version: '0' },
+    incarnation: 1,
+    life: '00'.repeat(8),
+    config: {},
+    random: seeded(1),
+    crypto
+  }
   return createCore({ id: 'node-0' as PeerId, ...options }, 0)
 }
 

@@ -2,7 +2,14 @@
  * The bulk transfers between simulated nodes, as the shell makes them: bytes take their time on links that
  * others use too, are verified where they arrive, and are answered for once they are synced.
  */
-import type { BlockKey, CoreAction, FetchOutcome, HeldClaim, SendOutcome } from '@cairn/core'
+import {
+  type BlockKey,
+  type CoreAction,
+  type FetchOutcome,
+  type HeldClaim,
+  isLettingGo,
+  type SendOutcome
+} from '@cairn/core'
 import { type Cluster, diskOf, later, quarantine, tellChanges } from './cluster.ts'
 import { hasRoom, sync, write } from './disk.ts'
 import { delayMs, occupy, reaches } from './network.ts'
@@ -111,6 +118,8 @@ function keep(cluster: Cluster, node: number, key: BlockKey, sent: Sent): SendOu
   const { bytes, isGood, claims, size } = sent
   const disk = diskOf(cluster, node)
   const known = disk.blocks.has(key)
+  const core = cluster.cores[node]
+  if (core !== undefined && isLettingGo(core, key)) return 'failed'
   if (!known && !bytes) return 'absent'
   if (bytes && !isGood) return 'refused'
   if (!known && !hasRoom(disk)) {

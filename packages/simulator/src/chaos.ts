@@ -25,6 +25,8 @@ const FAULT_GAP_MS = 2_500
 /** Blocks that a small disk holds. */
 const SMALL_DISK = 40
 const REPLICAS = 3
+/** From a promise to the deletion it was given for, at most: the attempt's limit and a stall. */
+const PROMISE_AGE_MS = 60_000
 
 export interface Chaos {
   readonly cluster: Cluster
@@ -44,7 +46,12 @@ export function startChaos(seed: number): Chaos {
   const random = seeded(seed * 7_919 + 1)
   const nodes = 5 + pick(random, 4)
   const link = pick(random, 2) === 0 ? LAN : LOSSY
-  const cluster = simulateCluster({ seed, nodes, link, config: { repairDelayMs: 3_000 } })
+  const cluster = simulateCluster({
+    seed,
+    nodes,
+    link,
+    config: { repairDelayMs: 3_000, releaseAfterMs: 2_000, releaseRetryMs: 5_000 }
+  })
   const outside = new Set(Array.from({ length: pick(random, 3) }, (_, i) => nodes - 1 - i))
   const none = { puts: [], left: new Set<number>(), damaged: new Set<string>(), log: [] }
   const chaos = { cluster, random, outside, diskSinceMs: new Array<number>(nodes).fill(0), ...none }
@@ -221,6 +228,31 @@ export function signersOf(chaos: Chaos, record: Put, key: BlockKey): { all: Peer
     return isSame && !chaos.left.has(node) && !chaos.damaged.has(`${node} ${key}`)
   })
   return { all, intact }
+}
+
+/**
+ * Copies let go of while a member whose promise they went on no longer has its own, though it neither lost
+ * its disk nor left nor found the copy damaged, nor let it go on promises of its own since.
+ */
+export function brokenPromises({ cluster, diskSinceMs, left, damaged }: Chaos): string[] {
+  const broken: string[] = []
+  for (const { node, key, atMs, replicas, promised } of cluster.letGo) {
+    if (promised.length < replicas || promised.includes(node))
+      broken.push(`${node} let ${key} go on ${promised}`)
+    for (const other of promised) {
+      if (diskOf(cluster, other).blocks.has(key) || left.has(other) || damaged.has(`${other} ${key}`))
+        continue
+      const isReplaced = (diskSinceMs[other] ?? 0) > atMs - PROMISE_AGE_MS
+      const wentLater = cluster.letGo.some((one) => one.node === other && one.key === key && one.atMs >= atMs)
+      if (!isReplaced && !wentLater) broken.push(`${other} broke its promise of ${key} to ${node}`)
+    }
+  }
+  return broken
+}
+
+/** Whether a node let a copy go that it had signed for before. */
+export function hasLetGo({ cluster }: Chaos, node: number, key: BlockKey): boolean {
+  return cluster.letGo.some((one) => one.node === node && one.key === key)
 }
 
 /** Every block that some node, up or down, has a good copy of, but for those that left. */

@@ -32,6 +32,7 @@ import { createDisk, erase, listSlot, type SimulatedDisk, SYNC_MS, summaries } f
 import { factsOf, seals } from './members.ts'
 import type { Link } from './network.ts'
 import { enqueue } from './queue.ts'
+import { lifeOf, performRelease } from './release.ts'
 import { createSimulation, feed, peerOf, type Simulation } from './run.ts'
 
 /** Between a change on disk and the core hearing of it: the shell gathers changes for as long. */
@@ -70,6 +71,14 @@ export interface Read {
   isGood: boolean
 }
 
+export interface LetGo {
+  readonly node: number
+  readonly key: BlockKey
+  readonly atMs: number
+  readonly replicas: number
+  readonly promised: readonly number[]
+}
+
 export interface Cluster extends Simulation<Message, CoreEvent, CoreAction> {
   readonly cores: NodeCore[]
   readonly disks: SimulatedDisk[]
@@ -84,6 +93,8 @@ export interface Cluster extends Simulation<Message, CoreEvent, CoreAction> {
   receipted(node: number, keys: readonly BlockKey[]): void
   /** Called with each block that came whole from another. */
   delivered(node: number, key: BlockKey, isGood: boolean): void
+  /** Copies let go of, and whose promises they were let go on. */
+  readonly letGo: LetGo[]
   /** Blocks moved by repair, in all. */
   repaired: number
   repairedBytes: number
@@ -115,13 +126,13 @@ export function simulateCluster(options: ClusterOptions): Cluster {
       const crypto = { sha256, ...seals(id) }
       const config = { ...options.config }
       const incarnation = options.incarnation?.(node, life) ?? life
-      const core = createCore({ id, facts, incarnation, config, random, crypto }, nowMs)
+      const core = createCore({ id, facts, incarnation, life: lifeOf(life), config, random, crypto }, nowMs)
       cores[node] = core
       return { step: (event, atMs) => coreStep(core, event, atMs), deadline: () => coreDeadline(core) }
     },
     observe: (node, action) => perform(cluster, node, action)
   })
-  const maps = { puts: new Map(), surveys: new Map(), reads: [] as Read[] }
+  const maps = { puts: new Map(), surveys: new Map(), reads: [] as Read[], letGo: [] as LetGo[] }
   const faults = { garbling: new Set<number>(), unreadable: new Set<number>() }
   const counts = { repaired: 0, repairedBytes: 0, nextId: 1 }
   const told = { receipted: () => undefined, delivered: noteRead }
@@ -235,6 +246,11 @@ function perform(cluster: Cluster, node: number, action: CoreAction): void {
         }
         feed(cluster, node, { type: 'looked-up', token: action.token, found })
       })
+      return
+    case 'list-copies':
+    case 'verify-copies':
+    case 'let-go':
+      performRelease(cluster, node, action)
       return
     case 'put-settled': {
       const done = cluster.puts.get(action.put) as Put

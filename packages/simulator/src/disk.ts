@@ -7,6 +7,7 @@
  */
 import {
   type BlockKey,
+  type Copy,
   type Crypto,
   claimsDigest,
   fingerprintOf,
@@ -152,6 +153,22 @@ export function erase(disk: SimulatedDisk, key: BlockKey): void {
   disk.rotten.delete(key)
   disk.slots.get(slotOf(key))?.delete(key)
   disk.changed.add(slotOf(key))
+}
+
+/** What `list-copies` asks for: the blocks of these slots that want this N. */
+export function listCopies(
+  { slots, blocks }: SimulatedDisk,
+  places: readonly { slot: number; replicas: number }[],
+  limit: number
+): Copy[] {
+  const copies: Copy[] = []
+  for (const { slot, replicas } of places) {
+    for (const key of [...(slots.get(slot) ?? [])].sort()) {
+      const { claims } = blocks.get(key) as SimulatedBlock
+      if (replicasOf(claims) === replicas) copies.push({ key, replicas, claims })
+    }
+  }
+  return copies.slice(0, limit)
 }
 
 /** The blocks of a slot after a key, in the order of keys. */

@@ -3,11 +3,14 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import {
   allKeys,
+  brokenPromises,
   type Chaos,
   calm,
+  copiesOf,
   diskOf,
   faultsFor,
   feed,
+  hasLetGo,
   nodeOf,
   read,
   runTo,
@@ -37,13 +40,15 @@ function isUp({ cluster }: Chaos, id: PeerId): boolean {
 /** What is true at any time. */
 function alwaysHolds(chaos: Chaos): void {
   const { cluster } = chaos
+  assert.equal(brokenPromises(chaos), [])
   for (const { record, keys } of chaos.puts) {
     assert.ok(record.settlements <= 1 && record.overs <= 1, 'a put settles once and is over once')
     if (record.settled === undefined) continue
     for (const key of keys) {
       const { intact } = signersOf(chaos, record, key)
       for (const signer of intact) {
-        assert.ok(diskOf(cluster, nodeOf(signer)).blocks.has(key), `${signer} signed for ${key}`)
+        const has = diskOf(cluster, nodeOf(signer)).blocks.has(key)
+        assert.ok(has || hasLetGo(chaos, nodeOf(signer), key), `${signer} signed for ${key}`)
       }
     }
   }
@@ -66,7 +71,20 @@ function finallyHolds(chaos: Chaos): void {
   }
   readsEnd(chaos)
   tellsTheTruth(chaos)
+  straysGo(chaos)
   comesToRest(chaos)
+}
+
+/** Copies beyond N are let go of, unless a member that is full stands in the way. */
+function straysGo(chaos: Chaos): void {
+  const { cluster } = chaos
+  if (cluster.cores.some(({ placed }) => placed.full)) return
+  const up = cluster.nodes.filter((node) => node.up).length
+  const spare = () => [...allKeys(chaos)].filter((key) => copiesOf(cluster, key).length > Math.min(3, up))
+  assert.ok(
+    runUntil(cluster, HEAL_MS, () => spare().length === 0) !== undefined,
+    `${spare().length} to spare`
+  )
 }
 
 function readsEnd(chaos: Chaos): void {
@@ -120,7 +138,7 @@ function comesToRest(chaos: Chaos): void {
   const rate = (cluster.bytes - bytes) / 20 / up.length
   assert.ok(rate < 8_192, `${Math.round(rate)} bytes a second of each node, at rest`)
   for (const node of up) {
-    const { fetches, writes, reconciler, surveys } = cluster.cores[node] as (typeof cluster.cores)[0]
+    const { fetches, writes, reconciler, surveys, strays } = cluster.cores[node] as (typeof cluster.cores)[0]
     const pending = [...fetches.loads.values()].map((load) => load.pending + load.told)
     const counts = {
       wants: fetches.wants.size,
@@ -131,7 +149,9 @@ function comesToRest(chaos: Chaos): void {
       sends: writes.transfers.size,
       pages: reconciler.listings.pages.size,
       lookups: reconciler.listings.lookups.size,
-      surveys: surveys.open.size + surveys.lookups.size
+      surveys: surveys.open.size + surveys.lookups.size,
+      attempts: strays.releases.attempts.size + strays.releases.copies.size,
+      checks: strays.releases.checks.size
     }
     for (const [what, count] of Object.entries(counts)) assert.is(count, 0, `node ${node}: ${what}`)
   }

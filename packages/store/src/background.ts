@@ -101,6 +101,13 @@ export class Background {
     return { ...status, oldestMs: Number.isFinite(oldestMs) ? oldestMs : 0, lost: this.#lost }
   }
 
+  /** Whether a full segment was verified within the period; what came after was verified as it was written. */
+  isScrubbed(segment: number): boolean {
+    const { segments, nowMs } = this.#context
+    const row = segments.get(segment)
+    return row?.sealed === true && nowMs() - row.scrubbedAtMs < SCRUB_PROMISED_MS
+  }
+
   /** Everything, as fast as it goes. @throws CairnError UNREACHABLE when the store closes meanwhile */
   async scrubNow({ onProgress, signal }: ScrubOptions): Promise<ScrubReport> {
     const report: ScrubReport = { blocks: 0, bytes: 0, lost: [], records: 0 }

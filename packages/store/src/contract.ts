@@ -112,6 +112,40 @@ function blockFacts(run: Run): Fact[] {
       })
     ],
     [
+      'a copy is verified when its bytes are good, and put aside when they are not',
+      run(async ({ store, damage }, lost) => {
+        const [good, bad] = [sampleBlock(1), sampleBlock(2)]
+        await store.put([good, bad].map((block) => ({ ...block, claims: [ONE] })))
+        await damage?.(bad.key)
+        assert.deepEqual(await store.verified(good.key), await store.stat(good.key))
+        assert.equal(await store.verified(sampleBlock(3).key), undefined)
+        if (damage === undefined) return
+        assert.equal(await store.verified(bad.key), undefined)
+        assert.deepEqual(lost, [bad.key])
+      })
+    ],
+    [
+      'a copy is let go of only under the very claims that are named, whatever comes at the same time',
+      run(async ({ store }) => {
+        const blocks = [1, 2, 3, 4].map((seed) => sampleBlock(seed))
+        const [same, other, ended, racing] = blocks.map(({ key }) => key) as [
+          BlockKey,
+          BlockKey,
+          BlockKey,
+          BlockKey
+        ]
+        await store.put(blocks.map((block) => ({ ...block, claims: [ONE, TWO] })))
+        await store.put([{ key: other, claims: [sampleClaim('03')] }])
+        await store.put([{ key: ended, claims: [{ ...TWO, live: false }] }])
+        const claims = [ONE, TWO]
+        const together = store.put([{ key: racing, claims: [sampleClaim('03')] }])
+        const copies = [same, other, ended, racing, sampleBlock(9).key].map((key) => ({ key, claims }))
+        await Promise.all([together, store.letGo(copies)])
+        assert.equal(await store.get(same), undefined)
+        for (const key of [other, ended, racing]) assert.ok(await store.get(key), key)
+      })
+    ],
+    [
       'what was never put is absent',
       run(async ({ store }) => {
         assert.equal(await store.get(sampleBlock(1).key), undefined)

@@ -18,7 +18,16 @@ import { type Recovered, type RecoveryProgress, rebuildMark, recover, segmentNon
 import { dropBallast, Room } from './room.ts'
 import { type RowStat, rowStat } from './row.ts'
 import type { ScrubReport } from './scrub.ts'
-import type { BlockStat, Entry, ListOptions, SlotSummary, Store, StoreOptions, Usage } from './store.ts'
+import type {
+  BlockStat,
+  Entry,
+  KnownCopy,
+  ListOptions,
+  SlotSummary,
+  Store,
+  StoreOptions,
+  Usage
+} from './store.ts'
 import { Changes, type Run } from './summary.ts'
 import { verifyBytes } from './verify.ts'
 import type { Totals } from './weigh.ts'
@@ -223,6 +232,11 @@ export class DiskStore implements Store {
     return this.#noting(this.#reader.stat(key))
   }
 
+  async verified(key: BlockKey): Promise<BlockStat | undefined> {
+    this.#usable()
+    return this.#noting(this.#reader.verified(key, (segment) => this.#background.isScrubbed(segment)))
+  }
+
   async list(slot: number, { after, limit }: ListOptions): Promise<BlockStat[]> {
     this.#usable()
     return this.#noting(this.#reader.list(this.#catalog.slot(slot, after), limit))
@@ -235,8 +249,15 @@ export class DiskStore implements Store {
   }
 
   async delete(keys: readonly BlockKey[]): Promise<void> {
+    await this.#delete([...new Set(keys)].map((key) => ({ type: 'delete', key })))
+  }
+
+  async letGo(copies: readonly KnownCopy[]): Promise<void> {
+    await this.#delete(copies.map(({ key, claims }) => ({ type: 'let-go', key, claims })))
+  }
+
+  async #delete(ops: readonly Op[]): Promise<void> {
     this.#usable()
-    const ops = [...new Set(keys)].map((key) => ({ type: 'delete', key }) as const)
     const calls: Promise<void>[] = []
     for (let i = 0; i < ops.length; i += DELETE_OPS)
       calls.push(this.#writer.submit(ops.slice(i, i + DELETE_OPS), true))

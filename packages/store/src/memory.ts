@@ -1,5 +1,5 @@
 /** The store in memory: for tests, the simulator, nodes that keep nothing. All promises but durability. */
-import type { BlockKey } from '@cairn/core'
+import { type BlockKey, isUnchanged } from '@cairn/core'
 import { fullError } from './fault.ts'
 import { claimsBytes, Ledger } from './ledger.ts'
 import type { Store, StoreOptions } from './store.ts'
@@ -55,6 +55,24 @@ export function memoryStore({ capacity, onLost }: StoreOptions): Store {
     async stat(key) {
       open()
       return ledger.stat(key)
+    },
+
+    async verified(key) {
+      open()
+      const bytes = blocks.get(key)
+      if (bytes === undefined) return undefined
+      if (matches(key, bytes)) return ledger.stat(key)
+      remove(key)
+      onLost?.(key)
+      return undefined
+    },
+
+    async letGo(copies) {
+      open()
+      for (const { key, claims } of copies) {
+        const held = ledger.stat(key)
+        if (held !== undefined && isUnchanged(held.claims, claims)) remove(key)
+      }
     },
 
     async list(slot, options) {

@@ -2,7 +2,7 @@
  * What one operation does to one block's row: pure, decided on the row as it is, before anything is
  * written. Positions are not known yet: the objects for what will be written are filled in by the layout.
  */
-import { type BlockKey, CairnError, type HeldClaim } from '@cairn/core'
+import { type BlockKey, CairnError, type HeldClaim, isUnchanged, type Register } from '@cairn/core'
 import { mergeClaims, newClaims, replaceClaims } from './claims.ts'
 import type { Position } from './record.ts'
 import { type Row, type RowBlock, type RowClaim, without } from './row.ts'
@@ -11,6 +11,8 @@ export type Op =
   /** `early`: in a recovery claims may be met before their block. */
   | { type: 'put'; key: BlockKey; bytes?: Uint8Array; claims: readonly HeldClaim[]; early?: true }
   | { type: 'delete'; key: BlockKey }
+  /** Deletes it only if its claims are these. */
+  | { type: 'let-go'; key: BlockKey; claims: readonly Register[] }
   /** Deletes only the copy at `at`: it was found damaged. */
   | { type: 'lose'; key: BlockKey; at: Position }
   /** Writes again what compaction found alive: the copy at `from`, and claims by where their proofs lie. */
@@ -44,6 +46,9 @@ export function effectOf(op: Op, row: Row | undefined): Effect | undefined {
       return put(op, row)
     case 'delete':
       return row && { key: op.key, before: row, after: undefined, claims: [], deletion: 'here' }
+    case 'let-go':
+      if (row === undefined || !isUnchanged(row.claims, op.claims)) return undefined
+      return { key: op.key, before: row, after: undefined, claims: [], deletion: 'here' }
     case 'lose':
       if (row?.block === undefined || !isAt(row.block, op.at)) return undefined
       return { key: op.key, before: row, after: undefined, claims: [], deletion: 'here' }

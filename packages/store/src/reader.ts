@@ -105,6 +105,14 @@ export class Reader {
     return this.#stat(key, await this.#context.catalog.row(key), new Map())
   }
 
+  /** A copy that is good: of a segment that was verified of late, or read now. */
+  async verified(key: BlockKey, isScrubbed: (segment: number) => boolean): Promise<BlockStat | undefined> {
+    const row = await this.#context.catalog.row(key)
+    if (row?.block === undefined) return undefined
+    if (!isScrubbed(row.block.segment) && (await this.#read(key, row)) === undefined) return undefined
+    return this.stat(key)
+  }
+
   async list(rows: AsyncIterable<[BlockKey, Row]>, limit: number): Promise<BlockStat[]> {
     const proofs = new Map<string, Uint8Array>()
     const stats: BlockStat[] = []

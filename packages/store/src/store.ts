@@ -2,7 +2,7 @@
  * What a block store is, whatever keeps the bytes: memory, or segments on one disk. Decides the words
  * and the limits that all of them share; `contract.ts` is the same in executable form.
  */
-import { type BlockKey, type HeldClaim, PART_BYTES_MAX } from '@cairn/core'
+import { type BlockKey, type HeldClaim, PART_BYTES_MAX, type Register } from '@cairn/core'
 
 /** A claimant is a kind and a hash of owner and id (core's `claimantOf`). */
 export const CLAIMANT_BYTES_MAX = 33
@@ -58,6 +58,12 @@ export interface ListOptions {
   limit: number
 }
 
+/** A block, and the claims under which it was agreed that it may go. */
+export interface KnownCopy {
+  key: BlockKey
+  claims: readonly Register[]
+}
+
 export interface Store {
   /**
    * Durable (data, directory entries, claims) when it resolves. Bytes are verified against their keys
@@ -71,10 +77,17 @@ export interface Store {
   /** Verified before it is returned. A copy that does not match is put aside, told to `onLost`, absent. */
   get(key: BlockKey): Promise<Uint8Array | undefined>
   stat(key: BlockKey): Promise<BlockStat | undefined>
+  /**
+   * As `stat`, of a copy whose bytes were read and found good within the round of the scrub, or are so now: what
+   * a promise to keep it may rest on.
+   */
+  verified(key: BlockKey): Promise<BlockStat | undefined>
   /** The blocks of a slot, sorted by key. */
   list(slot: number, options: ListOptions): Promise<BlockStat[]>
   /** Block and claims, durably. Keys not held are passed over. */
   delete(keys: readonly BlockKey[]): Promise<void>
+  /** The same, but only of blocks whose claims are still exactly these, looked at as they are deleted. */
+  letGo(copies: readonly KnownCopy[]): Promise<void>
   /**
    * What changed since it was last returned (everything, after open), at most `limit`; [] when nothing
    * did. A (slot, replicas) that became empty is returned once with `blocks` 0.

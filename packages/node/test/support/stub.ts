@@ -80,6 +80,7 @@ export async function joinStub(node: CairnNode, bulk: Partial<BulkServer>): Prom
       id,
       facts: { ...facts, addresses: transport.addresses() },
       incarnation: 1,
+      life: '00'.repeat(8),
       config: { ...FAST, replicas: node.network.replicas },
       random: seeded(randomBytes(4).readInt32LE()),
       crypto: cryptoOf({ id, privateKey })

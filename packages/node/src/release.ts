@@ -1,0 +1,70 @@
+/**
+ * What letting go asks of the disk: copies are listed, read again before they are promised, and deleted.
+ * What may be deleted is the core's to say; that it is still under the same claims, the store's.
+ */
+import { hash } from 'node:crypto'
+import type { BlockKey, Copy, CoreAction } from '@cairn/core'
+import type { Identity } from '@cairn/store'
+import type { Shell } from './shell.ts'
+import { asCairnError } from './uploads.ts'
+
+type ActionOf<K extends CoreAction['type']> = Extract<CoreAction, { type: K }>
+
+/** Of what numbers a run of a store, bytes: two runs of all there will ever be do not share it. */
+const LIFE_BYTES = 8
+
+/** What attempts of this run are numbered by: the store's id and how often it was opened, both durable. */
+export function lifeOf({ id, openings }: Identity): string {
+  return hash('sha256', `${id} ${openings}`).slice(0, 2 * LIFE_BYTES)
+}
+
+/** Of one slot, listed in one go: a stray slot holds a few. */
+const LIST_LIMIT = 256
+
+/** Every question is answered, if with nothing: the core waits for it. */
+export async function listCopies(shell: Shell, action: ActionOf<'list-copies'>): Promise<void> {
+  const { token, places, limit } = action
+  const copies: Copy[] = []
+  try {
+    for (const { slot, replicas } of places) {
+      if (copies.length >= limit) break
+      const stats = await shell.store.list(slot, { limit: LIST_LIMIT })
+      for (const stat of stats) {
+        if (stat.replicas === replicas && copies.length < limit) copies.push(copyOf(stat))
+      }
+    }
+  } catch (error) {
+    shell.log('error', `copies held besides can't be listed: ${asCairnError(error).message}`)
+  }
+  shell.dispatch({ type: 'copies', token, copies })
+}
+
+/** Reads our copies of what another wants to let go of; one that can't be read is not promised. */
+export async function verifyCopies(shell: Shell, action: ActionOf<'verify-copies'>): Promise<void> {
+  const { token, keys } = action
+  const held = new Map<BlockKey, Omit<Copy, 'key'>>()
+  try {
+    for (const key of keys) {
+      const stat = await shell.store.verified(key)
+      if (stat !== undefined) held.set(key, copyOf(stat))
+    }
+  } catch (error) {
+    shell.log('error', `copies can't be read to be promised: ${asCairnError(error).message}`)
+  }
+  shell.dispatch({ type: 'verified', token, held })
+}
+
+export async function letGo(shell: Shell, { copies }: ActionOf<'let-go'>): Promise<void> {
+  try {
+    await shell.store.letGo(copies)
+  } catch (error) {
+    shell.log('error', `copies can't be let go of: ${asCairnError(error).message}`)
+  }
+  shell.dispatch({ type: 'gone', keys: copies.map(({ key }) => key) })
+  shell.changed()
+}
+
+function copyOf({ key, replicas, claims }: Copy): Copy {
+  const registers = claims.map(({ claimant, sequence, live }) => ({ claimant, sequence, live }))
+  return { key, replicas, claims: registers }
+}
