@@ -82,7 +82,7 @@ export interface Releases {
   nextToken: number
 }
 
-/** @param life 16 hexadecimal digits, others in each run of this member: numbers of attempts must not repeat. */
+/** @param life 16 hexadecimal digits, others in each run of this member, so that numbers never repeat. */
 export function createReleases(self: PeerId, life: string, config: Releases['config']): Releases {
   const maps = { copies: new Map(), attempts: new Map(), checks: new Map() }
   return { self, config, life, ...maps, nextAttempt: 1, nextToken: 1 }

@@ -101,7 +101,7 @@ export class Background {
     return { ...status, oldestMs: Number.isFinite(oldestMs) ? oldestMs : 0, lost: this.#lost }
   }
 
-  /** Whether a full segment was verified within the period; what came after was verified as it was written. */
+  /** Whether a full segment was verified within the period; what came after it was, as it was written. */
   isScrubbed(segment: number): boolean {
     const { segments, nowMs } = this.#context
     const row = segments.get(segment)

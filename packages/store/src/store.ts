@@ -78,8 +78,8 @@ export interface Store {
   get(key: BlockKey): Promise<Uint8Array | undefined>
   stat(key: BlockKey): Promise<BlockStat | undefined>
   /**
-   * As `stat`, of a copy whose bytes were read and found good within the round of the scrub, or are so now: what
-   * a promise to keep it may rest on.
+   * As `stat`, of a copy whose bytes were read and found good within the scrub period, or are so now:
+   * what a promise to keep it may rest on.
    */
   verified(key: BlockKey): Promise<BlockStat | undefined>
   /** The blocks of a slot, sorted by key. */
