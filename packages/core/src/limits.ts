@@ -76,13 +76,13 @@ export const DATA_LIMITS = {
   claimsPerMember: 8_192,
   /** Slots waiting for their keys to be listed. */
   listQueue: 4_096,
-  /** Slots being listed from one member at a time. */
-  listsPerMember: 8,
+  /** Slots being listed from one member at a time: they are read in one walk over its index. */
+  listsPerMember: 64,
   /** Keys on one page of a listing. */
   pageKeys: 256,
   /** Pages being served to others, and to any one; a request beyond is dropped and comes again. */
-  pagesServed: 256,
-  pagesPerMember: 16,
+  pagesServed: 512,
+  pagesPerMember: 64,
   /** Pages of one listing: a million keys. A slot of more is not one of an honest member. */
   pagesPerListing: 4_096,
   /** Comparisons, offers, surveys and inquiries taken from one member in a second; it begins some eight. */

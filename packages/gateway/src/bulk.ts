@@ -5,7 +5,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { type Block, carOf, readCar } from '@cairn/blocks'
 import { BLOCK_BYTES_MAX, CairnError } from '@cairn/core'
-import type { CairnNode, PutOptions, PutOutcome } from '@cairn/node'
+import type { CairnNode, PutBlock, PutOptions, PutOutcome } from '@cairn/node'
 import type { CID } from 'multiformats/cid'
 import { flushed, goneSignal, readBody, readJson, sendJson, tooLarge, write } from './answer.ts'
 import { askedBlocks, askedPut, askedUpload, BLOCKS_BODY_BYTES_MAX } from './asked.ts'
@@ -178,11 +178,11 @@ async function* limited(body: AsyncIterable<Uint8Array>, bytesMax: number): Asyn
   }
 }
 
-async function* groups(blocks: AsyncIterable<Block>): AsyncGenerator<Block[]> {
-  let group: Block[] = []
+async function* groups(blocks: AsyncIterable<Block>): AsyncGenerator<PutBlock[]> {
+  let group: PutBlock[] = []
   let bytes = 0
   for await (const block of blocks) {
-    group.push(block)
+    group.push({ ...block, verified: true })
     bytes += block.bytes.length
     if (bytes < GROUP_BYTES && group.length < GROUP_BLOCKS) continue
     yield group

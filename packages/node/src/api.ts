@@ -51,15 +51,20 @@ export interface PutOutcome {
   receipts?: HeldReceipt[]
 }
 
+/** A block to keep. Unless it was checked against its CID just now, the store does so. */
+export interface PutBlock extends Block {
+  verified?: true
+}
+
 /** An upload: blocks kept under one claim, until `finish` makes of them a pin. */
 export interface Upload {
   /** 32 hexadecimal digits, chosen by who uploads; the same id continues the same upload. */
   readonly id: string
   /**
-   * Sends blocks to their holders; resolves with receipts. Each block was verified by the caller.
+   * Sends blocks to their holders; resolves with receipts.
    * @throws TOO_FEW_REPLICAS, FULL
    */
-  put(blocks: readonly Block[], options?: PutOptions): Promise<PutOutcome>
+  put(blocks: readonly PutBlock[], options?: PutOptions): Promise<PutOutcome>
   /** Claims blocks that may already be held, without their bytes; tells which must be sent. */
   keep(cids: readonly CID[], options?: PutOptions): Promise<PutOutcome>
   /** The upload is whole: its blocks are kept as a pin named by its root. */

@@ -2,7 +2,7 @@
  * The one switch over what the core decides: each action is done here, or handed to the part that does
  * it.
  */
-import { type BlockKey, type CoreAction, claimsDigest, encodeMessage } from '@cairn/core'
+import { type CoreAction, encodeMessage } from '@cairn/core'
 import { letGo, listCopies, verifyCopies } from './release.ts'
 import type { Shell } from './shell.ts'
 import { asCairnError } from './uploads.ts'
@@ -54,10 +54,10 @@ export function perform(shell: Shell, action: CoreAction): void {
       reads.over(action)
       return
     case 'list-slot':
-      void shell.during(list(shell, action))
+      shell.lookups.list(action)
       return
     case 'look-up':
-      void shell.during(lookUp(shell, action))
+      shell.lookups.find(action)
       return
     case 'check-copy':
       void shell.during(checkCopy(shell, action))
@@ -102,34 +102,4 @@ async function checkCopy(shell: Shell, action: CoreAction & { type: 'check-copy'
   } catch (error) {
     shell.log('error', `${key} can't be read: ${asCairnError(error).message}`)
   }
-}
-
-async function list(shell: Shell, action: CoreAction & { type: 'list-slot' }): Promise<void> {
-  const { token, slot, after, limit } = action
-  try {
-    const stats = await shell.store.list(slot, after === undefined ? { limit } : { after, limit })
-    const entries = stats.map(({ key, size, replicas, claims }) => {
-      return { key, size, replicas, claims: claimsDigest(claims, shell.crypto.sha256) }
-    })
-    shell.dispatch({ type: 'listed', token, entries })
-  } catch (error) {
-    // Not an empty page: the asker would take what it was offered for held, and a leaving member go.
-    shell.dispatch({ type: 'list-failed', token })
-    shell.log('error', `slot ${slot} can't be listed: ${asCairnError(error).message}`)
-  }
-}
-
-async function lookUp(shell: Shell, action: CoreAction & { type: 'look-up' }): Promise<void> {
-  const found = new Map<BlockKey, { claims: string }>()
-  const look = async (key: BlockKey) => {
-    const stat = await shell.store.stat(key)
-    if (stat !== undefined) found.set(key, { claims: claimsDigest(stat.claims, shell.crypto.sha256) })
-  }
-  try {
-    for (const key of action.keys) await look(key)
-  } catch (error) {
-    // Unknown is told as absent: what is fetched needlessly is found to be held, and costs one transfer.
-    shell.log('error', `blocks can't be looked up: ${asCairnError(error).message}`)
-  }
-  shell.dispatch({ type: 'looked-up', token: action.token, found })
 }

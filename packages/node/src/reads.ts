@@ -12,8 +12,11 @@ import {
   readClaim,
   type Tried
 } from '@cairn/core'
+import type { Entry } from '@cairn/store'
 import type { CID } from 'multiformats/cid'
 import type { Got } from './bulk.ts'
+import { gathered } from './gather.ts'
+import type { Answer } from './serve.ts'
 import type { Shell } from './shell.ts'
 import { outOfRoom } from './summaries.ts'
 import { asCairnError, storeEntries } from './uploads.ts'
@@ -34,8 +37,15 @@ interface Waiting {
   reject(error: unknown): void
 }
 
+interface Keeping {
+  entry: Entry
+  resolve(item: Answer['items'][number]): void
+}
+
 /** Blocks of one transfer that are on their way to the disk, bytes: they share its syncs. A guess. */
 const KEEPING_BYTES_MAX = 8 * 1024 * 1024
+/** Blocks stored with one call. */
+const KEEP_MAX = 256
 /** What came by repair is told to those who listen once per this. */
 const TELL_MS = 1_000
 /** Holders named in an error. */
@@ -45,6 +55,10 @@ export function createReads(shell: () => Shell): Reads {
   const waiting = new Map<BlockKey, Set<Waiting>>()
   const transfers = new Map<number, AbortController>()
   const repaired = repairs(shell)
+  const keep = gathered<Keeping>((all) => void shell().during(keepAll(shell(), all)), {
+    most: KEEP_MAX,
+    soon: setImmediate
+  })
 
   const deliver = (key: BlockKey, bytes: Uint8Array): void => {
     const readers = waiting.get(key)
@@ -60,27 +74,20 @@ export function createReads(shell: () => Shell): Reads {
       shell().dispatch(reason === undefined ? fetched : { ...fetched, reason })
     }
     if (bytes === undefined) return said('absent')
-    const corrupt = (reason: string): void => {
+    try {
+      verifyBlock(key, bytes)
+    } catch (error) {
       shell().log('warn', `${shell().nameOf(from)} sent a block that is not ${key}`)
-      said('corrupt', reason)
+      return said('corrupt', asCairnError(error).message)
     }
-    // What only the disk is to have, the store verifies; hashing is most of what a fetch costs.
-    if (purpose === 'read' || waiting.has(key)) {
-      try {
-        verifyBlock(key, bytes)
-      } catch (error) {
-        return corrupt(asCairnError(error).message)
-      }
-      deliver(key, bytes)
-    }
+    deliver(key, bytes)
     if (purpose === 'read') return said('held')
     const claims = checkedClaims(shell(), got, from)
     if (claims.length === 0) return said('failed', 'it came without a claim')
-    const answer = await shell().during(storeEntries(shell(), [{ key, bytes, claims }]))
-    shell().changed()
-    const [item] = answer.items
-    if (item?.outcome === 'refused') return corrupt(item.reason ?? 'refused')
-    if (item?.outcome !== 'held') return said('failed', item?.reason)
+    const item = await new Promise<Answer['items'][number]>((resolve) => {
+      keep({ entry: { key, bytes, claims, verified: true }, resolve })
+    })
+    if (item.outcome !== 'held') return said('failed', item.reason)
     repaired.add(bytes.length)
     // before anything else says that it is here: the core notes of whom the claims were taken
     said('held')
@@ -173,6 +180,15 @@ export function createReads(shell: () => Shell): Reads {
       waiting.clear()
     }
   }
+}
+
+/** Stores what came in one turn with one call: they share a claim's check, a record and a sync. */
+async function keepAll(shell: Shell, all: readonly Keeping[]): Promise<void> {
+  const byKey = new Map(all.map(({ entry }) => [entry.key, entry]))
+  const { items } = await storeEntries(shell, [...byKey.values()])
+  shell.changed()
+  const outcome = new Map(items.map((item) => [item.key, item]))
+  for (const { entry, resolve } of all) resolve(outcome.get(entry.key) as Answer['items'][number])
 }
 
 async function lastLook(

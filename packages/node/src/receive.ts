@@ -3,29 +3,59 @@
  * made durable, and one receipt signed over all that a frame brought.
  */
 import { type BlockKey, CairnError, type HeldClaim, type PeerId, readClaim } from '@cairn/core'
-import type { Entry } from '@cairn/store'
+import type { Entry, HeldBlock } from '@cairn/store'
 import { type OutEntry, PROOFS_MAX } from './frame.ts'
+import { gathered } from './gather.ts'
 import { receiptFor, receiptItem } from './receipts.ts'
 import type { Answer, BulkServer } from './serve.ts'
 import type { Shell } from './shell.ts'
 import { asCairnError, keepEntries } from './uploads.ts'
 
+/** Blocks read together. Their bytes are bounded where they are asked for. */
+const READ_MAX = 256
+
+interface Reading {
+  key: BlockKey
+  resolve(block: HeldBlock | undefined): void
+  reject(error: unknown): void
+}
+
 export function bulkServer(shell: () => Shell): BulkServer {
-  let reads = 0
+  let turn = 0
+  const read = gathered<Reading>((all) => void shell().during(readAll(shell(), all)), {
+    most: READ_MAX,
+    soon: queueMicrotask
+  })
   return {
     receive: (from, entries) => shell().during(receive(shell(), from, entries)),
-    read: (_from, key) => shell().during(read(shell(), key, reads++))
+    async sizes(_from, keys) {
+      return (await shell().during(shell().store.heads(keys))).map((head) => head?.size)
+    },
+    async read(_from, key) {
+      const block = await new Promise<HeldBlock | undefined>((resolve, reject) => {
+        read({ key, resolve, reject })
+      })
+      return block && { bytes: block.bytes, proofs: proofsOf(block, turn++) }
+    }
+  }
+}
+
+async function readAll(shell: Shell, all: readonly Reading[]): Promise<void> {
+  try {
+    const blocks = await shell.store.read(all.map(({ key }) => key))
+    all.forEach(({ resolve }, i) => {
+      resolve(blocks[i])
+    })
+  } catch (error) {
+    for (const { reject } of all) reject(error)
   }
 }
 
 /** With more claims than go with a block, another window of them each time: in the end all have travelled. */
-async function read(shell: Shell, key: BlockKey, turn: number) {
-  const [bytes, stat] = await Promise.all([shell.store.get(key), shell.store.stat(key)])
-  if (bytes === undefined || stat === undefined) return undefined
-  const { claims } = stat
+function proofsOf({ claims }: HeldBlock, turn: number): Uint8Array[] {
   const windows = Math.max(1, Math.ceil(claims.length / PROOFS_MAX))
   const first = (turn % windows) * PROOFS_MAX
-  return { bytes, proofs: claims.slice(first, first + PROOFS_MAX).map(({ proof }) => proof) }
+  return claims.slice(first, first + PROOFS_MAX).map(({ proof }) => proof)
 }
 
 async function receive(shell: Shell, from: PeerId, pushed: readonly OutEntry[]): Promise<Answer> {

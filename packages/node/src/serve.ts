@@ -3,7 +3,7 @@
  * wanted blocks under the asker's credit. What one peer, and all of them together, can make this node
  * hold in memory is bounded here; a peer beyond its share is malformed, not slow.
  */
-import { BLOCK_BYTES_MAX, type BlockKey, CairnError, type PeerId } from '@cairn/core'
+import { type BlockKey, CairnError, type PeerId } from '@cairn/core'
 import { type Budget, budget } from './budget.ts'
 import type { ByteChannel } from './channel.ts'
 import {
@@ -32,8 +32,8 @@ const BLOCKS_FRAME_BYTES = 1024 * 1024
 /** Pushed blocks in memory for all peers, and blocks being read for them. Guesses within 300 MB a node. */
 const RECEIVING_BYTES_MAX = 64 * 1024 * 1024
 const READING_BYTES_MAX = 32 * 1024 * 1024
-/** Reads of one request under way. */
-const READS_AT_ONCE = 4
+/** Reads of one request under way: small blocks share what reading costs. */
+const READS_AT_ONCE = 64
 /** An asker that uses up nothing of what it was sent for so long is given up. A guess. */
 const CREDIT_WAIT_MS = 60_000
 
@@ -48,6 +48,8 @@ export interface Answer {
 export interface BulkServer {
   /** Resolves once all is durable, with an item for each entry in the same order. */
   receive(from: PeerId, entries: OutEntry[]): Promise<Answer>
+  /** Of the blocks that are held, bytes: what reading them takes. */
+  sizes(from: PeerId, keys: readonly BlockKey[]): Promise<(number | undefined)[]>
   /** A block that is held and good, with its claims; undefined when it is not. */
   read(from: PeerId, key: BlockKey): Promise<{ bytes: Uint8Array; proofs: readonly Uint8Array[] } | undefined>
 }
@@ -74,14 +76,15 @@ interface Read {
 interface Want {
   id: number
   keys: BlockKey[]
+  /** Of each key, bytes; 0 for what is not held. */
+  sizes: number[]
   asked: number
-  /** Under way, in the order asked. */
+  /** Under way, in the order asked; and what they will bring, bytes. */
   reads: Promise<Read>[]
+  reading: number
   /** Read, to go out as one frame; and their bytes. */
   frame: Read[]
   frameBytes: number
-  /** Of the blocks so far: what the next read is expected to bring. */
-  largest: number
   /** Sent and not given back. */
   outstanding: number
   wake: (() => void) | undefined
@@ -160,7 +163,7 @@ async function receive(session: Session, entries: OutEntry[]): Promise<Answer> {
 function startWant(session: Session, id: number, keys: BlockKey[]): void {
   if (session.wants.has(id)) throw malformed('a request number twice')
   if (session.wants.size >= WANTS_MAX) throw malformed(`more than ${WANTS_MAX} requests at once`)
-  const fresh = { asked: 0, reads: [], frame: [], frameBytes: 0, largest: 0, outstanding: 0 }
+  const fresh = { sizes: [], asked: 0, reads: [], reading: 0, frame: [], frameBytes: 0, outstanding: 0 }
   const want: Want = { id, keys, ...fresh, wake: undefined, cancelled: false }
   session.wants.set(id, want)
   void serveWant(session, want)
@@ -184,8 +187,9 @@ function cancelWant(session: Session, id: number): void {
 
 /** Reads ahead only as far as credit goes, so that a slow asker holds none of the budget that others need. */
 async function serveWant(session: Session, want: Want): Promise<void> {
-  const { budgets, wants } = session
+  const { budgets, wants, server, from } = session
   try {
+    want.sizes = (await server.sizes(from, want.keys)).map((size) => size ?? 0)
     while (!want.cancelled && (want.asked < want.keys.length || want.reads.length > 0)) {
       while (hasRoom(want)) startRead(session, want)
       if (want.reads.length > 0) await takeRead(session, want)
@@ -203,24 +207,26 @@ async function serveWant(session: Session, want: Want): Promise<void> {
 
 function hasRoom(want: Want): boolean {
   if (want.asked === want.keys.length || want.reads.length === READS_AT_ONCE) return false
-  const expected = want.largest === 0 ? BLOCK_BYTES_MAX : want.largest
-  return want.outstanding + want.frameBytes + (want.reads.length + 1) * expected <= WANT_CREDIT_BYTES
+  const under = want.outstanding + want.frameBytes + want.reading
+  return under === 0 || under + (want.sizes[want.asked] as number) <= WANT_CREDIT_BYTES
 }
 
 function startRead(session: Session, want: Want): void {
-  const read = readOne(session, want.keys[want.asked++] as BlockKey)
+  const size = want.sizes[want.asked] as number
+  const read = readOne(session, want.keys[want.asked++] as BlockKey, size)
   read.catch(() => {}) // awaited in its turn, by takeRead
   want.reads.push(read)
+  want.reading += size
 }
 
 async function takeRead(session: Session, want: Want): Promise<void> {
   const read = await (want.reads[0] as Promise<Read>)
   want.reads.shift()
+  want.reading -= read.bytes
   const bytes = entryBytes(read.entry)
   if (want.frame.length > 0 && want.frameBytes + bytes > BLOCKS_FRAME_BYTES) await flush(session, want)
   want.frame.push(read)
   want.frameBytes += bytes
-  want.largest = Math.max(want.largest, bytes)
 }
 
 async function flush(session: Session, want: Want, last = false): Promise<void> {
@@ -270,17 +276,14 @@ async function settled(reads: Promise<Read>[]): Promise<Read[]> {
   return results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))
 }
 
-async function readOne(session: Session, key: BlockKey): Promise<Read> {
+async function readOne(session: Session, key: BlockKey, bytes: number): Promise<Read> {
   const { budgets, channel, server, from } = session
-  await budgets.reading.take(BLOCK_BYTES_MAX, channel.gone) // its size is known only once it was read
-  let bytes = 0
+  await budgets.reading.take(bytes, channel.gone)
   try {
     const block = await server.read(from, key)
-    const entry =
-      block === undefined ? { key, proofs: [] } : { key, bytes: block.bytes, proofs: block.proofs }
-    bytes = Math.min(entryBytes(entry), BLOCK_BYTES_MAX)
-    return { entry, bytes }
-  } finally {
-    budgets.reading.give(BLOCK_BYTES_MAX - bytes)
+    return { entry: block === undefined ? { key, proofs: [] } : { key, ...block }, bytes }
+  } catch (cause) {
+    budgets.reading.give(bytes)
+    throw cause
   }
 }

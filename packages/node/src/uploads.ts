@@ -48,6 +48,8 @@ export interface Uploads {
 export interface Pending {
   cid: CID
   bytes?: Uint8Array
+  /** The bytes were checked against the CID just now. */
+  verified?: true
 }
 
 interface Put {
@@ -189,13 +191,11 @@ function claimed(
     replicas,
     lifetimeMs: 0
   }
-  const bytes = new Map(blocks.map((block) => [keyOf(block.cid), block.bytes]))
-  const claims = signChange(change, [...bytes.keys()], crypto)
+  const given = new Map(blocks.map(({ cid, ...block }) => [keyOf(cid), block]))
+  const claims = signChange(change, [...given.keys()], crypto)
   const entries = new Map<BlockKey, Entry>()
-  for (const [key, content] of bytes) {
-    const entry = { key, claims: [claims.get(key) as HeldClaim] }
-    entries.set(key, content === undefined ? entry : { ...entry, bytes: content })
-  }
+  for (const [key, block] of given)
+    entries.set(key, { key, claims: [claims.get(key) as HeldClaim], ...block })
   return entries
 }
 
@@ -223,12 +223,14 @@ function heldItems(shell: Shell, answer: Answer, put: Put): ReceiptItem[] {
 export async function storeEntries(shell: Shell, entries: readonly Entry[]): Promise<Answer> {
   const outcome = new Map<BlockKey, Answer['items'][number]>()
   const known: Entry[] = []
-  for (const entry of entries) {
-    const absent = entry.bytes === undefined && (await shell.store.stat(entry.key)) === undefined
-    if (absent) outcome.set(entry.key, { key: entry.key, outcome: 'absent' })
-    else known.push(entry)
-  }
   try {
+    const bare = entries.filter(({ bytes }) => bytes === undefined).map(({ key }) => key)
+    const heads = bare.length === 0 ? [] : await shell.store.heads(bare)
+    const absent = new Set(bare.filter((_, i) => heads[i] === undefined))
+    for (const entry of entries) {
+      if (absent.has(entry.key)) outcome.set(entry.key, { key: entry.key, outcome: 'absent' })
+      else known.push(entry)
+    }
     if (known.length > 0) await shell.store.put(known)
     for (const { key } of known) outcome.set(key, { key, outcome: 'held' })
   } catch (error) {
@@ -237,7 +239,7 @@ export async function storeEntries(shell: Shell, entries: readonly Entry[]): Pro
     const refused = code === 'BLOCK_CORRUPT' || code === 'BLOCK_TOO_LARGE' || code === 'BAD_CID'
     const said = code === 'FULL' ? 'full' : refused ? 'refused' : 'failed'
     const reason = said === 'full' ? `${FULL_MARK}${message}` : message
-    for (const { key } of known) outcome.set(key, { key, outcome: said, reason })
+    for (const { key } of entries) if (!outcome.has(key)) outcome.set(key, { key, outcome: said, reason })
   }
   return { items: entries.map(({ key }) => outcome.get(key) as Answer['items'][number]) }
 }

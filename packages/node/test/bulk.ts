@@ -24,6 +24,11 @@ function many(count: number, size: number): OutEntry[] {
   }))
 }
 
+/** A server's `sizes`: all blocks are like this one. */
+function of(block: Uint8Array) {
+  return async (_: unknown, keys: readonly BlockKey[]) => keys.map(() => block.length)
+}
+
 for (const way of ['TLS', 'libp2p streams'] as const) {
   const bulk = suite(`bulk by ${way}`)
   const bulkPort = way === 'TLS' ? 0 : false
@@ -96,7 +101,9 @@ for (const way of ['TLS', 'libp2p streams'] as const) {
       }
       const block = new Uint8Array(4_096)
       const read = async () => ({ bytes: block, proofs: [] })
-      const { server, client } = use(await openPair({ server: { bulk: { receive, read } } }))
+      const { server, client } = use(
+        await openPair({ server: { bulk: { receive, read, sizes: of(block) } } })
+      )
       const entries = many(5_000, 4_096)
       let answered = 0
       await client.transport.sendBlocks(server.id, entries, {
@@ -194,7 +201,7 @@ for (const way of ['TLS', 'libp2p streams'] as const) {
         read++
         return { bytes: block, proofs: [] }
       }
-      const server = { bulk: { read: readOne } }
+      const server = { bulk: { read: readOne, sizes: of(block) } }
       const pair = use(await openPair({ server }))
       const keys = many(100, 0).map(({ key }) => key)
       let release: () => void = () => {}
@@ -228,7 +235,7 @@ for (const way of ['TLS', 'libp2p streams'] as const) {
         read++
         return { bytes: block, proofs: [] }
       }
-      const server = { bulk: { read: readOne } }
+      const server = { bulk: { read: readOne, sizes: of(block) } }
       const pair = use(await openPair({ server }))
       const keys = many(2_000, 0).map(({ key }) => key)
       const cancel = new AbortController()

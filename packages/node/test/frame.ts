@@ -177,7 +177,9 @@ frame(
       read++
       return { bytes: block, proofs: [] }
     }
-    const server = use(await openPeer(network, { bulk: { read: readOne }, limits: { bulkStallMs: 300 } }))
+    const sizes = async (_: unknown, keys: readonly unknown[]) => keys.map(() => block.length)
+    const bulk = { read: readOne, sizes }
+    const server = use(await openPeer(network, { bulk, limits: { bulkStallMs: 300 } }))
     const raw = use(await openRaw())
     const stream = await (await raw.enter(server, network, 'bulk')).newStream(BULK_PROTOCOL)
     stream.pause()

@@ -29,7 +29,11 @@ receive(
       listen: ['/ip4/127.0.0.1/tcp/0'],
       admission: { id: network, secret: secret as string, open: false, replicas: 3 },
       on: { message: ignore, connected: ignore, disconnected: ignore, found: ignore, rejected: ignore },
-      bulk: { receive: async () => ({ items: [] }), read: async () => undefined }
+      bulk: {
+        receive: async () => ({ items: [] }),
+        sizes: async () => [],
+        read: async () => undefined
+      }
     })
     try {
       const to = await transport.dial(addresses)

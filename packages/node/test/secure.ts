@@ -60,6 +60,7 @@ async function openBehindWall(network: Network, port: number) {
   })
   const server = {
     receive: async () => ({ items: [] }),
+    sizes: async () => [block.length],
     read: async () => ({ bytes: block, proofs: [] })
   }
   await node.handle(BULK_PROTOCOL, async (stream) => {

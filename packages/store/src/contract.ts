@@ -15,7 +15,7 @@ import {
   toHex
 } from '@cairn/core'
 import { claimsDigest } from './claims.ts'
-import type { SlotSummary, Store } from './store.ts'
+import type { BlockStat, SlotSummary, Store } from './store.ts'
 
 /** A fresh, empty store for one check, with room for `capacity` bytes. */
 export interface Opened {
@@ -361,9 +361,55 @@ function listFacts(run: Run): Fact[] {
             rest.map(({ key }) => key),
             keys.slice(3)
           )
-          assert.deepEqual(rest[0], await again.stat(keys[3] as BlockKey))
+          assert.deepEqual(rest[0], (await again.heads([keys[3] as BlockKey]))[0])
           assert.deepEqual(await again.list(slot === 0 ? 1 : slot - 1, { limit: 3 }), [])
         }
+      })
+    ],
+    [
+      'many slots are listed at once as one by one',
+      run(async ({ store, reopen }) => {
+        const blocks = [...Array.from({ length: 40 }, (_, i) => sampleBlock(i)), ...sameSlot(5)]
+        await store.put(blocks.map((block) => ({ ...block, claims: [TWO, ONE] })))
+        const slots = [...new Set(blocks.map(({ key }) => slotOf(key)))].reverse()
+        const asked = [...slots.slice(0, 20), 0, 1, 65_535, ...slots.slice(25)]
+        for await (const again of nowAndReopened(store, reopen)) {
+          const lists = await again.lists(asked, 3)
+          assert.deepEqual([...lists.keys()].sort(), [...new Set(asked)].sort())
+          for (const [slot, list] of lists) assert.deepEqual(list, await again.list(slot, { limit: 3 }))
+          assert.ok([...lists.values()].flat().length > 20)
+          assert.deepEqual(await again.lists([], 3), new Map())
+        }
+      })
+    ],
+    [
+      'heads are stats but for the proofs, in the order asked; what is not held has none',
+      run(async ({ store }) => {
+        const [one, two] = [sampleBlock(1), sampleBlock(2)]
+        await store.put([{ ...one, claims: [TWO, ONE] }])
+        const [first, none, second] = await store.heads([one.key, two.key, one.key])
+        assert.deepEqual([none, second], [undefined, first])
+        const { size, replicas, claims } = (await store.stat(one.key)) as BlockStat
+        assert.deepEqual([first?.size, first?.replicas], [size, replicas])
+        const said = (of: readonly Omit<HeldClaim, 'proof'>[] = []) =>
+          of.map(({ claimant, sequence, live }) => [claimant, sequence, live])
+        assert.deepEqual(said(first?.claims), said(claims))
+      })
+    ],
+    [
+      'read gives bytes and claims with their proofs, in the order asked; what is not held has none',
+      run(async ({ store }) => {
+        const [one, two, none] = [sampleBlock(1), sampleBlock(2), sampleBlock(3)]
+        await store.put([
+          { ...one, claims: [ONE, TWO] },
+          { ...two, claims: [TWO] }
+        ])
+        const read = await store.read([two.key, none.key, one.key])
+        assert.deepEqual(read, [
+          { bytes: two.bytes, claims: [TWO] },
+          undefined,
+          { bytes: one.bytes, claims: [ONE, TWO] }
+        ])
       })
     ]
   ]

@@ -19,8 +19,10 @@ import { dropBallast, Room } from './room.ts'
 import { type RowStat, rowStat } from './row.ts'
 import type { ScrubReport } from './scrub.ts'
 import type {
+  BlockHead,
   BlockStat,
   Entry,
+  HeldBlock,
   KnownCopy,
   ListOptions,
   SlotSummary,
@@ -28,7 +30,7 @@ import type {
   StoreOptions,
   Usage
 } from './store.ts'
-import { Changes, type Run } from './summary.ts'
+import { Changes, type Fingerprinted, type Run } from './summary.ts'
 import { verifyBytes } from './verify.ts'
 import type { Totals } from './weigh.ts'
 import { Writer } from './writer.ts'
@@ -200,8 +202,8 @@ export class DiskStore implements Store {
     this.#usable()
     const united = unite(entries)
     let hashed = 0
-    for (const { key, bytes } of united) {
-      if (bytes === undefined) continue
+    for (const { key, bytes, verified } of united) {
+      if (bytes === undefined || verified) continue
       verifyBytes(key, bytes)
       hashed += bytes.length
       if (hashed < HASH_BYTES_PER_TURN) continue
@@ -237,9 +239,24 @@ export class DiskStore implements Store {
     return this.#noting(this.#reader.verified(key, (segment) => this.#background.isScrubbed(segment)))
   }
 
-  async list(slot: number, { after, limit }: ListOptions): Promise<BlockStat[]> {
+  async read(keys: readonly BlockKey[]): Promise<(HeldBlock | undefined)[]> {
+    this.#usable()
+    return this.#noting(this.#reader.read(keys))
+  }
+
+  async heads(keys: readonly BlockKey[]): Promise<(BlockHead | undefined)[]> {
+    this.#usable()
+    return this.#noting(this.#reader.heads(keys))
+  }
+
+  async list(slot: number, { after, limit }: ListOptions): Promise<BlockHead[]> {
     this.#usable()
     return this.#noting(this.#reader.list(this.#catalog.slot(slot, after), limit))
+  }
+
+  async lists(slots: readonly number[], limit: number): Promise<Map<number, BlockHead[]>> {
+    this.#usable()
+    return this.#noting(this.#reader.lists(slots, limit))
   }
 
   /** Every block held, by hash and then by key. */
@@ -269,7 +286,12 @@ export class DiskStore implements Store {
     this.#usable()
     const catalog = this.#catalog
     const source = {
-      blocksOf: (slot: number) => stats(catalog.slot(slot)),
+      slots: (slots: readonly number[], take: (slot: number, block: Fingerprinted) => void) =>
+        catalog.slots(slots, (slot, key, row) => {
+          const stat = rowStat(key, row)
+          if (stat !== undefined) take(slot, stat)
+          return true
+        }),
       run: (slot: number) => runOf(catalog, slot)
     }
     return this.#noting(this.#changes.take(limit, source))
@@ -357,11 +379,4 @@ async function runOf(catalog: Catalog, slot: number): Promise<Run> {
     if (stats?.length !== 0) held.set(number, stats)
   }
   return { slots: held, end }
-}
-
-async function* stats(rows: ReturnType<Catalog['slot']>): AsyncGenerator<RowStat> {
-  for await (const [key, row] of rows) {
-    const stat = rowStat(key, row)
-    if (stat !== undefined) yield stat
-  }
 }

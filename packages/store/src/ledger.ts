@@ -40,10 +40,10 @@ export class Ledger {
   /** The changes that a put makes, one a key, after every check: verified, known, within limits. */
   plan(entries: readonly Entry[]): Change[] {
     const plan: Change[] = []
-    for (const { key, bytes, claims } of unite(entries)) {
+    for (const { key, bytes, claims, verified } of unite(entries)) {
       const held = this.stat(key)
-      if (bytes !== undefined) verifyBytes(key, bytes)
-      else if (held === undefined) {
+      if (bytes !== undefined && !verified) verifyBytes(key, bytes)
+      if (bytes === undefined && held === undefined) {
         throw new CairnError('NOT_FOUND', `claims for ${key}, which is not held here`, {
           hint: 'Send the block along with its claims.'
         })
@@ -78,13 +78,12 @@ export class Ledger {
 
   async changes(limit: number): Promise<SlotSummary[]> {
     return this.#changes.take(limit, {
-      blocksOf: (slot) => this.#all(slot),
+      slots: async (slots, take) => {
+        const limit = Number.POSITIVE_INFINITY
+        for (const slot of slots) for (const stat of this.list(slot, { limit })) take(slot, stat)
+      },
       run: async () => ({ slots: new Map(), end: SLOTS })
     })
-  }
-
-  async *#all(slot: number): AsyncGenerator<BlockStat> {
-    yield* this.list(slot, { limit: Number.POSITIVE_INFINITY })
   }
 }
 
@@ -93,9 +92,10 @@ export function unite(entries: readonly Entry[]): Entry[] {
   const united = new Map<BlockKey, Entry>()
   for (const entry of entries) {
     checkClaims(entry.claims)
-    const { key, bytes = entry.bytes, claims } = united.get(entry.key) ?? { key: entry.key, claims: [] }
-    const both = [...claims, ...entry.claims]
-    united.set(key, bytes === undefined ? { key, claims: both } : { key, bytes, claims: both })
+    const known: Entry | undefined = united.get(entry.key)
+    const claims = known === undefined ? entry.claims : [...known.claims, ...entry.claims]
+    // the first bytes are kept, and what is known of them
+    united.set(entry.key, { ...(known?.bytes === undefined ? entry : known), claims })
   }
   return [...united.values()]
 }

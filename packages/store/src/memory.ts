@@ -2,8 +2,12 @@
 import { type BlockKey, isUnchanged } from '@cairn/core'
 import { fullError } from './fault.ts'
 import { claimsBytes, Ledger } from './ledger.ts'
-import type { Store, StoreOptions } from './store.ts'
+import type { BlockHead, BlockStat, Store, StoreOptions } from './store.ts'
 import { matches } from './verify.ts'
+
+function headOf(stat: BlockStat): BlockHead {
+  return { ...stat, claims: stat.claims.map(({ proof: _, ...head }) => head) }
+}
 
 export function memoryStore({ capacity, onLost }: StoreOptions): Store {
   const ledger = new Ledger()
@@ -75,9 +79,30 @@ export function memoryStore({ capacity, onLost }: StoreOptions): Store {
       }
     },
 
+    async read(keys) {
+      const blocks = await Promise.all(keys.map((key) => this.get(key)))
+      return blocks.map((bytes, i) => {
+        const stat = ledger.stat(keys[i] as BlockKey)
+        return bytes && stat && { bytes, claims: stat.claims }
+      })
+    },
+
+    async heads(keys) {
+      open()
+      return keys.map((key) => {
+        const stat = ledger.stat(key)
+        return stat && headOf(stat)
+      })
+    },
+
     async list(slot, options) {
       open()
-      return ledger.list(slot, options)
+      return ledger.list(slot, options).map((stat) => headOf(stat))
+    },
+
+    async lists(slots, limit) {
+      open()
+      return new Map(slots.map((slot) => [slot, ledger.list(slot, { limit }).map((stat) => headOf(stat))]))
     },
 
     async delete(keys) {

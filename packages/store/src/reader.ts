@@ -12,7 +12,7 @@ import type { Files } from './files.ts'
 import type { Op } from './plan.ts'
 import type { Position } from './record.ts'
 import type { Row, RowClaim } from './row.ts'
-import type { BlockStat } from './store.ts'
+import type { BlockHead, BlockStat, HeldBlock } from './store.ts'
 import { matches } from './verify.ts'
 
 /** A compaction moves a block at most once while it is being read; then there is one more try. */
@@ -41,17 +41,24 @@ export class Reader {
   }
 
   async getMany(keys: readonly BlockKey[]): Promise<(Uint8Array | undefined)[]> {
+    return this.#inOrderOfDisk(keys, (key, row) => this.#read(key, row))
+  }
+
+  async #inOrderOfDisk<T>(
+    keys: readonly BlockKey[],
+    read: (key: BlockKey, row: Row | undefined) => Promise<T | undefined>
+  ): Promise<(T | undefined)[]> {
     const rows = await this.#context.catalog.rows(keys)
     const order = keys.map((_, i) => i).sort((a, b) => byPosition(rows[a]?.block, rows[b]?.block))
-    const blocks = new Array<Uint8Array | undefined>(keys.length)
+    const found = new Array<T | undefined>(keys.length)
     let next = 0
     const work = async (): Promise<void> => {
       for (let i = order[next++]; i !== undefined; i = order[next++]) {
-        blocks[i] = await this.#read(keys[i] as BlockKey, rows[i])
+        found[i] = await read(keys[i] as BlockKey, rows[i])
       }
     }
     await Promise.all(Array.from({ length: READS_AT_ONCE }, work))
-    return blocks
+    return found
   }
 
   async #read(key: BlockKey, found: Row | undefined): Promise<Uint8Array | undefined> {
@@ -113,15 +120,47 @@ export class Reader {
     return this.stat(key)
   }
 
-  async list(rows: AsyncIterable<[BlockKey, Row]>, limit: number): Promise<BlockStat[]> {
+  /** With the claims' proofs. */
+  async read(keys: readonly BlockKey[]): Promise<(HeldBlock | undefined)[]> {
     const proofs = new Map<string, Uint8Array>()
-    const stats: BlockStat[] = []
-    if (limit <= 0) return stats
+    return this.#inOrderOfDisk(keys, async (key, row) => {
+      const bytes = await this.#read(key, row)
+      const stat = bytes && (await this.#stat(key, row, proofs))
+      return bytes && stat && { bytes, claims: stat.claims }
+    })
+  }
+
+  async heads(keys: readonly BlockKey[]): Promise<(BlockHead | undefined)[]> {
+    const rows = await this.#context.catalog.rows(keys)
+    return keys.map((key, i) => this.#head(key, rows[i]))
+  }
+
+  async list(rows: AsyncIterable<[BlockKey, Row]>, limit: number): Promise<BlockHead[]> {
+    const heads: BlockHead[] = []
+    if (limit <= 0) return heads
     for await (const [key, row] of rows) {
-      const stat = await this.#stat(key, row, proofs)
-      if (stat !== undefined && stats.push(stat) >= limit) break
+      const head = this.#head(key, row)
+      if (head !== undefined && heads.push(head) >= limit) break
     }
-    return stats
+    return heads
+  }
+
+  async lists(slots: readonly number[], limit: number): Promise<Map<number, BlockHead[]>> {
+    const lists = new Map(slots.map((slot) => [slot, [] as BlockHead[]]))
+    const ascending = [...lists.keys()].sort((a, b) => a - b)
+    await this.#context.catalog.slots(ascending, (slot, key, row) => {
+      const list = lists.get(slot) as BlockHead[]
+      const head = list.length < limit ? this.#head(key, row) : undefined
+      if (head !== undefined) list.push(head)
+      return list.length < limit
+    })
+    return lists
+  }
+
+  #head(key: BlockKey, row: Row | undefined): BlockHead | undefined {
+    if (row?.block === undefined || this.#losing.has(key)) return undefined
+    const { block, claims } = row
+    return { key, size: block.size, replicas: replicasOf(claims), claims }
   }
 
   async #stat(

@@ -15,6 +15,27 @@ export interface Entry {
   /** Absent: only add the claims to a block already held. Must not change until `put` settles. */
   bytes?: Uint8Array
   claims: readonly HeldClaim[]
+  /** The caller has just checked the bytes against the key: they are not hashed once more. */
+  verified?: true
+}
+
+/** What a claim says, without what proves it. */
+export type ClaimHead = Omit<HeldClaim, 'proof'>
+
+/** What the index knows of a block: no segment is read for it. */
+export interface BlockHead {
+  key: BlockKey
+  size: number
+  /** As in `BlockStat`. */
+  replicas: number
+  /** Sorted by claimant. */
+  claims: readonly ClaimHead[]
+}
+
+/** A block as it goes to another member. */
+export interface HeldBlock {
+  bytes: Uint8Array
+  claims: readonly HeldClaim[]
 }
 
 export interface BlockStat {
@@ -82,8 +103,14 @@ export interface Store {
    * what a promise to keep it may rest on.
    */
   verified(key: BlockKey): Promise<BlockStat | undefined>
+  /** As `get` and `stat` together for each key, in their order, read in the disk's. */
+  read(keys: readonly BlockKey[]): Promise<(HeldBlock | undefined)[]>
+  /** Of each key, in their order. */
+  heads(keys: readonly BlockKey[]): Promise<(BlockHead | undefined)[]>
   /** The blocks of a slot, sorted by key. */
-  list(slot: number, options: ListOptions): Promise<BlockStat[]>
+  list(slot: number, options: ListOptions): Promise<BlockHead[]>
+  /** The first blocks of each of these slots, at most `limit` a slot: far cheaper than one by one. */
+  lists(slots: readonly number[], limit: number): Promise<Map<number, BlockHead[]>>
   /** Block and claims, durably. Keys not held are passed over. */
   delete(keys: readonly BlockKey[]): Promise<void>
   /** The same, but only of blocks whose claims are still exactly these, looked at as they are deleted. */

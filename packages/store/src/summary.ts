@@ -20,8 +20,8 @@ export interface Fingerprinted {
 
 /** Where the blocks are. */
 export interface SlotSource {
-  /** The blocks of a slot in order of key. */
-  blocksOf(slot: number): AsyncIterable<Fingerprinted>
+  /** The blocks of these slots, ascending: of each slot in order of key. */
+  slots(slots: readonly number[], take: (slot: number, block: Fingerprinted) => void): Promise<void>
   /** The blocks of all slots from `slot` on and before `end`, which is beyond it. */
   run(slot: number): Promise<Run>
 }
@@ -67,24 +67,37 @@ export class Changes {
   async take(limit: number, source: SlotSource): Promise<SlotSummary[]> {
     const taken: SlotSummary[] = []
     while (taken.length < limit) {
-      while (this.#next < SLOTS && this.#changed[this.#next] === 0) this.#next++
-      if (this.#next === SLOTS && !(await this.#sweepOne(source))) break
-      const slot = this.#next
-      if (slot === SLOTS) continue
-      // Cleared before reading: a change that lands meanwhile sets its bit again.
-      const bits = this.#changed[slot] as number
-      this.#changed[slot] = 0
+      const sums = this.#takeChanged(limit - taken.length)
+      if (sums.size === 0) {
+        if (!(await this.#sweepOne(source))) break
+        continue
+      }
+      const unread = [...sums.keys()].filter((slot) => !this.#blocks.has(slot))
       try {
-        const blocks = this.#blocks.get(slot) ?? source.blocksOf(slot)
-        this.#blocks.delete(slot)
-        const summaries = await summarise(slot, bits, blocks)
-        taken.push(...this.#report(slot, summaries, limit - taken.length))
+        for (const [slot, sum] of sums) {
+          for (const block of this.#blocks.get(slot) ?? []) sum.add(block)
+          this.#blocks.delete(slot)
+        }
+        await source.slots(unread, (slot, block) => sums.get(slot)?.add(block))
       } catch (cause) {
-        this.#markBits(slot, bits)
+        for (const { slot, bits } of sums.values()) this.#markBits(slot, bits)
         throw cause
       }
+      for (const sum of sums.values()) taken.push(...this.#report(sum, limit - taken.length))
     }
     return taken
+  }
+
+  /** The next slots that changed, ascending. They are so no more: a change from now on marks them again. */
+  #takeChanged(limit: number): Map<number, Sum> {
+    const sums = new Map<number, Sum>()
+    for (; this.#next < SLOTS && sums.size < limit; this.#next++) {
+      const bits = this.#changed[this.#next] as number
+      if (bits === 0) continue
+      this.#changed[this.#next] = 0
+      sums.set(this.#next, new Sum(this.#next, bits))
+    }
+    return sums
   }
 
   /** Marks the next slot that the sweep has yet to return. False when there is none. */
@@ -115,9 +128,10 @@ export class Changes {
   }
 
   /** Leaves out what is empty and was never returned otherwise; what `room` lacks for stays changed. */
-  #report(slot: number, summaries: readonly SlotSummary[], room: number): SlotSummary[] {
+  #report(sum: Sum, room: number): SlotSummary[] {
+    const { slot } = sum
     const returned: SlotSummary[] = []
-    for (const summary of summaries) {
+    for (const summary of sum.summaries()) {
       const own = bit(summary.replicas)
       const before = this.#reported[slot] as number
       if (summary.blocks === 0 && (before & own) === 0) continue
@@ -136,26 +150,34 @@ function bit(replicas: number): number {
   return 2 ** (replicas - 1)
 }
 
-async function summarise(
-  slot: number,
-  bits: number,
-  blocks: AsyncIterable<Fingerprinted> | Iterable<Fingerprinted>
-): Promise<SlotSummary[]> {
-  const groups = new Map<number, { blocks: number; bytes: number; digest: Hash }>()
-  for await (const { key, size, replicas, claims } of blocks) {
-    if ((bits & bit(replicas)) === 0) continue
-    const group = groups.get(replicas) ?? { blocks: 0, bytes: 0, digest: createHash('sha256') }
-    groups.set(replicas, group)
+/** What the blocks of one slot amount to, for each N whose bit is set. */
+class Sum {
+  readonly slot: number
+  readonly bits: number
+  readonly #groups = new Map<number, { blocks: number; bytes: number; digest: Hash }>()
+
+  constructor(slot: number, bits: number) {
+    this.slot = slot
+    this.bits = bits
+  }
+
+  add({ key, size, replicas, claims }: Fingerprinted): void {
+    if ((this.bits & bit(replicas)) === 0) return
+    const group = this.#groups.get(replicas) ?? { blocks: 0, bytes: 0, digest: createHash('sha256') }
+    this.#groups.set(replicas, group)
     group.blocks++
     group.bytes += size
     group.digest.update(multihashOf(key)).update(claimsDigest(claims))
   }
-  const summaries: SlotSummary[] = []
-  for (let replicas = 1; replicas <= REPLICAS_MAX; replicas++) {
-    if ((bits & bit(replicas)) === 0) continue
-    const { blocks = 0, bytes = 0, digest } = groups.get(replicas) ?? {}
-    const fingerprint = digest === undefined ? '' : toHex(digest.digest().subarray(0, FINGERPRINT_BYTES))
-    summaries.push({ slot, replicas, blocks, bytes, fingerprint })
+
+  summaries(): SlotSummary[] {
+    const summaries: SlotSummary[] = []
+    for (let replicas = 1; replicas <= REPLICAS_MAX; replicas++) {
+      if ((this.bits & bit(replicas)) === 0) continue
+      const { blocks = 0, bytes = 0, digest } = this.#groups.get(replicas) ?? {}
+      const fingerprint = digest === undefined ? '' : toHex(digest.digest().subarray(0, FINGERPRINT_BYTES))
+      summaries.push({ slot: this.slot, replicas, blocks, bytes, fingerprint })
+    }
+    return summaries
   }
-  return summaries
 }

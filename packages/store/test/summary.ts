@@ -9,8 +9,8 @@ const changes = suite('Changes')
 /** Blocks by slot; `slot` need not be the key's own here. */
 function sourceOf(slots: Map<number, Fingerprinted[]>): SlotSource {
   return {
-    async *blocksOf(slot) {
-      yield* slots.get(slot) ?? []
+    async slots(wanted, take) {
+      for (const slot of wanted) for (const one of slots.get(slot) ?? []) take(slot, one)
     },
     run: async (from) => {
       const end = Math.min(SLOTS, from + 20_000)
@@ -51,8 +51,8 @@ changes('a change that lands while it is read is returned again', async () => {
   const source = sourceOf(slots)
   const racing: SlotSource = {
     ...source,
-    async *blocksOf(slot) {
-      yield* slots.get(slot) ?? []
+    async slots(wanted, take) {
+      await source.slots(wanted, take)
       slots.set(5, [block(1), block(2)])
       all.mark(5, 3)
     }
@@ -94,8 +94,7 @@ changes('a failure to read loses no change', async () => {
   all.mark(5, 32)
   const broken: SlotSource = {
     run: async () => ({ slots: new Map(), end: SLOTS }),
-    // biome-ignore lint/correctness/useYield: it fails before the first
-    async *blocksOf() {
+    async slots() {
       throw new Error('the disk')
     }
   }

@@ -39,6 +39,7 @@ function memoryServer(blocks: Map<BlockKey, OutEntry>): BulkServer {
         receipt: Uint8Array.of(entries.length % 256)
       }
     },
+    sizes: async (_from, keys) => keys.map((key) => blocks.get(key)?.bytes?.length),
     async read(_from, key) {
       const entry = blocks.get(key)
       return entry?.bytes && { bytes: entry.bytes, proofs: entry.proofs }

@@ -39,6 +39,7 @@ export async function joinStub(node: CairnNode, bulk: Partial<BulkServer>): Prom
     receive: async (_from, entries) => ({
       items: entries.map(({ key }) => ({ key, outcome: 'refused', reason: 'a stub' }))
     }),
+    sizes: async (_from, keys) => keys.map(() => undefined),
     read: async () => undefined,
     ...bulk
   }
@@ -61,6 +62,7 @@ export async function joinStub(node: CairnNode, bulk: Partial<BulkServer>): Prom
     },
     bulk: {
       receive: server.receive,
+      sizes: server.sizes,
       read(from, key) {
         asked.push(key)
         return server.read(from, key)
