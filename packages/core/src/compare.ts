@@ -46,6 +46,21 @@ const summary = struct({
 const span = struct({ from: u16, to: u16 })
 export type Span = Decoded<typeof span>
 
+const asked = struct({ slot: u16, replicas: replicasCodec, after: optional(blockKeyCodec) })
+/** What is asked for of one slot. */
+export type Asked = Decoded<typeof asked>
+
+const page = struct({
+  slot: u16,
+  replicas: replicasCodec,
+  after: optional(blockKeyCodec),
+  /** Of the slot when the page was begun: it holds all of that, or what was removed since. */
+  fingerprint: hex(FINGERPRINT_BYTES),
+  entries: list(struct({ key: blockKeyCodec, size: varint, claims: hex(8) }), LIMITS.pageKeys),
+  next: optional(blockKeyCodec)
+})
+export type Page = Decoded<typeof page>
+
 export const COMPARE_MESSAGES = {
   /** "This is the hash of all that we share, as I see it." */
   compare: struct({ round: varint, root: hex(FINGERPRINT_BYTES) }),
@@ -60,18 +75,10 @@ export const COMPARE_MESSAGES = {
     summaries: list(summary, LIMITS.slotsPerMessage),
     answer: bool
   }),
-  /** "Which keys do you have of this slot?" */
-  list: struct({ slot: u16, replicas: replicasCodec, after: optional(blockKeyCodec) }),
-  /** A page: those after a key, and the key from which to go on, unless it is the last. */
-  listing: struct({
-    slot: u16,
-    replicas: replicasCodec,
-    after: optional(blockKeyCodec),
-    /** Of the slot when the page was begun: it holds all of that, or what was removed since. */
-    fingerprint: hex(FINGERPRINT_BYTES),
-    entries: list(struct({ key: blockKeyCodec, size: varint, claims: hex(8) }), LIMITS.pageKeys),
-    next: optional(blockKeyCodec)
-  }),
+  /** "Which keys do you have of these slots?" */
+  list: struct({ slots: list(asked, LIMITS.slotsListed) }),
+  /** Of each slot a page: those after a key, and the key from which to go on, unless it is the last. */
+  listing: struct({ pages: list(page, LIMITS.pagesPerMessage) }),
   /** "I hold these besides what I must; do you have all of them?" */
   offer: struct({ summaries: list(summary, LIMITS.slotsPerMessage) }),
   /** "All that you offered of these, by these fingerprints, is here." */
@@ -90,8 +97,8 @@ export type MessageOf<K extends CompareMessage['type']> = Extract<CompareMessage
 
 export type CompareAction =
   | { type: 'send'; to: PeerId; message: CompareMessage }
-  /** List what this store has of a slot, after a key; answer with `listed`. */
-  | { type: 'list-slot'; token: number; slot: number; after: BlockKey | undefined; limit: number }
+  /** List what this store has of each slot, after a key, at most `limit` each; answer with `listed`. */
+  | { type: 'list-slots'; token: number; slots: readonly Pick<Asked, 'slot' | 'after'>[]; limit: number }
   /** See which of these the store has; answer with `looked-up`. */
   | { type: 'look-up'; token: number; keys: BlockKey[] }
   /** These are missing here, and this member has them. For repair to decide. */

@@ -114,7 +114,8 @@ export type CoreEvent =
   | { type: 'summaries'; summaries: readonly SlotSummary[] }
   /** The store could not be read: no page goes out, and the asker asks again. */
   | { type: 'list-failed'; token: number }
-  | { type: 'listed'; token: number; entries: readonly (Listed & { replicas: number })[] }
+  /** Of each slot asked for, in their order. */
+  | { type: 'listed'; token: number; lists: readonly (readonly (Listed & { replicas: number })[])[] }
   | { type: 'looked-up'; token: number; found: ReadonlyMap<BlockKey, { claims: string }> }
   /** A copy here was damaged and put aside. */
   | { type: 'lost'; key: BlockKey; replicas: number }
@@ -262,7 +263,7 @@ function apply(core: Core, event: CoreEvent, nowMs: number, dataMs: number): rea
       want(fetches, { ...event, purpose: 'read', notBeforeMs: dataMs }, dataMs)
       return []
     case 'unwant':
-      return unread(fetches, event.key)
+      return unread(fetches, event.key, dataMs)
     case 'fetched':
       return fetched(core, event, dataMs)
     case 'fetch-ended':

@@ -3,15 +3,28 @@
  * it: a read goes to the nearest holder that answers and is hedged when that one falls silent; a repair
  * goes to a member known to have the block, fewest known copies first, within a budget.
  */
-import { type BlockKey, type PeerId, slotOf } from './block.ts'
+import { BLOCK_BYTES_MAX, type BlockKey, type PeerId, slotOf } from './block.ts'
 import { actingHolders, type Holders, mayFetch, readOrder } from './holders.ts'
 import { type DataConfig, DATA_LIMITS as LIMITS } from './limits.ts'
 import { forgetLoad, type Loads, loadOf, nearness, nowKnownSlow, timed } from './load.ts'
+import {
+  createWants,
+  dropWant,
+  queueWant,
+  unready,
+  type Want,
+  type Wants,
+  wakeWants,
+  wantsDeadline
+} from './wants.ts'
 
 export type FetchPurpose = 'read' | 'repair'
 
 /** What came of one block asked of one member. `corrupt`: bytes that are not the block's. */
 export type FetchOutcome = 'held' | 'absent' | 'corrupt' | 'failed'
+
+/** Taken of the window by a block whose size nobody said. */
+const SIZE_UNKNOWN_BYTES = BLOCK_BYTES_MAX / 2
 
 export type FetchAction =
   /** Fetch these blocks; answer each with `fetched`, and the end of the transfer with `fetch-ended`. */
@@ -27,33 +40,11 @@ export interface Tried {
   reason: string | undefined
 }
 
-interface Want {
-  key: BlockKey
-  /** A caller waits for its bytes. */
-  read: boolean
-  /** It belongs on this disk. What is fetched for both is asked for as a repair: it is kept and handed up. */
-  repair: boolean
-  /** N, by which its holders are known; for a read, the network's. */
-  replicas: number
-  /** Members that said that they have it; as many copies are known. */
-  sources: Set<PeerId>
-  /** Who told of it first, in whose quota it is. */
-  toldBy: PeerId | undefined
-  asked: Set<PeerId>
-  pending: Map<PeerId, Transfer>
-  tried: Tried[]
-  /** Not before this: it may be on its way, or its last holder may come back. */
-  notBeforeMs: number
-  /** Everyone was asked in vain: those will be asked again only after the wait. */
-  resting: boolean
-  deadlineMs: number
-  attempts: number
-}
-
-interface Transfer {
+export interface Transfer {
   id: number
   from: PeerId
-  keys: Set<BlockKey>
+  /** Not yet answered, with the bytes that each takes of the window. */
+  keys: Map<BlockKey, number>
   purpose: FetchPurpose
   startedMs: number
   /** When it last answered anything; undefined until it does. */
@@ -65,34 +56,37 @@ interface Transfer {
 export interface Fetches {
   readonly config: DataConfig
   readonly self: PeerId
-  readonly wants: Map<BlockKey, Want>
+  readonly wants: Wants
   readonly transfers: Map<number, Transfer>
   readonly loads: Loads
-  /** Keys under way in transfers for repair. */
+  /** Keys under way in transfers for repair, and their bytes. */
   repairing: number
+  repairingBytes: number
   nextTransfer: number
   /** When some want may start, at the earliest. */
   wakeMs: number
 }
 
 export function createFetches(self: PeerId, config: DataConfig): Fetches {
-  const maps = { wants: new Map(), transfers: new Map(), loads: new Map() }
-  return { config, self, ...maps, repairing: 0, nextTransfer: 1, wakeMs: Number.POSITIVE_INFINITY }
+  const maps = { wants: createWants(), transfers: new Map(), loads: new Map() }
+  const none = { repairing: 0, repairingBytes: 0 }
+  return { config, self, ...maps, ...none, nextTransfer: 1, wakeMs: Number.POSITIVE_INFINITY }
 }
 
 export interface WantRequest {
   key: BlockKey
   purpose: FetchPurpose
   replicas: number
-  /** Somebody who said that it has the block. */
+  /** Somebody who said that it has the block; and how many bytes it says it has. */
   source?: PeerId
+  size?: number
   notBeforeMs: number
 }
 
 /** Wants a block, or adds to what is known of one already wanted. */
 export function want(fetches: Fetches, request: WantRequest, nowMs: number): void {
   const { key, purpose, source, replicas } = request
-  const known = fetches.wants.get(key) ?? newWant(fetches, request)
+  const known = fetches.wants.byKey.get(key) ?? newWant(fetches, request)
   if (known === undefined) return
   if (source !== undefined && known.sources.size < LIMITS.readBreadth) known.sources.add(source)
   if (purpose === 'repair') {
@@ -109,39 +103,46 @@ export function want(fetches: Fetches, request: WantRequest, nowMs: number): voi
     known.resting = false
     known.tried = []
   }
+  queueWant(fetches.wants, known, nowMs)
   fetches.wakeMs = Math.min(fetches.wakeMs, known.notBeforeMs)
 }
 
-function newWant(fetches: Fetches, { key, purpose, replicas, source }: WantRequest): Want | undefined {
+function newWant(fetches: Fetches, request: WantRequest): Want | undefined {
+  const { key, purpose, replicas, source, size = SIZE_UNKNOWN_BYTES } = request
   if (purpose === 'repair' && !hasRepairRoom(fetches, source)) return undefined // comparing finds it again
   const none = { asked: new Set<PeerId>(), pending: new Map<PeerId, Transfer>(), tried: [] }
   const never = { notBeforeMs: Number.POSITIVE_INFINITY, deadlineMs: Number.POSITIVE_INFINITY }
   const flags = { read: false, repair: false, resting: false, attempts: 0 }
-  const known: Want = { key, replicas, sources: new Set(), toldBy: source, ...none, ...never, ...flags }
-  fetches.wants.set(key, known)
+  const places = { rank: undefined, dueMs: undefined }
+  const about = { key, replicas, size: Math.min(size, BLOCK_BYTES_MAX), sources: new Set<PeerId>() }
+  const known: Want = { ...about, toldBy: source, ...none, ...never, ...flags, ...places }
+  fetches.wants.byKey.set(key, known)
   if (source !== undefined) loadOf(fetches.loads, source).told++
   return known
 }
 
 /** Whether more missing blocks may be noted, as told by this member. */
 export function hasRepairRoom({ wants, loads }: Fetches, source: PeerId | undefined): boolean {
-  if (wants.size >= LIMITS.repairQueue) return false
+  if (wants.byKey.size >= LIMITS.repairQueue) return false
   return source === undefined || (loads.get(source)?.told ?? 0) < LIMITS.repairQueuePerSource
 }
 
 /** The block is here: nobody needs to fetch it any more. */
 export function unwant(fetches: Fetches, key: BlockKey): FetchAction[] {
-  const known = fetches.wants.get(key)
+  const known = fetches.wants.byKey.get(key)
   return known === undefined ? [] : forget(fetches, known, true)
 }
 
 /** No caller waits for it any more; a repair goes on. */
-export function unread(fetches: Fetches, key: BlockKey): FetchAction[] {
-  const known = fetches.wants.get(key)
+export function unread(fetches: Fetches, key: BlockKey, nowMs: number): FetchAction[] {
+  const known = fetches.wants.byKey.get(key)
   if (known === undefined || !known.read) return []
   known.read = false
   known.deadlineMs = Number.POSITIVE_INFINITY
-  return known.repair ? [] : forget(fetches, known, false)
+  if (!known.repair) return forget(fetches, known, false)
+  queueWant(fetches.wants, known, nowMs)
+  fetches.wakeMs = Math.min(fetches.wakeMs, known.notBeforeMs)
+  return []
 }
 
 export function onFetched(
@@ -159,6 +160,7 @@ export function onFetched(
   if (got.outcome === 'held') return arrived(fetches, known, transfer, nowMs)
   known.tried.push({ peer: transfer.from, outcome: got.outcome, reason: got.reason })
   known.sources.delete(transfer.from)
+  queueWant(fetches.wants, known, nowMs)
   fetches.wakeMs = nowMs
   return []
 }
@@ -180,8 +182,11 @@ export function onFetchEnded(
 
 function breakOff(fetches: Fetches, transfer: Transfer, why: Omit<Tried, 'peer'>, nowMs: number): void {
   nowKnownSlow(fetches.loads, transfer.from, fetches.config.hedgeAfterMs)
-  for (const key of [...transfer.keys]) {
-    release(fetches, transfer, key, nowMs)?.tried.push({ peer: transfer.from, ...why })
+  for (const key of [...transfer.keys.keys()]) {
+    const known = release(fetches, transfer, key, nowMs)
+    if (known === undefined) continue
+    known.tried.push({ peer: transfer.from, ...why })
+    queueWant(fetches.wants, known, nowMs)
   }
   fetches.wakeMs = nowMs
 }
@@ -199,21 +204,40 @@ export function fetchTick(fetches: Fetches, holders: Holders, nowMs: number): Fe
       fetches.wakeMs = nowMs
     }
   }
-  if (fetches.wakeMs > nowMs) return actions
-  for (const known of [...fetches.wants.values()]) {
-    if (nowMs >= known.deadlineMs) actions.push(...giveUp(fetches, known, nowMs))
-  }
+  if (Math.min(fetches.wakeMs, wantsDeadline(fetches.wants)) > nowMs) return actions
   fetches.wakeMs = Number.POSITIVE_INFINITY
-  const batches = new Map<string, { from: PeerId; purpose: FetchPurpose; wants: Want[] }>()
-  for (const known of inUrgency(fetches, nowMs)) {
-    assign(fetches, holders, known, { batches, actions, nowMs })
+  const { wants } = fetches
+  wakeWants(wants, nowMs)
+  const pass: Pass = { batches: new Map(), actions, nowMs }
+  for (const known of [...wants.reads]) {
+    if (nowMs >= known.deadlineMs) actions.push(...giveUp(fetches, known, nowMs))
+    else assign(fetches, holders, known, pass)
+    if (known.read) fetches.wakeMs = Math.min(fetches.wakeMs, known.deadlineMs)
   }
-  for (const { from, purpose, wants } of batches.values()) {
-    for (let i = 0; i < wants.length; i += LIMITS.fetchKeys) {
-      actions.push(begin(fetches, from, purpose, { wants: wants.slice(i, i + LIMITS.fetchKeys), nowMs }))
+  assignRepairs(fetches, holders, pass)
+  for (const { from, purpose, wants: batch } of pass.batches.values()) {
+    for (let i = 0; i < batch.length; i += LIMITS.fetchKeys) {
+      actions.push(begin(fetches, from, purpose, { wants: batch.slice(i, i + LIMITS.fetchKeys), nowMs }))
     }
   }
   return actions
+}
+
+/** Fewest known copies first, as far as the window goes. */
+function assignRepairs(fetches: Fetches, holders: Holders, pass: Pass): void {
+  // Room is given out in pieces: one block at a time would be one request each.
+  if (fetches.repairing > LIMITS.repairWindow - LIMITS.fetchKeys) return
+  if (fetches.repairingBytes > (LIMITS.repairWindowBytes * 3) / 4) return
+  let passed = 0
+  for (const alike of fetches.wants.ready) {
+    for (const known of alike) {
+      if (fetches.repairing >= LIMITS.repairWindow) return
+      if (fetches.repairingBytes >= LIMITS.repairWindowBytes) return
+      assign(fetches, holders, known, pass)
+      // Whoever could give it is busy: with many like it, the next answer is waited for.
+      if (known.rank !== undefined && ++passed === LIMITS.repairsPassed) return
+    }
+  }
 }
 
 function begin(
@@ -225,14 +249,17 @@ function begin(
   const keys = wants.map(({ key }) => key)
   const id = fetches.nextTransfer++
   const times = { startedMs: nowMs, heardMs: undefined, silent: false }
-  const transfer: Transfer = { id, from, keys: new Set(keys), purpose, ...times }
+  const transfer: Transfer = { id, from, keys: new Map(), purpose, ...times }
   fetches.transfers.set(id, transfer)
-  for (const { pending } of wants) pending.set(from, transfer)
+  for (const known of wants) {
+    known.pending.set(from, transfer)
+    transfer.keys.set(known.key, known.size)
+  }
   return { type: 'fetch-blocks', transfer: id, from, keys, purpose }
 }
 
 export function fetchDeadline(fetches: Fetches): number {
-  let next = fetches.wakeMs
+  let next = Math.min(fetches.wakeMs, wantsDeadline(fetches.wants))
   for (const transfer of fetches.transfers.values()) {
     next = Math.min(next, transfer.silent ? givenUpAtMs(fetches, transfer) : silentAtMs(fetches, transfer))
   }
@@ -247,9 +274,9 @@ export function fetchForget(fetches: Fetches, peer: PeerId, nowMs: number): Fetc
     breakOff(fetches, transfer, { outcome: 'failed', reason: 'died' }, nowMs)
     actions.push({ type: 'cancel-fetch', transfer: transfer.id })
   }
-  for (const known of fetches.wants.values()) {
-    known.sources.delete(peer)
+  for (const known of fetches.wants.byKey.values()) {
     if (known.toldBy === peer) known.toldBy = undefined
+    if (known.sources.delete(peer) && known.rank !== undefined) queueWant(fetches.wants, known, nowMs)
   }
   forgetLoad(fetches.loads, peer)
   return actions
@@ -269,15 +296,16 @@ function givenUpAtMs({ config }: Fetches, { startedMs, heardMs }: Transfer): num
 
 /** A key of a transfer is answered, or never will be. Returns the want that waited for this answer. */
 function release(fetches: Fetches, transfer: Transfer, key: BlockKey, nowMs: number): Want | undefined {
+  const bytes = transfer.keys.get(key) ?? 0
   transfer.keys.delete(key)
   loadOf(fetches.loads, transfer.from).pending--
-  if (transfer.purpose === 'repair') fetches.repairing--
-  if (transfer.keys.size === 0) {
-    fetches.transfers.delete(transfer.id)
-    // Room is given out again by the transfer, not by the block: a pass over all wants has its price.
-    fetches.wakeMs = nowMs
+  if (transfer.purpose === 'repair') {
+    fetches.repairing--
+    fetches.repairingBytes -= bytes
   }
-  const known = fetches.wants.get(key)
+  fetches.wakeMs = nowMs // there is room
+  if (transfer.keys.size === 0) fetches.transfers.delete(transfer.id)
+  const known = fetches.wants.byKey.get(key)
   if (known?.pending.get(transfer.from) !== transfer) return undefined
   known.pending.delete(transfer.from)
   return known
@@ -286,20 +314,30 @@ function release(fetches: Fetches, transfer: Transfer, key: BlockKey, nowMs: num
 /** Drops a want, and the transfers that nobody needs without it: hedges that lost, mostly. */
 function forget(fetches: Fetches, known: Want, found: boolean): FetchAction[] {
   const { key, pending, toldBy, read, tried } = known
-  fetches.wants.delete(key)
+  dropWant(fetches.wants, known)
   if (toldBy !== undefined) loadOf(fetches.loads, toldBy).told--
   const actions: FetchAction[] = []
   for (const transfer of pending.values()) {
-    if ([...transfer.keys].some((other) => fetches.wants.get(other)?.pending.get(transfer.from) === transfer))
-      continue
+    if (isNeeded(fetches, transfer)) continue
     loadOf(fetches.loads, transfer.from).pending -= transfer.keys.size
-    if (transfer.purpose === 'repair') fetches.repairing -= transfer.keys.size
+    if (transfer.purpose === 'repair') {
+      fetches.repairing -= transfer.keys.size
+      for (const bytes of transfer.keys.values()) fetches.repairingBytes -= bytes
+    }
     fetches.transfers.delete(transfer.id)
     fetches.wakeMs = 0 // there is room: see at once, whatever the time
     actions.push({ type: 'cancel-fetch', transfer: transfer.id })
   }
   if (read) actions.push({ type: 'read-over', key, found, tried })
   return actions
+}
+
+/** Whether some want waits for this transfer. */
+function isNeeded({ wants }: Fetches, transfer: Transfer): boolean {
+  for (const key of transfer.keys.keys()) {
+    if (wants.byKey.get(key)?.pending.get(transfer.from) === transfer) return true
+  }
+  return false
 }
 
 /** The reader is answered; if the block belongs here too, its repair goes on, after a while if it failed. */
@@ -313,6 +351,7 @@ function endRead(fetches: Fetches, known: Want, found: boolean, nowMs: number): 
     known.asked = new Set(known.pending.keys())
     fetches.wakeMs = nowMs
   } else if (known.pending.size === 0) rest(fetches, known, nowMs)
+  queueWant(fetches.wants, known, nowMs)
   return [{ type: 'read-over', key, found, tried }]
 }
 
@@ -320,28 +359,6 @@ function giveUp(fetches: Fetches, known: Want, nowMs: number): FetchAction[] {
   for (const peer of known.pending.keys())
     known.tried.push({ peer, outcome: 'silent', reason: 'no answer in time' })
   return endRead(fetches, known, false, nowMs)
-}
-
-/** Reads first, then repairs by fewest known copies; equal ones in the order in which they were wanted. */
-function inUrgency(fetches: Fetches, nowMs: number): Want[] {
-  const reads: Want[] = []
-  const repairs: Want[][] = []
-  for (const known of fetches.wants.values()) {
-    if (known.notBeforeMs <= nowMs && known.resting) {
-      known.resting = false
-      known.asked.clear()
-    }
-    if (known.read) {
-      reads.push(known)
-      fetches.wakeMs = Math.min(fetches.wakeMs, known.deadlineMs)
-    } else if (known.notBeforeMs > nowMs) fetches.wakeMs = Math.min(fetches.wakeMs, known.notBeforeMs)
-    else {
-      const alike = repairs[known.sources.size] ?? []
-      alike.push(known)
-      repairs[known.sources.size] = alike
-    }
-  }
-  return [...reads, ...repairs.flat()]
 }
 
 interface Pass {
@@ -353,7 +370,6 @@ interface Pass {
 function assign(fetches: Fetches, holders: Holders, known: Want, pass: Pass): void {
   const { key, read, repair, replicas, pending, asked } = known
   if (pending.size > 0 && !(read && allSilent(known))) return
-  if (!read && fetches.repairing >= LIMITS.repairWindow) return
   if (!read && !mayFetch(holders, fetches.self, slotOf(key), replicas)) {
     pass.actions.push(...forget(fetches, known, false)) // another holder came back, or we are full
     return
@@ -367,9 +383,13 @@ function assign(fetches: Fetches, holders: Holders, known: Want, pass: Pass): vo
     return // everyone who may have it is busy: the next answer wakes us
   }
   asked.add(from)
+  unready(fetches.wants, known)
   loadOf(fetches.loads, from).pending++
   const purpose = repair ? 'repair' : 'read'
-  if (repair) fetches.repairing++
+  if (repair) {
+    fetches.repairing++
+    fetches.repairingBytes += known.size
+  }
   const id = `${purpose} ${from}`
   const batch = pass.batches.get(id)
   if (batch === undefined) pass.batches.set(id, { from, purpose, wants: [known] })
@@ -408,5 +428,5 @@ function rest(fetches: Fetches, known: Want, nowMs: number): void {
   known.notBeforeMs = nowMs + Math.min(retryMs * 2 ** known.attempts++, retryMaxMs)
   known.resting = true
   known.tried = []
-  fetches.wakeMs = Math.min(fetches.wakeMs, known.notBeforeMs)
+  queueWant(fetches.wants, known, nowMs)
 }

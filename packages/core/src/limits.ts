@@ -56,8 +56,11 @@ export const DATA_LIMITS = {
   fetchKeys: 64,
   /** Blocks asked of one member and not yet received: 2 MiB each at most. */
   fetchWindow: 64,
-  /** Blocks that repair may have under way in all; reads are not counted. */
-  repairWindow: 32,
+  /** Blocks that repair may have under way in all, and their bytes; reads are not counted. */
+  repairWindow: 512,
+  repairWindowBytes: 32 * 1024 * 1024,
+  /** Wants whose sources are all busy, in one look at those that may start. */
+  repairsPassed: 64,
   /** Missing blocks remembered; the next comparison finds the rest again. */
   repairQueue: 8_192,
   /** Of those, the ones that any one member told of: one that makes blocks up does not crowd out the rest. */
@@ -76,13 +79,21 @@ export const DATA_LIMITS = {
   claimsPerMember: 8_192,
   /** Slots waiting for their keys to be listed. */
   listQueue: 4_096,
-  /** Slots being listed from one member at a time: they are read in one walk over its index. */
-  listsPerMember: 64,
+  /** Slots in one message that asks for their keys, and keys that it may expect in all, as far as is known. */
+  slotsListed: 256,
+  keysExpected: 2_048,
+  /** Slots being listed from one member at a time. */
+  listsPerMember: 512,
   /** Keys on one page of a listing. */
   pageKeys: 256,
-  /** Pages being served to others, and to any one; a request beyond is dropped and comes again. */
-  pagesServed: 512,
-  pagesPerMember: 64,
+  /** Pages, and keys on all of them, in one message: at 166 and 80 bytes each at most, under 64 KiB. */
+  pagesPerMessage: 128,
+  keysPerMessage: 512,
+  /** Keys told in answer to one message: what is left out is asked for again. Some 200 kB. */
+  keysTold: 4_096,
+  /** Questions for keys being read for others, and for any one; one beyond is dropped and comes again. */
+  listsServed: 64,
+  listsServedPerMember: 4,
   /** Pages of one listing: a million keys. A slot of more is not one of an honest member. */
   pagesPerListing: 4_096,
   /** Comparisons, offers, surveys and inquiries taken from one member in a second; it begins some eight. */

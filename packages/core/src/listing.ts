@@ -1,28 +1,29 @@
 /**
- * Listing: the keys of a slot that differs arrive in bounded pages, are looked up here, and what is
- * missing is told to repair. One page of a slot at a time, some slots of a member at a time; a page that
- * was not asked for, or is not in order, is passed over.
+ * Listing: the keys of slots that differ arrive in bounded pages, many slots in a message, are looked up
+ * here, and what is missing is told to repair. One page of a slot at a time; a page that was not asked for,
+ * or is not in order, is passed over.
  */
 import { type BlockKey, type PeerId, slotOf } from './block.ts'
-import { type CompareAction, fromPlace, type Listed, type MessageOf, type Place, placeOf } from './compare.ts'
+import {
+  type Asked,
+  type CompareAction,
+  fromPlace,
+  type Listed,
+  type MessageOf,
+  type Page,
+  type Place,
+  placeOf
+} from './compare.ts'
 import { FINGERPRINT_BYTES } from './fingerprint.ts'
 import { DATA_LIMITS as LIMITS } from './limits.ts'
 import type { Held, Listing, Peer } from './shared.ts'
 
 export interface Listings {
   /** Pages being read for others, by token. */
-  readonly pages: Map<number, Page>
+  readonly served: Map<number, { to: PeerId; asked: (Asked & { fingerprint: string })[] }>
   /** Pages of others whose keys are being looked up here. */
-  readonly lookups: Map<number, { from: PeerId; place: Place; page: MessageOf<'listing'> }>
+  readonly lookups: Map<number, { from: PeerId; pages: Page[] }>
   nextToken: number
-}
-
-interface Page {
-  to: PeerId
-  slot: number
-  replicas: number
-  after: BlockKey | undefined
-  fingerprint: string
 }
 
 /** A page lost on the way frees its place after this, ms. As long as a comparison may take. */
@@ -30,118 +31,168 @@ const LISTING_TIMEOUT_MS = 5_000
 const NO_FINGERPRINT = '00'.repeat(FINGERPRINT_BYTES)
 
 export function createListings(): Listings {
-  return { pages: new Map(), lookups: new Map(), nextToken: 1 }
+  return { served: new Map(), lookups: new Map(), nextToken: 1 }
 }
 
-/** Notes that a slot is to be listed; false when it is under way, or too many wait. */
-export function queueList(peer: Peer, place: Place, offered: boolean): boolean {
+/**
+ * Notes that a slot is to be listed; false when it is under way, or too many wait.
+ * @param blocks that the peer says to have there
+ */
+export function queueList(
+  peer: Peer,
+  { place, blocks }: { place: Place; blocks: number },
+  offered: boolean
+): boolean {
   const under = peer.listing.get(place)
   if (under !== undefined) {
     under.offered ||= offered
     return false
   }
   if (peer.toList.size >= LIMITS.listQueue) return false
-  peer.toList.set(place, { offered: offered || peer.toList.get(place)?.offered === true })
+  peer.toList.set(place, { blocks, offered: offered || peer.toList.get(place)?.offered === true })
   return true
 }
 
 /** Asks for the listings that there is room for. `mayAsk`: repair has room for what they may show. */
-export function askListings(listings: Listings, peer: Peer, mayAsk: boolean, nowMs: number): CompareAction[] {
-  for (const [place, { untilMs, token }] of peer.listing) {
-    if (untilMs > nowMs) continue
+export function askListings(peer: Peer, mayAsk: boolean, nowMs: number): CompareAction[] {
+  for (const [place, { untilMs }] of peer.listing) {
+    if (untilMs > nowMs) break // they stand in the order of their times
     peer.listing.delete(place)
-    if (token !== undefined) listings.lookups.delete(token)
   }
+  if (!mayAsk || peer.toList.size === 0) return []
   const actions: CompareAction[] = []
-  for (const [place, { offered }] of mayAsk ? peer.toList : []) {
-    if (peer.listing.size >= LIMITS.listsPerMember) break
-    peer.toList.delete(place)
-    const untilMs = nowMs + LISTING_TIMEOUT_MS
-    const none = { missing: false, fingerprint: undefined, after: undefined, token: undefined, pages: 0 }
-    peer.listing.set(place, { offered, ...none, untilMs })
-    const message = { type: 'list', ...fromPlace(place), after: undefined } as const
-    actions.push({ type: 'send', to: peer.id, message })
+  for (;;) {
+    const slots: Asked[] = []
+    let keys = 0
+    for (const [place, { offered, blocks }] of peer.toList) {
+      if (peer.listing.size >= LIMITS.listsPerMember || slots.length === LIMITS.slotsListed) break
+      keys += blocks
+      if (slots.length > 0 && keys > LIMITS.keysExpected) break
+      peer.toList.delete(place)
+      const none = { missing: false, fingerprint: undefined, after: undefined, token: undefined, pages: 0 }
+      peer.listing.set(place, { offered, ...none, untilMs: nowMs + LISTING_TIMEOUT_MS })
+      slots.push({ ...fromPlace(place), after: undefined })
+    }
+    if (slots.length === 0) return actions
+    actions.push({ type: 'send', to: peer.id, message: { type: 'list', slots } })
   }
-  return actions
 }
 
 /** When the first page is given up. */
 export function listingDeadline({ listing }: Peer): number {
-  let next = Number.POSITIVE_INFINITY
-  for (const { untilMs } of listing.values()) next = Math.min(next, untilMs)
-  return next
+  for (const { untilMs } of listing.values()) return untilMs
+  return Number.POSITIVE_INFINITY
 }
 
 /** The peer is gone, and its listings with it. */
 export function forgetListings(listings: Listings, peer: Peer): void {
-  for (const { token } of peer.listing.values()) if (token !== undefined) listings.lookups.delete(token)
+  for (const [token, { from }] of listings.lookups) if (from === peer.id) listings.lookups.delete(token)
 }
 
-/** Another asks what is in a slot. */
+/** Another asks what is in some slots. */
 export function serveList(
   listings: Listings,
   { mine }: Held,
   to: PeerId,
-  asked: MessageOf<'list'>
+  { slots }: MessageOf<'list'>
 ): CompareAction[] {
-  const { pages } = listings
-  if (pages.size >= LIMITS.pagesServed) return []
+  const { served } = listings
+  if (slots.length === 0 || served.size >= LIMITS.listsServed) return []
   let theirs = 0
-  for (const page of pages.values()) if (page.to === to) theirs++
-  if (theirs >= LIMITS.pagesPerMember) return []
-  const { slot, replicas, after } = asked
+  for (const page of served.values()) if (page.to === to) theirs++
+  if (theirs >= LIMITS.listsServedPerMember) return []
   const token = listings.nextToken++
-  const fingerprint = mine.get(placeOf(asked))?.fingerprint ?? NO_FINGERPRINT
-  pages.set(token, { to, slot, replicas, after, fingerprint })
-  return [{ type: 'list-slot', token, slot, after, limit: LIMITS.pageKeys }]
+  const asked = slots.map((slot) => {
+    return { ...slot, fingerprint: mine.get(placeOf(slot))?.fingerprint ?? NO_FINGERPRINT }
+  })
+  served.set(token, { to, asked })
+  return [{ type: 'list-slots', token, slots, limit: LIMITS.pageKeys }]
 }
 
-/** The store's answer to `list-slot`: the page goes out, with the blocks of this N only. */
+/** The store's answer to `list-slots`: pages go out, each with the blocks of its N only. */
 export function onListed(
   listings: Listings,
   { mine }: Held,
-  listed: { token: number; entries: readonly (Listed & { replicas: number })[] }
+  listed: { token: number; lists: readonly (readonly (Listed & { replicas: number })[])[] }
 ): CompareAction[] {
-  const page = listings.pages.get(listed.token)
-  if (page === undefined) return []
-  listings.pages.delete(listed.token)
-  const { to, ...asked } = page
-  const next = listed.entries.length === LIMITS.pageKeys ? listed.entries.at(-1)?.key : undefined
-  const entries = listed.entries.filter(({ replicas }) => replicas === page.replicas)
-  // A slot that should have blocks and lists none was not read: silence is no promise, an empty list is.
-  const isBlank = page.after === undefined && entries.length === 0 && next === undefined
-  if (isBlank && mine.has(placeOf(page))) return []
-  return [{ type: 'send', to, message: { type: 'listing', ...asked, entries, next } }]
+  const served = listings.served.get(listed.token)
+  if (served === undefined) return []
+  listings.served.delete(listed.token)
+  const pages: Page[] = []
+  let told = 0
+  served.asked.forEach((asked, i) => {
+    const all = listed.lists[i] ?? []
+    const next = all.length === LIMITS.pageKeys ? all.at(-1)?.key : undefined
+    const entries = all.filter(({ replicas }) => replicas === asked.replicas)
+    // A slot that should have blocks and lists none was not read: silence is no promise, an empty list is.
+    const isBlank = asked.after === undefined && entries.length === 0 && next === undefined
+    if ((isBlank && mine.has(placeOf(asked))) || told + entries.length > LIMITS.keysTold) return
+    told += entries.length
+    pages.push({ ...asked, entries, next })
+  })
+  return packed(pages).map((some) => {
+    return { type: 'send', to: served.to, message: { type: 'listing', pages: some } }
+  })
+}
+
+/** As many pages a message as fit it. */
+function packed(pages: readonly Page[]): Page[][] {
+  const messages: Page[][] = []
+  let keys = Number.POSITIVE_INFINITY
+  for (const page of pages) {
+    const last = messages.at(-1)
+    keys += page.entries.length
+    if (last !== undefined && keys <= LIMITS.keysPerMessage && last.length < LIMITS.pagesPerMessage) {
+      last.push(page)
+      continue
+    }
+    messages.push([page])
+    keys = page.entries.length
+  }
+  return messages
 }
 
 /** The store could not be read: no page goes out, and whoever asked asks again. */
-export function onListFailed({ pages }: Listings, token: number): void {
-  pages.delete(token)
+export function onListFailed({ served }: Listings, token: number): void {
+  served.delete(token)
 }
 
-/** Another's page, if it is the one that was asked for. */
+/** Another's pages: those that were asked for. */
 export function onListing(
   listings: Listings,
   peer: Peer,
-  page: MessageOf<'listing'>,
+  { pages }: MessageOf<'listing'>,
   nowMs: number
 ): CompareAction[] {
+  const token = listings.nextToken++
+  const good = pages.filter((page) => takePage(peer, page, { token, nowMs }))
+  if (good.length === 0) return []
+  listings.lookups.set(token, { from: peer.id, pages: good })
+  return [{ type: 'look-up', token, keys: good.flatMap(({ entries }) => entries.map(({ key }) => key)) }]
+}
+
+function takePage(peer: Peer, page: Page, { token, nowMs }: { token: number; nowMs: number }): boolean {
   const place = placeOf(page)
   const listing = peer.listing.get(place)
-  if (listing === undefined || listing.token !== undefined || listing.after !== page.after) return []
-  if (!isInOrder(page)) return []
-  const token = listings.nextToken++
+  if (listing === undefined || listing.token !== undefined || listing.after !== page.after) return false
+  if (!isInOrder(page)) return false
   listing.token = token
-  listing.untilMs = nowMs + LISTING_TIMEOUT_MS
   listing.fingerprint =
     listing.pages === 0 || listing.fingerprint === page.fingerprint ? page.fingerprint : undefined
   listing.pages++
-  listings.lookups.set(token, { from: peer.id, place, page })
-  return [{ type: 'look-up', token, keys: page.entries.map(({ key }) => key) }]
+  wait(peer, place, listing, nowMs)
+  return true
+}
+
+/** Its time begins anew, behind all others'. */
+function wait(peer: Peer, place: Place, listing: Listing, nowMs: number): void {
+  listing.untilMs = nowMs + LISTING_TIMEOUT_MS
+  peer.listing.delete(place)
+  peer.listing.set(place, listing)
 }
 
 /** Keys of the slot, rising, after the one asked for; and the next page begins no earlier. */
-function isInOrder({ slot, after, entries, next }: MessageOf<'listing'>): boolean {
+function isInOrder({ slot, after, entries, next }: Page): boolean {
   let last = after
   for (const { key } of entries) {
     if (slotOf(key) !== slot || (last !== undefined && key <= last)) return false
@@ -151,7 +202,7 @@ function isInOrder({ slot, after, entries, next }: MessageOf<'listing'>): boolea
   return slotOf(next) === slot && (last === undefined || next >= last) && next !== after
 }
 
-/** The store's answer to `look-up`: what is missing or differs is for repair; the next page is asked for. */
+/** The store's answer to `look-up`: what is missing or differs is for repair; next pages are asked for. */
 export function onLookedUp(
   listings: Listings,
   peerOf: (id: PeerId) => Peer | undefined,
@@ -161,24 +212,38 @@ export function onLookedUp(
   const looked = listings.lookups.get(result.token)
   listings.lookups.delete(result.token)
   const peer = looked && peerOf(looked.from)
-  const listing = looked && peer?.listing.get(looked.place)
-  if (looked === undefined || peer === undefined || listing?.token !== result.token) return []
-  const { place, page, from } = looked
-  const { entries, next } = page
-  const missing = entries.filter((entry) => isMissing(peer, entry, result.found.get(entry.key)?.claims))
+  if (looked === undefined || peer === undefined) return []
   const actions: CompareAction[] = []
-  if (missing.length > 0) actions.push({ type: 'missing', from, ...fromPlace(place), entries: missing })
-  listing.missing ||= missing.length > 0
-  listing.token = undefined
-  if (next !== undefined && listing.pages < LIMITS.pagesPerListing) {
-    listing.untilMs = nowMs + LISTING_TIMEOUT_MS
-    listing.after = next
-    const message = { type: 'list', ...fromPlace(place), after: next } as const
-    return [...actions, { type: 'send', to: from, message }]
+  const slots: Asked[] = []
+  const settled: Settled[] = []
+  for (const page of looked.pages) {
+    const place = placeOf(page)
+    const listing = peer.listing.get(place)
+    if (listing?.token !== result.token) continue
+    const missing = page.entries.filter((entry) =>
+      isMissing(peer, entry, result.found.get(entry.key)?.claims)
+    )
+    if (missing.length > 0) {
+      actions.push({ type: 'missing', from: peer.id, ...fromPlace(place), entries: missing })
+    }
+    listing.missing ||= missing.length > 0
+    listing.token = undefined
+    if (page.next !== undefined && listing.pages < LIMITS.pagesPerListing) {
+      listing.after = page.next
+      wait(peer, place, listing, nowMs)
+      slots.push({ ...fromPlace(place), after: page.next })
+      continue
+    }
+    peer.listing.delete(place)
+    if (page.next === undefined) settled.push(...concluded(peer, place, listing))
   }
-  peer.listing.delete(place)
-  return next === undefined ? [...actions, ...concluded(peer, place, listing)] : actions
+  const say = (message: MessageOf<'list' | 'settled'>) => actions.push({ type: 'send', to: peer.id, message })
+  if (slots.length > 0) say({ type: 'list', slots })
+  if (settled.length > 0) say({ type: 'settled', summaries: settled })
+  return actions
 }
+
+type Settled = MessageOf<'settled'>['summaries'][number]
 
 /** Whether we lack the block, or claims on it that this member has and that we never took from it. */
 function isMissing({ claims }: Peer, theirs: Listed, ours: string | undefined): boolean {
@@ -192,11 +257,9 @@ function isMissing({ claims }: Peer, theirs: Listed, ours: string | undefined): 
 }
 
 /** All pages of a slot were seen. */
-function concluded(peer: Peer, place: Place, { missing, fingerprint, offered }: Listing): CompareAction[] {
+function concluded(peer: Peer, place: Place, { missing, fingerprint, offered }: Listing): Settled[] {
   if (missing || fingerprint === undefined) return []
   if (peer.covered.size >= LIMITS.placesPerMember) peer.covered.clear()
   peer.covered.set(place, fingerprint)
-  if (!offered) return []
-  const summaries = [{ ...fromPlace(place), fingerprint, blocks: 0, bytes: 0 }]
-  return [{ type: 'send', to: peer.id, message: { type: 'settled', summaries } }]
+  return offered ? [{ ...fromPlace(place), fingerprint, blocks: 0, bytes: 0 }] : []
 }

@@ -193,7 +193,7 @@ export function reconcileTick(
   const actions: CompareAction[] = []
   for (const peer of state.peers.values()) {
     if (peer.toList.size + peer.listing.size === 0) continue
-    actions.push(...askListings(state.listings, peer, mayAsk(peer.id), nowMs))
+    actions.push(...askListings(peer, mayAsk(peer.id), nowMs))
   }
   if (nowMs < state.nextTurnMs) return actions
   state.lastTurnMs = nowMs
@@ -383,7 +383,7 @@ function onSlots(
     const slots = { type: 'slots', round, ...ours, answer: false } as const
     actions.push({ type: 'send', to: peer.id, message: slots })
   } else endRound(state, peer)
-  return [...actions, ...askListings(state.listings, peer, mayAsk, nowMs)]
+  return [...actions, ...askListings(peer, mayAsk, nowMs)]
 }
 
 /** Notes where a member's slots differ from ours, and which of its keys we must list. */
@@ -405,7 +405,8 @@ function compareSlots(state: Reconciler, holders: Holders, peer: Peer, message: 
     }
     if (!areActing(holders, value, [self, peer.id])) continue
     markDiffering(peer, place, value)
-    if (wantsList(state, holders, peer, value) && queueList(peer, place, false)) peer.foundSome = true
+    if (wantsList(state, holders, peer, value) && queueList(peer, { place, blocks: value.blocks }, false))
+      peer.foundSome = true
   }
 }
 
@@ -439,9 +440,9 @@ function onOffer(
     const place = placeOf(value)
     const has = state.mine.get(place)?.fingerprint === value.fingerprint
     if (has || peer.covered.get(place) === value.fingerprint) alike.push(value)
-    else if (wantsList(state, holders, peer, value)) queueList(peer, place, true)
+    else if (wantsList(state, holders, peer, value)) queueList(peer, { place, blocks: value.blocks }, true)
   }
-  const actions = askListings(state.listings, peer, mayAsk, nowMs)
+  const actions = askListings(peer, mayAsk, nowMs)
   if (alike.length > 0) {
     actions.push({ type: 'send', to: peer.id, message: { type: 'settled', summaries: alike } })
   }

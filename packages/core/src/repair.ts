@@ -28,8 +28,8 @@ export function repairMissing(fetches: Fetches, holders: Holders, missing: Missi
   if (!mayFetch(holders, fetches.self, slot, replicas)) return
   const urgent = isUrgent(holders, slot, replicas)
   const notBeforeMs = urgent ? nowMs : nowMs + fetches.config.settleMs
-  for (const { key } of entries) {
-    want(fetches, { key, purpose: 'repair', replicas, source: from, notBeforeMs }, nowMs)
+  for (const { key, size } of entries) {
+    want(fetches, { key, purpose: 'repair', replicas, source: from, size, notBeforeMs }, nowMs)
   }
 }
 

@@ -44,7 +44,7 @@ export const tallyCodec = struct({
 /** What this member answers for. */
 export function tally(state: Reconciler, holders: Holders, fetches: Fetches): Tally {
   const total = emptyTally()
-  total.wanted = fetches.wants.size
+  total.wanted = fetches.wants.byKey.size
   const doubtful = doubtfulPlaces(state)
   for (const [place, value] of state.mine) {
     const acting = actingHolders(holders, value.slot, value.replicas)

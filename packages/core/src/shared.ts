@@ -52,8 +52,8 @@ export interface Peer {
   readonly offered: Set<Place>
   offerDueMs: number
   unheeded: number
-  /** Places whose keys are to be listed, and those being listed. */
-  readonly toList: Map<Place, { offered: boolean }>
+  /** Places whose keys are to be listed, and those being listed, the one that waits longest first. */
+  readonly toList: Map<Place, { offered: boolean; blocks: number }>
   readonly listing: Map<Place, Listing>
   /** Places of which we hold all that the peer had, by its fingerprint. */
   readonly covered: Map<Place, string>

@@ -205,11 +205,11 @@ core('who gave bytes that are not the block is told so, and looks at its copy', 
 core('a store that could not be read answers nobody', () => {
   const one = newCore()
   meet(one, 1)
-  const actions = hear(one, 1, { type: 'list', slot: 1, replicas: 3, after: undefined })
-  const list = actions.find(({ type }) => type === 'list-slot')
-  assert.ok(list?.type === 'list-slot')
+  const actions = hear(one, 1, { type: 'list', slots: [{ slot: 1, replicas: 3, after: undefined }] })
+  const list = actions.find(({ type }) => type === 'list-slots')
+  assert.ok(list?.type === 'list-slots')
   assert.equal(sends(coreStep(one, { type: 'list-failed', token: list.token }, 1)).includes('listing'), false)
-  assert.is(one.reconciler.listings.pages.size, 0)
+  assert.is(one.reconciler.listings.served.size, 0)
 })
 
 core.run()

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { type BlockKey, slotOf } from '../src/block.ts'
+import { BLOCK_BYTES_MAX, type BlockKey, slotOf } from '../src/block.ts'
 import {
   createFetches,
   type FetchAction,
@@ -37,8 +37,10 @@ function script(count = 6) {
     ...{ holders, fetches, sent, others, take },
     read: (key: BlockKey, nowMs = 0) =>
       want(fetches, { key, purpose: 'read', replicas: 3, notBeforeMs: nowMs }, nowMs),
-    repair: (key: BlockKey, source: number, nowMs = 0) =>
-      want(fetches, { key, purpose: 'repair', replicas: 3, source: peer(source), notBeforeMs: nowMs }, nowMs),
+    repair(key: BlockKey, source: number, nowMs = 0, size?: number) {
+      const request = { key, purpose: 'repair', replicas: 3, source: peer(source) } as const
+      want(fetches, { ...request, ...(size === undefined ? {} : { size }), notBeforeMs: nowMs }, nowMs)
+    },
     tick: (nowMs = 0) => take(fetchTick(fetches, holders, nowMs)),
     answer(to: number, outcome: FetchOutcome, nowMs = 0, which = 0) {
       const { transfer, keys } = sent[to] as Sent
@@ -62,18 +64,25 @@ function keysHeldBy0(holders: Holders, count: number, held = true): BlockKey[] {
 function adds(fetches: Fetches): void {
   const byPeer = new Map<string, number>()
   let repairing = 0
+  let repairingBytes = 0
   for (const { from, keys, purpose } of fetches.transfers.values()) {
     byPeer.set(from, (byPeer.get(from) ?? 0) + keys.size)
     if (purpose === 'repair') repairing += keys.size
+    for (const bytes of purpose === 'repair' ? keys.values() : []) repairingBytes += bytes
     assert.ok(keys.size > 0, 'a transfer with nothing left is over')
   }
   assert.is(fetches.repairing, repairing)
+  assert.is(fetches.repairingBytes, repairingBytes)
   for (const [id, { pending, told }] of fetches.loads) {
     assert.is(pending, byPeer.get(id) ?? 0, `blocks pending from ${id}`)
-    assert.is(told, [...fetches.wants.values()].filter(({ toldBy }) => toldBy === id).length)
+    assert.is(told, [...fetches.wants.byKey.values()].filter(({ toldBy }) => toldBy === id).length)
   }
-  for (const known of fetches.wants.values()) {
+  for (const known of fetches.wants.byKey.values()) {
     for (const transfer of known.pending.values()) assert.ok(fetches.transfers.has(transfer.id))
+    const { rank, dueMs, pending } = known
+    if (rank !== undefined) assert.ok(fetches.wants.ready[rank]?.has(known))
+    assert.is(fetches.wants.reads.has(known), known.read)
+    assert.ok(known.read || pending.size > 0 || rank !== undefined || dueMs !== undefined, 'none is lost')
   }
 }
 
@@ -88,7 +97,7 @@ fetching('a read goes to one holder, and its block ends it', () => {
   assert.ok(actingHolders(one.holders, slotOf(key), 3).includes(one.sent[0]?.from as never))
   one.answer(0, 'held')
   assert.equal(one.others, [{ type: 'read-over', key, found: true, tried: [] }])
-  assert.is(one.fetches.wants.size, 0)
+  assert.is(one.fetches.wants.byKey.size, 0)
 })
 
 fetching('absent, corrupt and failed answers go on to the next, past N too, and then it is over', () => {
@@ -151,8 +160,27 @@ fetching('reads go before repairs, and repairs with fewer known copies before ot
   one.tick()
   assert.is(one.sent[0]?.purpose, 'read')
   const asked = one.sent.flatMap((sent) => (sent.purpose === 'repair' ? sent.keys : []))
-  assert.is(asked.length, DATA_LIMITS.repairWindow)
+  assert.is(asked.length, DATA_LIMITS.repairWindowBytes / (BLOCK_BYTES_MAX / 2), 'of a size that none said')
   for (const key of few) assert.ok(asked.includes(key), 'a block with one known copy is not kept waiting')
+})
+
+fetching('so many small blocks are under way, and room is given out again in pieces', () => {
+  const one = script()
+  const keys = keysHeldBy0(one.holders, 2 * DATA_LIMITS.repairWindow)
+  for (const key of keys) one.repair(key, 1, 0, 100)
+  one.tick()
+  assert.is(one.fetches.repairing, DATA_LIMITS.repairWindow)
+  assert.ok(one.sent.every((sent) => sent.keys.length === DATA_LIMITS.fetchKeys))
+  const before = one.sent.length
+  for (let i = 0; i < DATA_LIMITS.fetchKeys - 1; i++) one.answer(0, 'held', 0, i)
+  one.tick()
+  assert.is(one.sent.length, before, 'not one by one')
+  one.answer(0, 'held', 0, DATA_LIMITS.fetchKeys - 1)
+  one.tick()
+  assert.equal(
+    one.sent.slice(before).map((sent) => sent.keys.length),
+    [DATA_LIMITS.fetchKeys]
+  )
 })
 
 fetching('a repair asks whom it knows to have the block', () => {
@@ -184,7 +212,7 @@ fetching(
     }
     one.answer(DATA_LIMITS.repairAttempts, 'absent', nowMs)
     one.tick(nowMs)
-    assert.is(one.fetches.wants.size, 0, 'then it is for comparing to find again')
+    assert.is(one.fetches.wants.byKey.size, 0, 'then it is for comparing to find again')
   }
 )
 
@@ -220,16 +248,16 @@ fetching('a reader that goes away ends its read and no repair', () => {
   one.read(key)
   one.read(other)
   one.tick()
-  one.take(unread(one.fetches, key))
-  one.take(unread(one.fetches, other))
-  assert.ok(one.fetches.wants.has(key))
-  assert.not.ok(one.fetches.wants.has(other))
+  one.take(unread(one.fetches, key, 0))
+  one.take(unread(one.fetches, other, 0))
+  assert.ok(one.fetches.wants.byKey.has(key))
+  assert.not.ok(one.fetches.wants.byKey.has(other))
   assert.not.ok(one.others.some(({ type }) => type === 'read-over'))
   one.answer(
     one.sent.findIndex(({ keys }) => keys.includes(key)),
     'held'
   )
-  assert.is(one.fetches.wants.size, 0)
+  assert.is(one.fetches.wants.byKey.size, 0)
   adds(one.fetches)
 })
 
@@ -251,7 +279,7 @@ fetching('a repair is dropped when the block is no longer ours to hold', () => {
   one.repair(key, 1, 0)
   become(one.holders, 0, { full: true })
   one.tick()
-  assert.equal([one.sent.length, one.fetches.wants.size], [0, 0])
+  assert.equal([one.sent.length, one.fetches.wants.byKey.size], [0, 0])
 })
 
 fetching('a transfer of which nothing is ever heard is given up and its room given back', () => {
@@ -268,7 +296,7 @@ fetching('a transfer of which nothing is ever heard is given up and its room giv
 fetching('nobody can fill the queue with blocks that there are not', () => {
   const one = script(3)
   for (let i = 0; i < 2 * DATA_LIMITS.repairQueue; i++) one.repair(keyIn(i), 1)
-  assert.is(one.fetches.wants.size, DATA_LIMITS.repairQueuePerSource)
+  assert.is(one.fetches.wants.byKey.size, DATA_LIMITS.repairQueuePerSource)
   assert.not.ok(hasRepairRoom(one.fetches, peer(1)))
   assert.ok(hasRepairRoom(one.fetches, peer(2)))
   one.take(fetchForget(one.fetches, peer(1), 0))
@@ -303,7 +331,7 @@ fetching('nothing leaks and every read ends, whatever happens in whatever order'
         const n = 1 + (which % 5)
         if (what === 'read' || what === 'repair') {
           purpose = what
-          if (purpose === 'read' && !one.fetches.wants.get(key)?.read) {
+          if (purpose === 'read' && !one.fetches.wants.byKey.get(key)?.read) {
             reading.set(key, (reading.get(key) ?? 0) + 1)
           }
           if (purpose === 'read') one.read(key, nowMs)
@@ -314,13 +342,13 @@ fetching('nothing leaks and every read ends, whatever happens in whatever order'
         } else if (what === 'live' && n < count) become(one.holders, n, {}, nowMs)
         else if (what === 'here') one.take(unwant(one.fetches, key))
         else if (what === 'unread') {
-          if (one.fetches.wants.get(key)?.read) reading.set(key, (reading.get(key) ?? 0) - 1)
-          one.take(unread(one.fetches, key))
+          if (one.fetches.wants.byKey.get(key)?.read) reading.set(key, (reading.get(key) ?? 0) - 1)
+          one.take(unread(one.fetches, key, nowMs))
         } else if (what === 'wait') nowMs += ms
         else if (under !== undefined && what === 'end') {
           onFetchEnded(one.fetches, { transfer: under.id, reason: 'x' }, nowMs)
         } else if (under !== undefined && what !== 'live') {
-          const [first] = under.keys
+          const [first] = under.keys.keys()
           const got = { transfer: under.id, key: first as BlockKey, outcome: what as FetchOutcome }
           one.take(onFetched(one.fetches, got, nowMs))
         }
@@ -328,7 +356,7 @@ fetching('nothing leaks and every read ends, whatever happens in whatever order'
         adds(one.fetches)
         assert.ok(fetchDeadline(one.fetches) > nowMs, 'no tick is due at once again')
       }
-      for (let i = 0; i < 200 && one.fetches.wants.size > 0; i++) {
+      for (let i = 0; i < 200 && one.fetches.wants.byKey.size > 0; i++) {
         nowMs = Math.max(nowMs + 1, Math.min(fetchDeadline(one.fetches), nowMs + 200_000))
         one.tick(nowMs)
         for (const { id } of [...one.fetches.transfers.values()]) {
@@ -336,7 +364,7 @@ fetching('nothing leaks and every read ends, whatever happens in whatever order'
         }
       }
       adds(one.fetches)
-      assert.is(one.fetches.wants.size, 0, 'all ends')
+      assert.is(one.fetches.wants.byKey.size, 0, 'all ends')
       for (const [key, count] of reading) {
         const overs = one.others.filter((action) => action.type === 'read-over' && action.key === key)
         assert.is(overs.length, count, 'a read is over once')

@@ -28,7 +28,7 @@ limits('all second tries of a put fall within it, and after them the dead are kn
 })
 
 limits('what one member can have us fetch at once is bounded in bytes', () => {
-  const bytes = (DATA_LIMITS.fetchWindow + DATA_LIMITS.repairWindow) * BLOCK_BYTES_MAX
+  const bytes = (DATA_LIMITS.fetchWindow + 1) * BLOCK_BYTES_MAX + DATA_LIMITS.repairWindowBytes
   assert.ok(bytes <= 192 * 1024 * 1024)
 })
 

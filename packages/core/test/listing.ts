@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { BlockKey } from '../src/block.ts'
-import type { MessageOf } from '../src/compare.ts'
+import type { MessageOf, Page } from '../src/compare.ts'
 import { DATA_LIMITS } from '../src/limits.ts'
 import {
   askListings,
@@ -24,21 +24,21 @@ const CLAIMS = '00'.repeat(8)
 
 const entry = (i: number, slot = 9) => ({ key: keyIn(slot, i), size: 1, claims: CLAIMS })
 
-function page(said: Partial<MessageOf<'listing'>> = {}): MessageOf<'listing'> {
+function page(said: Partial<Page> = {}): Page {
   const none = { after: undefined, next: undefined, entries: [entry(1), entry(2)] }
-  return { type: 'listing', slot: 9, replicas: 3, fingerprint: PRINT, ...none, ...said }
+  return { slot: 9, replicas: 3, fingerprint: PRINT, ...none, ...said }
 }
 
 /** One that has asked for the first page of slot 9. */
 function asking(offered = false) {
   const listings = createListings()
   const other = createPeer(peer(1))
-  queueList(other, PLACE, offered)
-  askListings(listings, other, true, 0)
+  queueList(other, { place: PLACE, blocks: 2 }, offered)
+  askListings(other, true, 0)
   const peerOf = () => other
   return {
     ...{ listings, other },
-    hear: (said: MessageOf<'listing'>, nowMs = 0) => onListing(listings, other, said, nowMs),
+    hear: (said: Page, nowMs = 0) => onListing(listings, other, { type: 'listing', pages: [said] }, nowMs),
     lookedUp: (found: [BlockKey, string][], nowMs = 0) => {
       const [token] = listings.lookups.keys()
       const known = new Map(found.map(([key, claims]) => [key, { claims }]))
@@ -69,7 +69,8 @@ listing('pages follow one another, each asked for once', () => {
   assert.is(one.hear(page({ next: keyIn(9, 2) })).length, 1)
   assert.equal(one.hear(page({ next: keyIn(9, 2) })), [], 'the same page again')
   const [, next] = one.lookedUp([])
-  assert.ok(next?.type === 'send' && next.message.type === 'list' && next.message.after === keyIn(9, 2))
+  assert.ok(next?.type === 'send' && next.message.type === 'list')
+  assert.equal(next.message.slots, [{ slot: 9, replicas: 3, after: keyIn(9, 2) }])
   assert.equal(one.hear(page()), [], 'the first page again')
   assert.is(one.hear(page({ after: keyIn(9, 2), entries: [entry(3)] })).length, 1)
   one.lookedUp([])
@@ -124,7 +125,7 @@ listing('"settled" only when all pages were of one fingerprint and nothing was m
 
 listing('an offer that comes while the slot is being listed is answered too', () => {
   const one = asking(false)
-  assert.not.ok(queueList(one.other, PLACE, true))
+  assert.not.ok(queueList(one.other, { place: PLACE, blocks: 2 }, true))
   one.hear(page())
   const answers = one.lookedUp([1, 2].map((i) => [keyIn(9, i), CLAIMS]))
   assert.ok(answers.some((action) => action.type === 'send' && action.message.type === 'settled'))
@@ -134,8 +135,8 @@ listing('a page that never comes is given up, and its look-up with it', () => {
   const one = asking()
   one.hear(page(), 100)
   assert.is(listingDeadline(one.other), 5_100)
-  askListings(one.listings, one.other, true, 5_100)
-  assert.equal([one.other.listing.size, one.listings.lookups.size], [0, 0])
+  askListings(one.other, true, 5_100)
+  assert.is(one.other.listing.size, 0)
   assert.is(listingDeadline(one.other), Number.POSITIVE_INFINITY)
   assert.equal(one.lookedUp([]), [], 'a late answer of the store means nothing')
 })
@@ -148,54 +149,100 @@ listing('a member that dies leaves no look-up behind', () => {
 })
 
 listing('so many slots of a member at a time, none while repair has no room, and a bounded queue', () => {
-  const listings = createListings()
   const other = createPeer(peer(1))
-  for (let slot = 0; slot < 2 * DATA_LIMITS.listQueue; slot++) queueList(other, 3 * 65_536 + slot, false)
+  for (let slot = 0; slot < 2 * DATA_LIMITS.listQueue; slot++) {
+    queueList(other, { place: 3 * 65_536 + slot, blocks: 1 }, false)
+  }
   assert.is(other.toList.size, DATA_LIMITS.listQueue)
-  assert.equal(askListings(listings, other, false, 0), [])
-  assert.is(askListings(listings, other, true, 0).length, DATA_LIMITS.listsPerMember)
-  assert.equal(askListings(listings, other, true, 0), [])
+  assert.equal(askListings(other, false, 0), [])
+  const asked = slotsOf(askListings(other, true, 0))
+  assert.equal(asked, [DATA_LIMITS.slotsListed, DATA_LIMITS.slotsListed])
+  assert.is(other.listing.size, DATA_LIMITS.listsPerMember)
+  assert.equal(askListings(other, true, 0), [])
 })
 
-listing('pages for others are bounded, for all and for each', () => {
+listing('few slots a message where many keys are to be expected', () => {
+  const other = createPeer(peer(1))
+  for (const [i, blocks] of [5, DATA_LIMITS.keysExpected, 1e9, 1, 1].entries()) {
+    queueList(other, { place: PLACE + i, blocks }, false)
+  }
+  assert.equal(slotsOf(askListings(other, true, 0)), [1, 1, 1, 2])
+})
+
+function slotsOf(actions: ReturnType<typeof askListings>): number[] {
+  return actions.map((action) => {
+    assert.ok(action.type === 'send' && action.message.type === 'list')
+    return action.message.slots.length
+  })
+}
+
+const ask = (slot: number): MessageOf<'list'> => {
+  return { type: 'list', slots: [{ slot, replicas: 3, after: undefined }] }
+}
+
+listing('questions of others are bounded, for all and for each', () => {
   const listings = createListings()
   const held = createHeld()
-  const ask = (n: number) =>
-    serveList(listings, held, peer(n), { type: 'list', slot: 1, replicas: 3, after: undefined })
-  for (let i = 0; i < 100; i++) ask(1)
-  assert.is(listings.pages.size, DATA_LIMITS.pagesPerMember)
-  assert.is(ask(2).length, 1, 'one member does not use up the others')
-  for (let n = 3; n < 100; n++) for (let i = 0; i < 100; i++) ask(n)
-  assert.is(listings.pages.size, DATA_LIMITS.pagesServed)
-  for (const token of [...listings.pages.keys()]) onListFailed(listings, token)
-  assert.is(listings.pages.size, 0)
+  const from = (n: number) => serveList(listings, held, peer(n), ask(1))
+  for (let i = 0; i < 100; i++) from(1)
+  assert.is(listings.served.size, DATA_LIMITS.listsServedPerMember)
+  assert.is(from(2).length, 1, 'one member does not use up the others')
+  for (let n = 3; n < 100; n++) for (let i = 0; i < 100; i++) from(n)
+  assert.is(listings.served.size, DATA_LIMITS.listsServed)
+  for (const token of [...listings.served.keys()]) onListFailed(listings, token)
+  assert.is(listings.served.size, 0)
 })
+
+function pagesOf(actions: ReturnType<typeof onListed>): Page[][] {
+  return actions.map((action) => {
+    assert.ok(action.type === 'send' && action.message.type === 'listing')
+    return action.message.pages
+  })
+}
 
 listing('a page has the blocks of its N, and the key to go on from whatever its N', () => {
   const listings = createListings()
   const held = createHeld()
   const value = { slot: 9, replicas: 3, fingerprint: PRINT, blocks: 300, bytes: 300 }
   held.mine.set(PLACE, value)
-  serveList(listings, held, peer(1), { type: 'list', slot: 9, replicas: 3, after: undefined })
+  serveList(listings, held, peer(1), ask(9))
   held.mine.set(PLACE, { ...value, fingerprint: 'cd'.repeat(16) })
   const entries = Array.from({ length: DATA_LIMITS.pageKeys }, (_, i) => ({
     ...entry(i),
     replicas: 2 + (i % 2)
   }))
-  const [sent] = onListed(listings, held, { token: 1, entries })
-  assert.ok(sent?.type === 'send' && sent.message.type === 'listing')
-  assert.is(sent.message.entries.length, DATA_LIMITS.pageKeys / 2)
-  assert.is(sent.message.next, entries.at(-1)?.key)
-  assert.is(sent.message.fingerprint, PRINT, 'of when it was begun: what came since may not be in it')
+  const [[sent] = []] = pagesOf(onListed(listings, held, { token: 1, lists: [entries] }))
+  assert.is(sent?.entries.length, DATA_LIMITS.pageKeys / 2)
+  assert.is(sent?.next, entries.at(-1)?.key)
+  assert.is(sent?.fingerprint, PRINT, 'of when it was begun: what came since may not be in it')
+})
+
+listing('pages share messages as far as these hold, and what is too much is left out', () => {
+  const listings = createListings()
+  const slots = Array.from({ length: 256 }, (_, slot) => ({ slot, replicas: 3, after: undefined }))
+  serveList(listings, createHeld(), peer(1), { type: 'list', slots })
+  const lists = slots.map(({ slot }) => [{ ...entry(1, slot), replicas: 3 }])
+  const sent = pagesOf(onListed(listings, createHeld(), { token: 1, lists }))
+  assert.equal(
+    sent.map((pages) => pages.length),
+    [DATA_LIMITS.pagesPerMessage, DATA_LIMITS.pagesPerMessage]
+  )
+  serveList(listings, createHeld(), peer(1), { type: 'list', slots })
+  const many = slots.map(({ slot }) =>
+    Array.from({ length: 200 }, (_, i) => ({ ...entry(i, slot), replicas: 3 }))
+  )
+  const cut = pagesOf(onListed(listings, createHeld(), { token: 2, lists: many }))
+  assert.is(cut.flat().length, Math.floor(DATA_LIMITS.keysTold / 200))
+  assert.ok(cut.every((pages) => pages.length === 2))
 })
 
 listing('a store that lists nothing where there is something is not believed', () => {
   const listings = createListings()
   const held = createHeld()
   held.mine.set(PLACE, { slot: 9, replicas: 3, fingerprint: PRINT, blocks: 1, bytes: 1 })
-  serveList(listings, held, peer(1), { type: 'list', slot: 9, replicas: 3, after: undefined })
-  assert.equal(onListed(listings, held, { token: 1, entries: [] }), [])
-  assert.equal(onListed(listings, held, { token: 1, entries: [] }), [], 'nor a token that is not under way')
+  serveList(listings, held, peer(1), ask(9))
+  assert.equal(onListed(listings, held, { token: 1, lists: [[]] }), [])
+  assert.equal(onListed(listings, held, { token: 1, lists: [[]] }), [], 'nor a token that is not under way')
 })
 
 listing.run()

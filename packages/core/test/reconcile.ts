@@ -32,7 +32,7 @@ function say(to: Node, from: number, message: CompareMessage, nowMs = 0) {
 
 /** What a hostile or mad peer can make a node remember. */
 function memoryOf(state: Reconciler): number {
-  let sum = state.listings.pages.size + state.listings.lookups.size + state.peers.size
+  let sum = state.listings.served.size + state.listings.lookups.size + state.peers.size
   for (const { differing, changed, toList, listing, covered, claims, offered } of state.peers.values()) {
     for (const one of [differing, changed, toList, listing, covered, claims, offered]) sum += one.size
   }
@@ -168,7 +168,8 @@ comparing('who has more lists nothing twice', () => {
     second(two),
     Array.from({ length: 20 }, (_, i) => ({ key: keyIn(i * 256) }))
   )
-  const lists = (said: CompareMessage[]) => said.filter(({ type }) => type === 'list').length
+  const lists = (said: CompareMessage[]) =>
+    said.reduce((sum, message) => sum + (message.type === 'list' ? message.slots.length : 0), 0)
   const before = compareFor(two, 20_000, { fetch: false })
   const after = compareFor(two, 60_000, { fetch: false, fromMs: before.nowMs })
   const bySecond = after.traffic.missing.length
@@ -272,7 +273,7 @@ comparing('a holder never says "settled" of what it has not seen', () => {
     fromMs: 20_000,
     fetch: false,
     lost: (message) => {
-      if (message.type === 'list' && message.after !== undefined && !added) {
+      if (message.type === 'list' && message.slots[0]?.after !== undefined && !added) {
         added = true
         keep(stray, [{ key: keyIn(8, 11), replicas: 1 }])
       }
@@ -348,7 +349,7 @@ comparing('answers to nothing that was asked cost nothing and change nothing', (
     { type: 'groups', round: 1, digests: FULL_DIGESTS },
     { type: 'slots', round: 1, spans, summaries, answer: true },
     { type: 'slots', round: 1, spans, summaries, answer: false },
-    { type: 'listing', ...listing },
+    { type: 'listing', pages: [listing] },
     { type: 'settled', summaries }
   ]
   for (const message of messages) assert.equal(say(first(two), 1, message), [], message.type)
@@ -379,7 +380,10 @@ comparing('a peer that offers and lists without end is bounded, and forgotten wh
       say(one, 1, { type: 'offer', summaries }, nowMs)
     }
     reconcileTick(one.state, one.holders, () => true, nowMs)
-    assert.ok(memoryOf(one.state) <= DATA_LIMITS.listQueue + 100, `${memoryOf(one.state)} things at ${nowMs}`)
+    assert.ok(
+      memoryOf(one.state) <= DATA_LIMITS.listQueue + DATA_LIMITS.listsPerMember + 100,
+      `${memoryOf(one.state)} things at ${nowMs}`
+    )
   }
   reconcileForget(one.state, peer(1))
   assert.is(memoryOf(one.state), 0)

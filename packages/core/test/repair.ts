@@ -28,7 +28,7 @@ const repair = suite('repair')
 repair('what a holder lacks is wanted, after the time that direct mail may take', () => {
   const fetches = createFetches(peer(0), CONFIG)
   repairMissing(fetches, six(), missing(OURS), 100)
-  assert.is(fetches.wants.get(keyIn(OURS))?.notBeforeMs, 100 + CONFIG.settleMs)
+  assert.is(fetches.wants.byKey.get(keyIn(OURS))?.notBeforeMs, 100 + CONFIG.settleMs)
 })
 
 repair('at once when a holder of the slot is dead', () => {
@@ -37,7 +37,7 @@ repair('at once when a holder of the slot is dead', () => {
   become(holders, Number(other?.slice(5)), { state: 'dead' }, 0)
   const fetches = createFetches(peer(0), CONFIG)
   repairMissing(fetches, holders, missing(OURS), 100)
-  assert.is(fetches.wants.get(keyIn(OURS))?.notBeforeMs, 100)
+  assert.is(fetches.wants.byKey.get(keyIn(OURS))?.notBeforeMs, 100)
 })
 
 repair('what is not ours to hold is not wanted, nor anything while full', () => {
@@ -48,13 +48,13 @@ repair('what is not ours to hold is not wanted, nor anything while full', () => 
   become(full, 0, { full: true })
   repairMissing(fetches, full, missing(OURS), 100)
   repairLost(fetches, full, { key: keyIn(OURS), replicas: 3 }, 100)
-  assert.is(fetches.wants.size, 0)
+  assert.is(fetches.wants.byKey.size, 0)
 })
 
 repair('a damaged copy is wanted from anybody, now', () => {
   const fetches = createFetches(peer(0), CONFIG)
   repairLost(fetches, six(), { key: keyIn(OURS), replicas: 3 }, 100)
-  const want = fetches.wants.get(keyIn(OURS))
+  const want = fetches.wants.byKey.get(keyIn(OURS))
   assert.equal([want?.notBeforeMs, want?.sources.size], [100, 0])
 })
 

@@ -87,8 +87,12 @@ const MESSAGES: { [K in Message['type']]: fc.Arbitrary<unknown> } = {
     summaries: some(summary),
     answer: fc.boolean()
   }),
-  list: fc.record({ slot, replicas, after }),
-  listing: fc.record({ slot, replicas, after, fingerprint: hex(16), entries: some(listed), next: after }),
+  list: fc.record({ slots: some(fc.record({ slot, replicas, after })) }),
+  listing: fc.record({
+    pages: some(
+      fc.record({ slot, replicas, after, fingerprint: hex(16), entries: some(listed), next: after })
+    )
+  }),
   offer: fc.record({ summaries: some(summary) }),
   settled: fc.record({ summaries: some(summary) }),
   release: fc.record({
@@ -172,10 +176,10 @@ wire('a count says nothing that is not there: no room is made for what never com
 })
 
 wire('N beyond 1 to 32 is refused', () => {
-  const good = encodeMessage({ type: 'list', slot: 1, replicas: 32, after: undefined })
+  const good = encodeMessage({ type: 'list', slots: [{ slot: 1, replicas: 32, after: undefined }] })
   for (const bad of [0, 33, 255]) {
     const bent = good.slice()
-    bent[3] = bad
+    bent[4] = bad
     assert.ok(refused(bent), `N = ${bad}`)
   }
 })
@@ -188,7 +192,11 @@ wire('the largest message of each kind fits', () => {
   const spans = Array.from({ length: DATA_LIMITS.groupsPerRound }, () => ({ from: 65_535, to: 65_535 }))
   const long = blockKey(Uint8Array.of(0x13, 64, ...new Uint8Array(64).fill(255)))
   const entry = { key: long, size: most, claims: 'ff'.repeat(8) }
-  const entries = Array.from({ length: DATA_LIMITS.pageKeys }, () => entry)
+  const asked = { slot: 65_535, replicas: 32, after: long }
+  const keys = (count: number) => Array.from({ length: count }, () => entry)
+  const pages = Array.from({ length: DATA_LIMITS.pagesPerMessage }, (_, i) => {
+    return { ...asked, fingerprint: hash, entries: i < 2 ? keys(DATA_LIMITS.pageKeys) : [], next: long }
+  })
   const counts = { blocks: most, bytes: most }
   const short = Array.from({ length: 33 }, (_, copies) => ({ copies, ...counts }))
   const all: Message[] = [
@@ -196,11 +204,13 @@ wire('the largest message of each kind fits', () => {
     { type: 'settled', summaries },
     { type: 'slots', round: most, spans, summaries, answer: true },
     { type: 'groups', round: most, digests: new Uint8Array(2_048) },
-    { type: 'listing', slot: 1, replicas: 1, after: long, fingerprint: hash, entries, next: long },
+    { type: 'list', slots: Array.from({ length: DATA_LIMITS.slotsListed }, () => asked) },
+    { type: 'listing', pages },
     { type: 'inquiry', token: most, keys: new Array(DATA_LIMITS.inquiryKeys).fill(long) },
     { type: 'inquired', token: most, held: new Uint8Array(DATA_LIMITS.inquiryKeys / 8) },
     { type: 'tally', token: most, tally: { ...counts, short, unconfirmed: counts, wanted: most } }
   ]
+  assert.is(2 * DATA_LIMITS.pageKeys, DATA_LIMITS.keysPerMessage)
   for (const said of all) {
     const { length } = encodeMessage(said)
     assert.ok(length <= MESSAGE_BYTES_MAX, `${said.type} takes ${length} bytes`)

@@ -28,7 +28,6 @@ import { hearTransport } from './hearing.ts'
 import { type Home, openHome, type Settings } from './home.ts'
 import { cryptoOf } from './identity.ts'
 import { foundPeers, joinNetwork } from './joining.ts'
-import { createLookups } from './lookups.ts'
 import { nameOf } from './names.ts'
 import { type Network, newNetwork } from './network.ts'
 import { perform } from './perform.ts'
@@ -224,7 +223,6 @@ function runningShell({ ending, there, ...parts }: ShellParts): Shell {
   const { core, home, store, log } = parts
   const uploads = createUploads(there)
   const reads = createReads(there)
-  const lookups = createLookups(there)
   const asked: Shell['asked'] = new Map()
   const tasks = new Set<Promise<unknown>>()
   const stopped = (): CairnError =>
@@ -247,7 +245,7 @@ function runningShell({ ending, there, ...parts }: ShellParts): Shell {
   })
   return {
     ...{ ...parts, id: home.identity.id, crypto: cryptoOf(home.identity), uploads, reads },
-    ...{ lookups, asked, settled },
+    ...{ asked, settled },
     trusted: trustedHeaders(TRUSTED_HEADERS_MAX),
     dispatch: loop.dispatch,
     changed: summaries.changed,

@@ -3,6 +3,7 @@
  * it.
  */
 import { type CoreAction, encodeMessage } from '@cairn/core'
+import { listSlots, lookUp } from './lookups.ts'
 import { letGo, listCopies, verifyCopies } from './release.ts'
 import type { Shell } from './shell.ts'
 import { asCairnError } from './uploads.ts'
@@ -53,11 +54,11 @@ export function perform(shell: Shell, action: CoreAction): void {
     case 'read-over':
       reads.over(action)
       return
-    case 'list-slot':
-      shell.lookups.list(action)
+    case 'list-slots':
+      void shell.during(listSlots(shell, action))
       return
     case 'look-up':
-      shell.lookups.find(action)
+      void shell.during(lookUp(shell, action))
       return
     case 'check-copy':
       void shell.during(checkCopy(shell, action))

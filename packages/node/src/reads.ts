@@ -215,7 +215,7 @@ function repairs(shell: () => Shell) {
     clearTimeout(timer)
     timer = undefined
     if (blocks === 0) return
-    const left = shell().core.fetches.wants.size
+    const left = shell().core.fetches.wants.byKey.size
     shell().events.emit({ type: 'repair', blocks, bytes, left, atMs: Date.now() })
     blocks = 0
     bytes = 0

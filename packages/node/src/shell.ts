@@ -4,7 +4,6 @@ import type { Store } from '@cairn/store'
 import type { NodeEvent } from './api.ts'
 import type { Broadcast } from './broadcast.ts'
 import type { Home } from './home.ts'
-import type { Lookups } from './lookups.ts'
 import type { Network } from './network.ts'
 import type { Reads } from './reads.ts'
 import type { Transport } from './transport.ts'
@@ -20,7 +19,6 @@ export interface Shell {
   readonly transport: Transport
   readonly uploads: Uploads
   readonly reads: Reads
-  readonly lookups: Lookups
   readonly events: Broadcast<NodeEvent>
   /** Headers of claims whose signature was seen to be good. */
   readonly trusted: TrustedHeaders

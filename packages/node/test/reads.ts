@@ -159,7 +159,7 @@ reads(
       during: <T>(work: Promise<T>) => work,
       ...{ changed() {}, log() {}, nameOf: (peer: PeerId) => peer },
       events: { emit() {} },
-      core: { fetches: { wants: new Map() } },
+      core: { fetches: { wants: { byKey: new Map() } } },
       transport: {
         async fetchBlocks(_from: PeerId, asked: readonly BlockKey[], { onBlock }: FetchOptions) {
           for (const key of asked) {

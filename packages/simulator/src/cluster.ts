@@ -230,11 +230,12 @@ function perform(cluster: Cluster, node: number, action: CoreAction): void {
     case 'fetch-blocks':
       fetchBlocks(cluster, node, action)
       return
-    case 'list-slot':
+    case 'list-slots':
       later(cluster, node, SYNC_MS, () => {
-        const { token, slot, after, limit } = action
+        const { token, slots, limit } = action
+        const lists = slots.map(({ slot, after }) => listSlot(disk, slot, after, limit))
         if (cluster.unreadable.has(node)) feed(cluster, node, { type: 'list-failed', token })
-        else feed(cluster, node, { type: 'listed', token, entries: listSlot(disk, slot, after, limit) })
+        else feed(cluster, node, { type: 'listed', token, lists })
       })
       return
     case 'look-up':

@@ -141,13 +141,13 @@ function comesToRest(chaos: Chaos): void {
     const { fetches, writes, reconciler, surveys, strays } = cluster.cores[node] as (typeof cluster.cores)[0]
     const pending = [...fetches.loads.values()].map((load) => load.pending + load.told)
     const counts = {
-      wants: fetches.wants.size,
+      wants: fetches.wants.byKey.size,
       fetches: fetches.transfers.size,
       repairing: fetches.repairing,
       pending: Math.max(0, ...pending),
       puts: writes.puts.size,
       sends: writes.transfers.size,
-      pages: reconciler.listings.pages.size,
+      pages: reconciler.listings.served.size,
       lookups: reconciler.listings.lookups.size,
       surveys: surveys.open.size + surveys.lookups.size,
       attempts: strays.releases.attempts.size + strays.releases.copies.size,

@@ -46,8 +46,11 @@ const STATE_KEY = Buffer.from('mstate')
 const SCRUB_KEY = Buffer.from('mscrub')
 /** Rows fetched at once when scanning. */
 const SCAN_ROWS = 256
-/** The same when looking for some slots: as few as these while most of what comes is of others. */
-const SEEK_ROWS_MIN = 8
+/** When looking for some slots: at first, and while they lie close together. */
+const SEEK_ROWS_MIN = 32
+const SCAN_ROWS_MAX = 1024
+/** Rows of other slots that are read over rather than jumped over. A guess. */
+const JUMP_ROWS = 256
 /** Rows of one hash that a run reads at most: some 60 slots of a million blocks. */
 const RUN_ROWS = 1024
 const CACHE_BYTES = 8 * 1024 * 1024
@@ -211,6 +214,7 @@ export class Catalog {
       let atOnce = SEEK_ROWS_MIN
       for (;;) {
         const entries = await reading(iterator.nextv(atOnce))
+        const first = entries[0]?.[0].readUInt16BE(SLOT_AT) ?? SLOTS
         let slot = -1
         for (const [key, value] of entries) {
           slot = key.readUInt16BE(SLOT_AT)
@@ -220,9 +224,11 @@ export class Catalog {
         }
         const wanted = slots[next]
         if (entries.length < atOnce || wanted === undefined) return
-        const isFar = wanted > slot + 1
+        // A jump costs a call of its own, as much as reading some hundred rows.
+        const rowsBetween = ((wanted - slot - 1) * entries.length) / (slot - first + 1)
+        const isFar = rowsBetween > JUMP_ROWS
         if (isFar) iterator.seek(startOf(wanted))
-        atOnce = isFar ? Math.max(SEEK_ROWS_MIN, atOnce / 2) : Math.min(SCAN_ROWS, atOnce * 2)
+        atOnce = isFar ? SEEK_ROWS_MIN : Math.min(SCAN_ROWS_MAX, atOnce * 2)
       }
     } finally {
       await iterator.close()

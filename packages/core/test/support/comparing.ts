@@ -105,13 +105,13 @@ export function settle(
         push(to, onCompareMessage(to.state, to.holders, said, action.message, nowMs))
         break
       }
-      case 'list-slot': {
-        const keys = [...node.store.keys()].filter((key) => slotOf(key) === action.slot).sort()
-        const page = keys.filter((key) => action.after === undefined || key > action.after)
-        const entries = page.slice(0, action.limit).map((key) => {
-          return { key, size: 1, ...(node.store.get(key) as Kept) }
+      case 'list-slots': {
+        const lists = action.slots.map(({ slot, after }) => {
+          const keys = [...node.store.keys()].filter((key) => slotOf(key) === slot).sort()
+          const page = keys.filter((key) => after === undefined || key > after).slice(0, action.limit)
+          return page.map((key) => ({ key, size: 1, ...(node.store.get(key) as Kept) }))
         })
-        push(node, onListed(node.state.listings, node.state, { token: action.token, entries }))
+        push(node, onListed(node.state.listings, node.state, { token: action.token, lists }))
         break
       }
       case 'look-up': {
