@@ -134,7 +134,7 @@ export function onCopies(
 
 /** Something about the block is being done here: it is wanted, or a put of it is not over. */
 function isUnderWay({ fetches, writes }: Around, key: BlockKey): boolean {
-  if (fetches.wants.has(key)) return true
+  if (fetches.wants.byKey.has(key)) return true
   for (const { blocks } of writes.puts.values()) if (blocks.has(key)) return true
   return false
 }

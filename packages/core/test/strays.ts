@@ -165,7 +165,7 @@ strays('a request is an offer: a holder that lacks the block wants it', () => {
   assert.ok(verify?.type === 'verify-copies')
   const none = { token: verify.token, held: new Map() }
   assert.equal(onCopiesVerified(one.state, one.around, none, 0), [])
-  assert.equal([...(one.around.fetches.wants.get(keyIn(slot))?.sources ?? [])], [peer(1)])
+  assert.equal([...(one.around.fetches.wants.byKey.get(keyIn(slot))?.sources ?? [])], [peer(1)])
 })
 
 strays.run()
