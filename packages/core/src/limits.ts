@@ -79,7 +79,7 @@ export const DATA_LIMITS = {
   claimsPerMember: 8_192,
   /** Slots waiting for their keys to be listed. */
   listQueue: 4_096,
-  /** Slots in one message that asks for their keys, and keys that it may expect in all, as far as is known. */
+  /** Slots in one message that asks for their keys, and keys to be expected in answer, as far as is known. */
   slotsListed: 256,
   keysExpected: 2_048,
   /** Slots being listed from one member at a time. */

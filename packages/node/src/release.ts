@@ -26,11 +26,11 @@ export async function listCopies(shell: Shell, action: ActionOf<'list-copies'>):
   const { token, places, limit } = action
   const copies: Copy[] = []
   try {
+    const slots = new Set(places.map(({ slot }) => slot))
+    const lists = await shell.store.lists([...slots], LIST_LIMIT)
     for (const { slot, replicas } of places) {
-      if (copies.length >= limit) break
-      const stats = await shell.store.list(slot, { limit: LIST_LIMIT })
-      for (const stat of stats) {
-        if (stat.replicas === replicas && copies.length < limit) copies.push(copyOf(stat))
+      for (const head of lists.get(slot) ?? []) {
+        if (head.replicas === replicas && copies.length < limit) copies.push(copyOf(head))
       }
     }
   } catch (error) {
