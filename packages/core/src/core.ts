@@ -4,6 +4,7 @@
  * the outside: completed I/O comes back as an event, and `deadline` says when a tick is wanted.
  */
 import { type BlockKey, type PeerId, slotOf } from './block.ts'
+import { NETWORK_ID_BYTES } from './claim.ts'
 import { type CompareAction, type Listed, placeOf } from './compare.ts'
 import { type Config, configure } from './config.ts'
 import type { Crypto } from './crypto.ts'
@@ -52,6 +53,17 @@ import {
   reconcileTick,
   uncover
 } from './reconcile.ts'
+import {
+  createRefs,
+  onRefEvent,
+  onRefMessage,
+  type RefAction,
+  type RefEvent,
+  type RefOptions,
+  type Refs,
+  refsDeadline,
+  refsTick
+} from './refs.ts'
 import { type Copy, cancel, isGoing, onGone, releasesForget, unverify } from './release.ts'
 import { repairLost, repairMissing } from './repair.ts'
 import { type Count, type Tally, tally, toHandOver } from './safety.ts'
@@ -76,7 +88,7 @@ import {
   surveysTick
 } from './survey.ts'
 import { type Membership, type MembershipAction, ownMember } from './view.ts'
-import { isCompare, isGossip, isRelease, type Message, REASON_CHARS_MAX } from './wire.ts'
+import { isCompare, isGossip, isRef, isRelease, type Message, REASON_CHARS_MAX } from './wire.ts'
 import {
   createWrites,
   onAnswered,
@@ -126,13 +138,14 @@ export type CoreEvent =
   /** A caller asks how safe the network's data is, or who holds some blocks. */
   | { type: 'survey'; request: number }
   | { type: 'inquire'; request: number; keys: readonly BlockKey[] }
+  | RefEvent
 
 export type CoreAction =
   | { type: 'send'; to: PeerId; message: Message }
   /** Read our copy again: this member was given bytes that are not the block's. A damaged one is `lost`. */
   | { type: 'check-copy'; key: BlockKey; from: PeerId; reason: string }
   | Exclude<
-      MembershipAction | WriteAction | FetchAction | CompareAction | SurveyAction | StrayAction,
+      MembershipAction | WriteAction | FetchAction | CompareAction | SurveyAction | StrayAction | RefAction,
       { type: 'send' } | { type: 'missing' }
     >
 
@@ -146,6 +159,8 @@ export interface CoreOptions {
   config: Partial<Config>
   random: Random
   crypto: Crypto
+  /** The network that refs are signed for, and what the disk kept of them. */
+  refs?: RefOptions
 }
 
 export interface Core {
@@ -158,6 +173,7 @@ export interface Core {
   readonly reconciler: Reconciler
   readonly surveys: Surveys
   readonly strays: Strays
+  readonly refs: Refs
   /** Our own member as placement last saw it. */
   placed: Member
   /** Time lost to stalls of our own, ms: what waits is not kept waiting longer than we could answer. */
@@ -168,6 +184,9 @@ export interface Core {
   readonly asked: Map<PeerId, number>
   askedSecond: number
 }
+
+/** Of a node that is given no refs: nothing signed for it is anybody's. */
+const NO_NETWORK = '0'.repeat(2 * NETWORK_ID_BYTES)
 
 /** @throws RangeError for a configuration that cannot work, CairnError BAD_CONFIG for facts none may say */
 export function createCore(options: CoreOptions, nowMs: number): Core {
@@ -187,6 +206,11 @@ export function createCore(options: CoreOptions, nowMs: number): Core {
     reconciler: createReconciler(id, config, crypto.sha256, nowMs),
     surveys: createSurveys(id),
     strays: createStrays(id, life, config),
+    refs: createRefs(
+      options.refs ?? { network: NO_NETWORK, boot: 1, states: [] },
+      { self: id, crypto, replicas: config.replicas },
+      nowMs
+    ),
     placed,
     stalledMs: 0,
     steppedMs: nowMs,
@@ -203,7 +227,8 @@ export function coreDeadline(core: Core): number {
     fetchDeadline(core.fetches),
     reconcileDeadline(core.reconciler),
     straysDeadline(core.strays, core.reconciler),
-    surveysDeadline(core.surveys)
+    surveysDeadline(core.surveys),
+    refsDeadline(core.refs)
   )
   return Math.min(membershipDeadline(core.membership), dataMs + core.stalledMs)
 }
@@ -230,6 +255,7 @@ export function coreStep(core: Core, event: CoreEvent, nowMs: number): CoreActio
   emit(straysTick(core.strays, core, dataMs))
   emit(fetchTick(core.fetches, core.holders, dataMs))
   emit(surveysTick(core.surveys, dataMs))
+  emit(refsTick(core.refs, { holders: core.holders, nowMs: dataMs }))
   return actions
 }
 
@@ -302,6 +328,12 @@ function apply(core: Core, event: CoreEvent, nowMs: number, dataMs: number): rea
     case 'survey':
     case 'inquire':
       return ask(core, event, dataMs)
+    case 'ref-read':
+    case 'ref-draft':
+    case 'ref-propose':
+    case 'ref-list':
+    case 'ref-kept':
+      return onRefEvent(core.refs, { holders, nowMs: dataMs }, event)
     default:
       return membershipStep(core.membership, event, nowMs)
   }
@@ -341,6 +373,7 @@ function receive(
     return membershipStep(core.membership, { type: 'message', from, message }, nowMs)
   }
   if (!mayAsk(core, from, message, nowMs)) return []
+  if (isRef(message)) return onRefMessage(core.refs, { holders: core.holders, nowMs: dataMs }, from, message)
   if (message.type === 'bad-copy') {
     return [{ type: 'check-copy', key: message.key, from, reason: message.reason }]
   }
@@ -351,7 +384,15 @@ function receive(
 }
 
 /** Messages that cost work without our having asked for them. */
-const QUESTIONS: readonly Message['type'][] = ['compare', 'offer', 'survey', 'inquiry', 'bad-copy', 'release']
+const QUESTIONS: readonly Message['type'][] = [
+  'compare',
+  'offer',
+  'survey',
+  'inquiry',
+  'bad-copy',
+  'release',
+  'ref-list'
+]
 
 /** Only living members are heard on data, and nobody may keep us busy. */
 function mayAsk(core: Core, from: PeerId, { type }: Message, nowMs: number): boolean {

@@ -29,6 +29,11 @@ const KINDS = {
   TIMEOUT: { status: 504, exit: 5, retryable: true },
   BUSY: { status: 503, exit: 1, retryable: true },
   TOO_FEW_REPLICAS: { status: 503, exit: 6, retryable: true },
+  // names
+  /** Several updates of a ref were begun, and none has a majority of the votes. */
+  REF_CONFLICT: { status: 409, exit: 1, retryable: false },
+  /** The ref is not what the update was made on condition of. */
+  REF_STALE: { status: 409, exit: 1, retryable: false },
   // the disk
   FULL: { status: 507, exit: 9, retryable: true },
   READ_ONLY: { status: 503, exit: 1, retryable: false },

@@ -16,6 +16,7 @@ export {
   leftToHandOver
 } from './core.ts'
 export * from './crypto.ts'
+export type { Draft, RefWant } from './draft.ts'
 export * from './errors.ts'
 export type { FetchOutcome, FetchPurpose, Tried } from './fetch.ts'
 export * from './fingerprint.ts'
@@ -26,8 +27,22 @@ export * from './member.ts'
 export * from './membership.ts'
 export * from './merkle.ts'
 export * from './placement.ts'
+export type { UpdateOutcome } from './primary.ts'
 export * from './random.ts'
 export * from './receipt.ts'
+export * from './ref.ts'
+export { type KnownRef, knownAcknowledged, type RefEntry, recordsOf } from './ref-entry.ts'
+export { type RefReceipt, readVote } from './ref-receipt.ts'
+export { checkRefState } from './ref-table.ts'
+export {
+  newRefWriter,
+  onRefWriter,
+  type RefNews,
+  type RefResult,
+  type RefStep,
+  type RefWriter
+} from './ref-writer.ts'
+export type { RefAction, RefEvent, RefOptions } from './refs.ts'
 export { type Copy, isUnchanged } from './release.ts'
 export { type Rumour, rumourCodec } from './rumour.ts'
 export type { Count, ShortCount, Tally } from './safety.ts'

@@ -18,6 +18,7 @@ import {
 import { COMPARE_MESSAGES, COMPARE_TAGS, type CompareMessage } from './compare.ts'
 import { GOSSIP_CASES, GOSSIP_TAGS, type Gossip } from './gossip.ts'
 import { DATA_LIMITS as LIMITS } from './limits.ts'
+import { REF_MESSAGES, REF_TAGS, type RefMessage } from './ref-messages.ts'
 import { RELEASE_MESSAGES, RELEASE_TAGS, type ReleaseMessage } from './release.ts'
 import { tallyCodec } from './safety.ts'
 
@@ -55,11 +56,18 @@ export type SurveyMessage = {
   [K in keyof typeof SURVEY_MESSAGES]: { type: K } & Decoded<(typeof SURVEY_MESSAGES)[K]>
 }[keyof typeof SURVEY_MESSAGES]
 
-export type Message = Gossip | CompareMessage | SurveyMessage | CopyMessage | ReleaseMessage
+export type Message = Gossip | CompareMessage | SurveyMessage | CopyMessage | ReleaseMessage | RefMessage
 
 const messageCodec = union(
-  { ...GOSSIP_CASES, ...COMPARE_MESSAGES, ...SURVEY_MESSAGES, ...COPY_MESSAGES, ...RELEASE_MESSAGES },
-  { ...GOSSIP_TAGS, ...COMPARE_TAGS, ...SURVEY_TAGS, ...COPY_TAGS, ...RELEASE_TAGS }
+  {
+    ...GOSSIP_CASES,
+    ...COMPARE_MESSAGES,
+    ...SURVEY_MESSAGES,
+    ...COPY_MESSAGES,
+    ...RELEASE_MESSAGES,
+    ...REF_MESSAGES
+  },
+  { ...GOSSIP_TAGS, ...COMPARE_TAGS, ...SURVEY_TAGS, ...COPY_TAGS, ...RELEASE_TAGS, ...REF_TAGS }
 ) as Codec<unknown> as Codec<Message>
 
 export function encodeMessage(message: Message): Uint8Array {
@@ -81,4 +89,8 @@ export function isCompare(message: Message): message is CompareMessage {
 
 export function isRelease(message: Message): message is ReleaseMessage {
   return Object.hasOwn(RELEASE_MESSAGES, message.type)
+}
+
+export function isRef(message: Message): message is RefMessage {
+  return Object.hasOwn(REF_MESSAGES, message.type)
 }

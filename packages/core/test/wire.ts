@@ -57,6 +57,31 @@ const after = fc.option(key, { nil: undefined })
 const listed = fc.record({ key, size: varint, claims: hex(8) })
 const register = fc.record({ claimant: hex(33), sequence: varint, live: fc.boolean() })
 
+const known = fc.record({ record: bytes(300), receipts: some(bytes(120)) })
+const entry = fc.record({ records: some(known) })
+const refAfter = fc.option(hex(32), { nil: undefined })
+const refMessages = {
+  'ref-propose': fc.record({ token: varint, record: bytes(300), chain: some(known) }),
+  'ref-vote': fc.record({ token: varint, receipt: bytes(120) }),
+  'ref-refuse': fc.record({ token: varint, why: fc.constantFrom('stale', 'rival', 'unproven'), entry }),
+  'ref-ask': fc.record({ token: varint, id: hex(32) }),
+  'ref-told': fc.record({ token: varint, id: hex(32), entry }),
+  'ref-take': fc.record({ token: fc.option(varint, { nil: undefined }), entry }),
+  'ref-taken': fc.record({ token: varint }),
+  'ref-compare': fc.record({ digest: hex(8) }),
+  'ref-page': fc.record({
+    after: refAfter,
+    items: some(fc.record({ id: hex(32), digest: hex(8) })),
+    last: fc.boolean()
+  }),
+  'ref-next': fc.record({ after: hex(32) }),
+  'ref-want': fc.record({ ids: some(hex(32)) }),
+  'ref-boot': fc.record({ id: hex(32), boot: varint }),
+  'ref-booted': fc.record({ id: hex(32), boot: varint, sequence: varint }),
+  'ref-list': fc.record({ token: varint, owner: fc.option(peerId, { nil: undefined }), after: refAfter }),
+  'ref-listed': fc.record({ token: varint, records: some(known), next: refAfter })
+}
+
 /** One arbitrary for each type of message. */
 const MESSAGES: { [K in Message['type']]: fc.Arbitrary<unknown> } = {
   ping: fc.record({ seq: u32, digest, rumours }),
@@ -102,6 +127,7 @@ const MESSAGES: { [K in Message['type']]: fc.Arbitrary<unknown> } = {
   }),
   promise: fc.record({ life: hex(8), attempt: varint, keys: some(key) }),
   'bad-copy': fc.record({ key, reason: fc.string({ maxLength: 64 }) }),
+  ...refMessages,
   survey: fc.record({ token: varint }),
   tally: fc.record({ token: varint, tally }),
   inquiry: fc.record({ token: varint, keys: some(key) }),

@@ -1,5 +1,6 @@
 /** The routes whose answer is one JSON value, by hono. The guard has run before any of them. */
 import { parseCid } from '@cairn/blocks'
+import { CairnError } from '@cairn/core'
 import type { CairnNode } from '@cairn/node'
 import type { HttpBindings } from '@hono/node-server'
 import { type Context, Hono } from 'hono'
@@ -13,6 +14,7 @@ import {
   KEEP_BODY_BYTES_MAX,
   SMALL_BODY_BYTES_MAX
 } from './asked.ts'
+import { askedOwner, askedRecord, askedRefUpdate, PROPOSE_BODY_BYTES_MAX } from './asked-refs.ts'
 import { toJson } from './json.ts'
 import { type JsonRouteName, ROUTES } from './routes.ts'
 
@@ -50,6 +52,11 @@ function answersOf(node: CairnNode): Answers {
   const cid = (c: Asking) => parseCid(c.req.param('cid') ?? '')
   const signal = (c: Asking): { signal: AbortSignal } => ({ signal: c.req.raw.signal })
 
+  const named = (c: Asking) => ({
+    owner: askedOwner(c.req.param('owner'), node.id),
+    name: c.req.param('name') ?? ''
+  })
+
   return {
     hint: () => ({
       cairn: node.version,
@@ -77,6 +84,23 @@ function answersOf(node: CairnNode): Answers {
       await node.unpin(cid(c))
       return {}
     },
+    refs: async (c) => {
+      const owner = query(c).get('owner')
+      const refs = await node.refs.list(owner === null ? undefined : askedOwner(owner, node.id))
+      return { self: node.id, refs }
+    },
+    ref: async (c) => {
+      const found = await node.refs.get(named(c), { latest: query(c).get('latest') === '1' })
+      return found === undefined ? {} : { ref: found }
+    },
+    'set-ref': async (c) => {
+      const { owner, name } = named(c)
+      if (owner !== node.id) throw notOwn(owner)
+      return node.refs.set(name, askedRefUpdate(await body(c, SMALL_BODY_BYTES_MAX)))
+    },
+    'draft-ref': async (c) =>
+      node.refs.draft({ ...askedRefUpdate(await body(c, SMALL_BODY_BYTES_MAX)), ...named(c) }),
+    'propose-ref': async (c) => node.refs.propose(askedRecord(await body(c, PROPOSE_BODY_BYTES_MAX))),
     keep: async (c) =>
       upload(c).keep(askedToKeep(await body(c, KEEP_BODY_BYTES_MAX)), {
         ...askedPut(query(c)),
@@ -87,4 +111,10 @@ function answersOf(node: CairnNode): Answers {
       return upload(c).finish(root, about)
     }
   }
+}
+
+function notOwn(owner: string): CairnError {
+  return new CairnError('FORBIDDEN', `this node has not the key of ${owner}`, {
+    hint: 'sign with that key: cairn ref --key NAME'
+  })
 }

@@ -80,7 +80,7 @@ export function askedTypes(query: URLSearchParams): ReadonlySet<string> | undefi
   return types === null ? undefined : new Set(types.split(','))
 }
 
-function check<T>(schema: z.ZodType<T>, value: unknown): T {
+export function check<T>(schema: z.ZodType<T>, value: unknown): T {
   const parsed = schema.safeParse(value)
   if (parsed.success) return parsed.data
   const issue = parsed.error.issues[0]

@@ -17,6 +17,11 @@ export type JsonRouteName =
   | 'unpin'
   | 'keep'
   | 'finish'
+  | 'refs'
+  | 'ref'
+  | 'set-ref'
+  | 'draft-ref'
+  | 'propose-ref'
 /** Answered on the raw node:http streams: bulk bytes (web streams cost too much) and endless lines. */
 export type StreamRouteName = 'send' | 'blocks' | 'events' | 'scrub' | 'leave' | 'stop'
 
@@ -43,6 +48,11 @@ export const ROUTES: readonly Route[] = [
   { kind: 'json', name: 'status-of', path: '/v1/status/:cid', ...read },
   { kind: 'json', name: 'peers', path: '/v1/peers', ...read },
   { kind: 'json', name: 'pins', path: '/v1/pins', ...read },
+  { kind: 'json', name: 'refs', path: '/v1/refs', ...read },
+  { kind: 'json', name: 'ref', path: '/v1/refs/:owner/:name', ...read },
+  { kind: 'json', name: 'set-ref', path: '/v1/refs/:owner/:name', ...act, body: 'json' },
+  { kind: 'json', name: 'draft-ref', path: '/v1/refs/:owner/:name/draft', ...act, body: 'json' },
+  { kind: 'json', name: 'propose-ref', path: '/v1/refs/:owner/:name/propose', ...act, body: 'json' },
   { kind: 'stream', name: 'events', path: '/v1/events', ...read },
   // a read in spite of its method: the list of CIDs does not fit a URL
   { kind: 'stream', name: 'blocks', path: '/v1/blocks', method: 'POST', access: 'read', body: 'json' },

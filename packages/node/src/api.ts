@@ -5,6 +5,7 @@ import type { Block } from '@cairn/blocks'
 import type { CairnError, Member, PeerId } from '@cairn/core'
 import type { ScrubStatus, Usage } from '@cairn/store'
 import type { CID } from 'multiformats/cid'
+import type { RefAsked, RefDraft, RefOutcome, RefRecordView, RefUpdate, RefView } from './api-refs.ts'
 
 /** How many receipts a put waits for: N, a majority of N, or one. */
 export type Ack = 'all' | 'quorum' | 'one'
@@ -146,6 +147,8 @@ export type NodeEvent =
   | { type: 'repair'; blocks: number; bytes: number; left: number; atMs: number }
   | { type: 'block-lost'; cid: CID; reason: string; atMs: number }
   | { type: 'pin'; root: CID; removed: boolean; atMs: number }
+  /** What is acknowledged of a ref has changed, as far as this node knows. */
+  | { type: 'ref'; owner: PeerId; name: string; sequence: number; root?: CID; forks: number; atMs: number }
   | { type: 'log'; level: 'info' | 'warn' | 'error'; text: string; atMs: number }
 
 export interface NetworkInfo {
@@ -180,6 +183,19 @@ export interface CairnNode {
    * given the same bytes: don't change them. @throws NO_PROVIDER, BLOCK_CORRUPT, or the signal's reason
    */
   get(cid: CID, options?: { signal?: AbortSignal }): Promise<Uint8Array>
+  /** Names that live. */
+  readonly refs: {
+    /** What is acknowledged, as a carrier knows it; `latest` asks a majority. @throws TOO_FEW_REPLICAS */
+    get(ref: { owner: PeerId; name: string }, options?: { latest?: boolean }): Promise<RefView | undefined>
+    /** Updates a ref of this node's own key. @throws TOO_FEW_REPLICAS, REF_CONFLICT, REF_STALE, NOT_FOUND */
+    set(name: string, asked: RefAsked): Promise<RefUpdate>
+    /** For whoever keeps the owner's key elsewhere: the next record, not signed. */
+    draft(want: RefAsked & { owner: PeerId; name: string }): Promise<RefDraft>
+    /** Puts a signed record to the vote. @throws BAD_MESSAGE */
+    propose(record: Uint8Array): Promise<RefOutcome>
+    /** All that the members carry, of one owner or of all. */
+    list(owner?: PeerId): Promise<RefRecordView[]>
+  }
   status(): Promise<NodeStatus>
   statusOf(root: CID, options?: { signal?: AbortSignal }): Promise<DagStatus>
   peers(): PeerInfo[]
@@ -233,4 +249,13 @@ export interface LeaveOptions {
   stallMs?: number
 }
 
+export type {
+  RefAsked,
+  RefDraft,
+  RefOutcome,
+  RefReceiptView,
+  RefRecordView,
+  RefUpdate,
+  RefView
+} from './api-refs.ts'
 export type { Block }

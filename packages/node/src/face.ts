@@ -1,11 +1,12 @@
 /** A running node as others see it: `CairnNode` over the shell. */
-import { CairnError, checkFacts, members } from '@cairn/core'
+import { CairnError, checkFacts, checkRefName, members } from '@cairn/core'
 import type { CID } from 'multiformats/cid'
 import type { CairnNode, Pin, Upload } from './api.ts'
 import { reachable } from './dag.ts'
 import { depart } from './departure.ts'
 import { formatInvite } from './network.ts'
 import { openPins, type Pins } from './pins.ts'
+import { wantOf } from './refs.ts'
 import { safetyOf, safetyOfDag } from './safety.ts'
 import { type Scrubbed, scrubOf } from './scrub.ts'
 import type { Shell } from './shell.ts'
@@ -46,6 +47,13 @@ export function faceOf(shell: Shell, { notes, closed, disk, stop }: Life): Cairn
     upload: (upload) => uploadOf(shell, pins, upload),
     pins: () => pins.list(),
     unpin: (root) => unpin(shell, pins, root),
+    refs: {
+      get: shell.refs.get,
+      set: shell.refs.set,
+      draft: ({ owner, name, ...asked }) => shell.refs.draft(wantOf(owner, checkRefName(name), asked)),
+      propose: shell.refs.propose,
+      list: shell.refs.list
+    },
     get: (cid, options = {}) => reads.get(cid, options.signal),
     status: async () => {
       await shell.told() // or what was put a moment ago would not be counted

@@ -15,6 +15,7 @@ import {
   DEFAULTS,
   type Facts,
   MEMBER_LIMITS,
+  type RefOptions,
   seeded,
   trustedHeaders
 } from '@cairn/core'
@@ -33,6 +34,8 @@ import { type Network, newNetwork } from './network.ts'
 import { perform } from './perform.ts'
 import { createReads } from './reads.ts'
 import { bulkServer } from './receive.ts'
+import { openRefFiles, type RefFiles } from './ref-files.ts'
+import { createNodeRefs } from './refs.ts'
 import { lifeOf } from './release.ts'
 import { monotonicMs, startLoop } from './runtime.ts'
 import type { Shell } from './shell.ts'
@@ -120,11 +123,12 @@ async function start(options: NodeOptions, home: Home, ending: Ending): Promise<
   })
   ending.add(() => withinLimit(transport.close()))
   const network = created ?? (await joinNetwork.firstContact(transport, addresses, found))
-  const core = coreOf({ options, settings, network, home, transport, store })
+  const refFiles = await openRefFiles(home.path, network.id, cryptoOf(home.identity), log)
+  const core = coreOf({ options, settings, network, home, transport, store, refs: refFiles.options })
   if (known === undefined) await home.saveNetwork(network)
   await home.saveSettings({ ...settings, listen: stableListen(settings.listen, transport.addresses()) })
 
-  shell = runningShell({ core, home, network, store, transport, events, log, ending, there })
+  shell = runningShell({ core, home, network, store, transport, events, log, ending, there, refFiles })
   early.opened(shell.dispatch)
   for (const key of lost) tellLost(shell, key)
   shell.dispatch({ type: 'found', members })
@@ -215,14 +219,16 @@ function tellLost(shell: Shell, key: BlockKey): void {
 interface ShellParts
   extends Pick<Shell, 'core' | 'home' | 'network' | 'store' | 'transport' | 'events' | 'log'> {
   ending: Ending
+  refFiles: RefFiles
   there(): Shell
 }
 
 /** The parts at work together, until the end. */
-function runningShell({ ending, there, ...parts }: ShellParts): Shell {
+function runningShell({ ending, there, refFiles, ...parts }: ShellParts): Shell {
   const { core, home, store, log } = parts
   const uploads = createUploads(there)
   const reads = createReads(there)
+  const refs = createNodeRefs(there, refFiles)
   const asked: Shell['asked'] = new Map()
   const tasks = new Set<Promise<unknown>>()
   const stopped = (): CairnError =>
@@ -241,11 +247,12 @@ function runningShell({ ending, there, ...parts }: ShellParts): Shell {
     await summaries.stop()
     uploads.close(stopped())
     reads.close(stopped())
+    refs.close(stopped())
     for (const { reject } of asked.values()) reject(stopped())
   })
   return {
     ...{ ...parts, id: home.identity.id, crypto: cryptoOf(home.identity), uploads, reads },
-    ...{ asked, settled },
+    ...{ refs, asked, settled },
     trusted: trustedHeaders(TRUSTED_HEADERS_MAX),
     dispatch: loop.dispatch,
     changed: summaries.changed,
@@ -278,9 +285,10 @@ interface CoreParts {
   home: Home
   transport: Transport
   store: DiskStore
+  refs: RefOptions
 }
 
-function coreOf({ options, settings, network, home, transport, store }: CoreParts): Core {
+function coreOf({ options, settings, network, home, transport, store, refs }: CoreParts): Core {
   const facts: Facts = {
     addresses: transport.addresses().slice(0, MEMBER_LIMITS.addresses),
     capacity: settings.capacity,
@@ -298,7 +306,8 @@ function coreOf({ options, settings, network, home, transport, store }: CorePart
       life: lifeOf(store.identity),
       config: { ...options.config, replicas: network.replicas },
       random: seeded(randomInt(2 ** 32)),
-      crypto: cryptoOf(home.identity)
+      crypto: cryptoOf(home.identity),
+      refs
     },
     monotonicMs()
   )

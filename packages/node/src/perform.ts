@@ -60,6 +60,17 @@ export function perform(shell: Shell, action: CoreAction): void {
     case 'look-up':
       void shell.during(lookUp(shell, action))
       return
+    case 'keep-ref':
+    case 'drop-ref':
+    case 'keep-boot':
+    case 'ref-read-over':
+    case 'ref-drafted':
+    case 'ref-updated':
+    case 'refs-listed':
+    case 'ref-changed':
+    case 'renew-ref':
+      shell.refs.perform(action)
+      return
     case 'check-copy':
       void shell.during(checkCopy(shell, action))
       return

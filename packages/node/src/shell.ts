@@ -6,6 +6,7 @@ import type { Broadcast } from './broadcast.ts'
 import type { Home } from './home.ts'
 import type { Network } from './network.ts'
 import type { Reads } from './reads.ts'
+import type { NodeRefs } from './refs.ts'
 import type { Transport } from './transport.ts'
 import type { Uploads } from './uploads.ts'
 
@@ -19,6 +20,7 @@ export interface Shell {
   readonly transport: Transport
   readonly uploads: Uploads
   readonly reads: Reads
+  readonly refs: NodeRefs
   readonly events: Broadcast<NodeEvent>
   /** Headers of claims whose signature was seen to be good. */
   readonly trusted: TrustedHeaders

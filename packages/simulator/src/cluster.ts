@@ -32,6 +32,7 @@ import { createDisk, erase, listSlot, type SimulatedDisk, SYNC_MS, summaries } f
 import { factsOf, seals } from './members.ts'
 import type { Link } from './network.ts'
 import { enqueue } from './queue.ts'
+import { createRefWorld, performRef, type RefWorld, refsOf } from './ref-world.ts'
 import { lifeOf, performRelease } from './release.ts'
 import { createSimulation, feed, peerOf, type Simulation } from './run.ts'
 
@@ -95,6 +96,8 @@ export interface Cluster extends Simulation<Message, CoreEvent, CoreAction> {
   delivered(node: number, key: BlockKey, isGood: boolean): void
   /** Copies let go of, and whose promises they were let go on. */
   readonly letGo: LetGo[]
+  /** Refs as the nodes' disks have them, and who waits for what a core says of one. */
+  readonly refs: RefWorld
   /** Blocks moved by repair, in all. */
   repaired: number
   repairedBytes: number
@@ -117,6 +120,7 @@ export function simulateCluster(options: ClusterOptions): Cluster {
   const { seed, nodes, link } = options
   const cores: NodeCore[] = []
   const disks = Array.from({ length: nodes }, () => createDisk(sha256))
+  const refs = createRefWorld(nodes)
   const sim = createSimulation<Message, CoreEvent, CoreAction>({
     ...{ seed, nodes, link, codec: messages, messageBytesMax: MESSAGE_BYTES_MAX },
     create(node, life, random, nowMs) {
@@ -126,7 +130,8 @@ export function simulateCluster(options: ClusterOptions): Cluster {
       const crypto = { sha256, ...seals(id) }
       const config = { ...options.config }
       const incarnation = options.incarnation?.(node, life) ?? life
-      const core = createCore({ id, facts, incarnation, life: lifeOf(life), config, random, crypto }, nowMs)
+      const about = { id, facts, incarnation, life: lifeOf(life), config, random, crypto }
+      const core = createCore({ ...about, refs: refsOf(refs, node) }, nowMs)
       cores[node] = core
       return { step: (event, atMs) => coreStep(core, event, atMs), deadline: () => coreDeadline(core) }
     },
@@ -136,7 +141,7 @@ export function simulateCluster(options: ClusterOptions): Cluster {
   const faults = { garbling: new Set<number>(), unreadable: new Set<number>() }
   const counts = { repaired: 0, repairedBytes: 0, nextId: 1 }
   const told = { receipted: () => undefined, delivered: noteRead }
-  const cluster: Cluster = Object.assign(sim, { cores, disks, ...maps, ...faults, ...counts, ...told })
+  const cluster: Cluster = Object.assign(sim, { cores, disks, refs, ...maps, ...faults, ...counts, ...told })
   return cluster
 }
 
@@ -264,6 +269,17 @@ function perform(cluster: Cluster, node: number, action: CoreAction): void {
       return
     case 'surveyed':
       cluster.surveys.set(action.request, action)
+      return
+    case 'keep-ref':
+    case 'drop-ref':
+    case 'keep-boot':
+    case 'ref-read-over':
+    case 'ref-drafted':
+    case 'ref-updated':
+    case 'refs-listed':
+    case 'ref-changed':
+    case 'renew-ref':
+      performRef(cluster, node, action)
       return
     case 'check-copy':
       later(cluster, node, SYNC_MS, () => {

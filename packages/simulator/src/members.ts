@@ -15,6 +15,7 @@ import {
   type MembershipEvent,
   members,
   type PeerId,
+  SIGNATURE_BYTES,
   step,
   toUtf8
 } from '@cairn/core'
@@ -85,7 +86,8 @@ export function seals(id: PeerId) {
   const seal = (by: PeerId, bytes: Uint8Array) => {
     let hash = 0x811c9dc5
     for (const byte of [...toUtf8(by), ...bytes]) hash = Math.imul(hash ^ byte, 0x01000193)
-    return toUtf8(`${by} ${hash >>> 0}`).slice(0, 64)
+    const text = toUtf8(`${by} ${hash >>> 0}`).slice(0, SIGNATURE_BYTES)
+    return Uint8Array.from({ length: SIGNATURE_BYTES }, (_, i) => text[i] ?? 0)
   }
   return {
     sign: (bytes: Uint8Array) => seal(id, bytes),

@@ -125,6 +125,13 @@ export function loneNode({
     announceHttp: () => {},
     upload,
     pins: async () => [...pins.values()],
+    refs: {
+      get: async () => undefined,
+      set: async () => Promise.reject(new CairnError('TOO_FEW_REPLICAS', 'a node of one has no voters')),
+      draft: async () => ({ type: 'unknown' }),
+      propose: async () => ({ type: 'refused' }),
+      list: async () => []
+    },
     async unpin(root) {
       if (!pins.delete(root.toString())) throw new CairnError('NOT_FOUND', 'there is no such pin')
     },

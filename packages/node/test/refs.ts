@@ -1,0 +1,83 @@
+import { createHash } from 'node:crypto'
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { cidOf } from '@cairn/blocks'
+import { decodeRefBody, type PeerId, refSigned, sealRef } from '@cairn/core'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { CairnNode } from '../src/api.ts'
+import { cryptoOf, openIdentity } from '../src/identity.ts'
+import { temporary } from './support/home.ts'
+import { openNodes } from './support/nodes.ts'
+import { codeOf } from './support/peers.ts'
+
+const refs = suite('refs of nodes')
+const root = (n: number) => cidOf(Uint8Array.of(n))
+
+refs('what one sets every other reads, also after all have started again', async () => {
+  const cluster = await openNodes(3)
+  try {
+    await cluster.gathered()
+    const [one] = cluster.nodes as [CairnNode]
+    const ref = { owner: one.id, name: 'photos' }
+    const first = await one.refs.set('photos', { root: root(1), metadata: { size: '1' } })
+    assert.is(first.sequence, 1)
+    assert.ok(first.receipts.length >= 2, `${first.receipts.length} receipts`)
+    const second = await one.refs.set('photos', { root: root(2) })
+    assert.is(second.sequence, 2)
+    for (const node of cluster.nodes) {
+      const found = await node.refs.get(ref, { latest: true })
+      assert.is(`${found?.root}`, `${root(2)}`)
+      assert.equal(
+        found?.history.map((past) => `${past.root}`),
+        [`${root(1)}`]
+      )
+      assert.is(found?.metadata.size, '1')
+      assert.ok(found?.quorum)
+    }
+    assert.is(await codeOf(one.refs.set('photos', { root: root(3), ifSequence: 1 })), 'REF_STALE')
+    assert.is(await codeOf(one.refs.set('a/b', { root: root(3) })), 'BAD_NAME')
+    await cluster.stopAll()
+    await cluster.restart(0)
+    for (const i of [1, 2]) await cluster.restart(i, { join: cluster.at(0).invite() })
+    await cluster.gathered()
+    const again = cluster.at(0)
+    assert.is((await again.refs.get(ref, { latest: true }))?.sequence, 2)
+    assert.is((await again.refs.set('photos', { root: root(3), ifSequence: 2 })).sequence, 3)
+    assert.is((await cluster.at(2).refs.list()).length, 1)
+    await again.refs.set('photos', { root: undefined })
+    assert.is((await cluster.at(2).refs.list()).length, 0)
+    assert.ok((await readdir(join(cluster.home(1), 'refs'))).some((name) => name.endsWith('.ref')))
+  } finally {
+    await cluster[Symbol.asyncDispose]()
+  }
+})
+
+refs('a key that no node has signs what any node carries; a lost member stops nothing', async () => {
+  const cluster = await openNodes(4)
+  const keys = await temporary()
+  try {
+    await cluster.gathered()
+    const crypto = cryptoOf(await openIdentity(join(keys.path, 'key')))
+    const owner = (await openIdentity(join(keys.path, 'key'))).id
+    const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest()
+    const set = async (node: CairnNode, n: number): Promise<string> => {
+      const draft = await node.refs.draft({ owner, name: 'site', root: root(n) })
+      if (draft.type !== 'draft') return draft.type
+      const body = decodeRefBody(draft.body)
+      const record = sealRef(body, crypto.sign(refSigned(body)), { sha256 })
+      return (await node.refs.propose(record.bytes)).type
+    }
+    assert.is(await set(cluster.at(0), 1), 'acknowledged')
+    assert.is(await set(cluster.at(1), 2), 'acknowledged')
+    await cluster.at(1).stop()
+    assert.is(await set(cluster.at(2), 3), 'acknowledged')
+    const ref = { owner: owner as PeerId, name: 'site' }
+    assert.is((await cluster.at(3).refs.get(ref, { latest: true }))?.sequence, 3)
+  } finally {
+    await cluster[Symbol.asyncDispose]()
+    await keys[Symbol.asyncDispose]()
+  }
+})
+
+refs.run()
