@@ -31,8 +31,11 @@ import { diskError, onDisk } from './disk-error.ts'
 import { type FilePart, readParts } from './read.ts'
 import { type WalkEntry, type WalkOptions, walk } from './walk.ts'
 
-/** Files written at once: enough to hide the network's delay for small ones. A guess. */
-const FILES_AT_ONCE = 8
+/** Files written at once: enough to hide the network's delay, and for small blocks to share requests. */
+const FILES_AT_ONCE = 64
+/** And their bytes, a file counting at most as what is read ahead of it: so eight large ones. Guesses. */
+const BYTES_AT_ONCE = 32 * 1024 * 1024
+const FILE_BYTES_COUNTED = 4 * 1024 * 1024
 /** Blocks asked for ahead in one file, so that all files together hold no more than 64 of a chunk each. */
 const READ_AHEAD_PER_FILE = 4
 /** Symlinks wait for the end in memory; this many bytes of paths and targets, some 500,000 symlinks. */
@@ -98,6 +101,7 @@ interface Job {
   readonly target: string
   readonly options: WriteTreeOptions
   readonly running: Set<Promise<void>>
+  runningBytes: number
   readonly symlinks: { path: string; target: Uint8Array }[]
   symlinkBytes: number
   /** The names of each directory on the way to where the walk is, as a filesystem without case sees them. */
@@ -113,6 +117,7 @@ function startJob(getBlock: GetBlock, target: string, options: WriteTreeOptions)
     target,
     options,
     running: new Set(),
+    runningBytes: 0,
     symlinks: [],
     symlinkBytes: 0,
     names: [],
@@ -195,14 +200,22 @@ function inTheWay(code: 'UNSAFE_PATH' | 'FILE_EXISTS', path: string, what: strin
 
 /** Waits for a free place, then writes in the background. */
 async function startFile(job: Job, path: string, entry: WalkEntry & { type: 'file' }): Promise<void> {
-  while (job.running.size >= FILES_AT_ONCE) await Promise.race(job.running)
+  const bytes = Math.min(entry.size, FILE_BYTES_COUNTED)
+  const { running } = job
+  while (running.size >= FILES_AT_ONCE || (running.size > 0 && job.runningBytes + bytes > BYTES_AT_ONCE)) {
+    await Promise.race(running)
+  }
   if (job.failure !== undefined) throw job.failure.error
+  job.runningBytes += bytes
   const task: Promise<void> = writeFile(job, path, entry.cid)
     .catch((cause: unknown) => {
       job.failure ??= { error: cause }
     })
-    .finally(() => job.running.delete(task))
-  job.running.add(task)
+    .finally(() => {
+      running.delete(task)
+      job.runningBytes -= bytes
+    })
+  running.add(task)
 }
 
 async function writeFile(job: Job, path: string, cid: CID): Promise<void> {

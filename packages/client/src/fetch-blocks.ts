@@ -8,8 +8,8 @@ import { CairnError } from '@cairn/core'
 import type { CID } from 'multiformats/cid'
 import { allFailed, type NodeAt, type Nodes, piecesOf, reasonOf, waitAfter } from './nodes.ts'
 
-/** Blocks of one request: with four of them as many as are read ahead, and no long wait for the last. */
-const BATCH_BLOCKS = 16
+/** Blocks of one request: of small ones many must share it, as a request costs a millisecond of both ends. */
+const BATCH_BLOCKS = 64
 /** Requests at once, of one client. */
 const REQUESTS_MAX = 4
 /** Without progress for so long, the next node is asked, ms. */

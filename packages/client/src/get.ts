@@ -1,10 +1,22 @@
 /** What a CID stands for, read: a file's bytes as a stream, and trees of files. Every block is verified. */
-import { parseCid, readFile, resolvePath, stat, type TreeEntry, type WalkEntry, walk } from '@cairn/blocks'
+import {
+  CODECS,
+  parseCid,
+  readFile,
+  resolvePath,
+  stat,
+  type TreeEntry,
+  type WalkEntry,
+  walk
+} from '@cairn/blocks'
 import type { CID } from 'multiformats/cid'
 import type { FetchBlock } from './fetch-blocks.ts'
 
 /** Blocks asked for ahead of the reader: four requests of eight. */
 export const READ_AHEAD_BLOCKS = 32
+/** Entries of a tree that are looked at ahead, and bytes of the small files among them. */
+const AHEAD_ENTRIES = 256
+const AHEAD_BYTES = 8 * 1024 * 1024
 
 export interface GetOptions {
   /** The first and the last byte wanted, both included. */
@@ -110,21 +122,58 @@ export async function* walkFrom(
   yield* walk(root, (cid) => fetchBlock(cid, { signal }), { readAhead: READ_AHEAD_BLOCKS })
 }
 
-/** As `putDir` takes it: what one network holds can be put into another. */
+/**
+ * As `putDir` takes it: what one network holds can be put into another. Small files are fetched ahead of the
+ * reader, many in a request: one by one, each would cost a round trip.
+ */
 export async function* treeFrom(
   fetchBlock: FetchBlock,
   where: CID | string,
   signal?: AbortSignal
 ): AsyncGenerator<TreeEntry, void> {
-  for await (const entry of walkFrom(fetchBlock, where, signal)) {
-    const { path } = entry
-    if (entry.type === 'directory') yield { type: 'directory', path }
-    else if (entry.type === 'symlink') yield { type: 'symlink', path, target: entry.target }
-    else {
-      const content = readRange(fetchBlock, entry.cid, signal === undefined ? {} : { signal })
-      yield { type: 'file', path, size: entry.size, content }
+  const left = new AbortController()
+  const own = signal === undefined ? left.signal : AbortSignal.any([signal, left.signal])
+  const entries = walkFrom(fetchBlock, where, own)
+  const ahead: { entry: WalkEntry; block: Promise<Uint8Array> | undefined; bytes: number }[] = []
+  let bytes = 0
+  let more = true
+  try {
+    for (;;) {
+      while (more && ahead.length < AHEAD_ENTRIES && (ahead.length === 0 || bytes < AHEAD_BYTES)) {
+        const next = await entries.next()
+        more = next.done !== true
+        if (next.done === true) break
+        const entry = next.value
+        const isSmall = entry.type === 'file' && entry.cid.code === CODECS.raw && entry.size > 0
+        const block = isSmall ? fetchBlock(entry.cid, { signal: own }) : undefined
+        block?.catch(() => {}) // whoever reads the file is told
+        const size = isSmall ? entry.size : 0
+        bytes += size
+        ahead.push({ entry, block, bytes: size })
+      }
+      const first = ahead.shift()
+      if (first === undefined) return
+      bytes -= first.bytes
+      yield treeEntry(first.entry, first.block, { fetchBlock, signal: own })
     }
+  } finally {
+    left.abort()
+    await entries.return(undefined)
   }
+}
+
+function treeEntry(
+  entry: WalkEntry,
+  block: Promise<Uint8Array> | undefined,
+  { fetchBlock, signal }: { fetchBlock: FetchBlock; signal: AbortSignal }
+): TreeEntry {
+  const { path } = entry
+  if (entry.type === 'directory') return { type: 'directory', path }
+  if (entry.type === 'symlink') return { type: 'symlink', path, target: entry.target }
+  const { cid, size } = entry
+  // the block that was asked for ahead is the file's only one, but how to read it is not said twice
+  const get: FetchBlock = block === undefined ? fetchBlock : () => block
+  return { type: 'file', path, size, content: readRange(get, cid, { signal }) }
 }
 
 export function streamOf(pieces: AsyncGenerator<Uint8Array, void>): ReadableStream<Uint8Array> {

@@ -115,8 +115,8 @@ export type CoreEvent =
       items: readonly { key: BlockKey; outcome: SendOutcome; reason?: string }[]
     }
   | { type: 'send-ended'; transfer: number; reason: string }
-  /** A caller wants to read a block that is not here. */
-  | { type: 'want'; key: BlockKey; replicas: number }
+  /** Callers want to read blocks that are not here. */
+  | { type: 'want'; keys: readonly BlockKey[]; replicas: number }
   /** No caller waits for it any more. */
   | { type: 'unwant'; key: BlockKey }
   | { type: 'fetched'; transfer: number; key: BlockKey; outcome: FetchOutcome; reason?: string }
@@ -286,7 +286,9 @@ function apply(core: Core, event: CoreEvent, nowMs: number, dataMs: number): rea
     case 'send-ended':
       return onSendEnded(writes, holders, event, dataMs)
     case 'want':
-      want(fetches, { ...event, purpose: 'read', notBeforeMs: dataMs }, dataMs)
+      for (const key of event.keys) {
+        want(fetches, { key, replicas: event.replicas, purpose: 'read', notBeforeMs: dataMs }, dataMs)
+      }
       return []
     case 'unwant':
       return unread(fetches, event.key, dataMs)

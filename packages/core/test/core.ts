@@ -69,7 +69,7 @@ core('after a tick the next one is later, from the first on and at any start', (
     let nowMs = startMs
     for (let i = 0; i < 500; i++) {
       if (i === 50) for (let n = 1; n < 5; n++) meet(one, n, nowMs)
-      if (i === 90) coreStep(one, { type: 'want', key: keyIn(9), replicas: 3 }, nowMs)
+      if (i === 90) coreStep(one, { type: 'want', keys: [keyIn(9)], replicas: 3 }, nowMs)
       coreStep(one, { type: 'tick' }, nowMs)
       assert.ok(coreDeadline(one) > nowMs, `tick ${i} of ${startMs}`)
       nowMs = Math.max(nowMs + 1, coreDeadline(one))
@@ -82,7 +82,7 @@ core('a stall of its own costs what waits nothing', () => {
   const one = newCore()
   for (let n = 1; n < 5; n++) meet(one, n)
   coreStep(one, { type: 'tick' }, 0)
-  const wanted = coreStep(one, { type: 'want', key: keyIn(9), replicas: 3 }, 1)
+  const wanted = coreStep(one, { type: 'want', keys: [keyIn(9)], replicas: 3 }, 1)
   const fetch = wanted.find(({ type }) => type === 'fetch-blocks')
   assert.ok(fetch?.type === 'fetch-blocks')
   const late: CoreEvent = { type: 'fetched', transfer: fetch.transfer, key: keyIn(9), outcome: 'held' }
@@ -131,7 +131,7 @@ core('a member that dies takes its share of everything with it', () => {
   const one = newCore()
   meet(one, 1)
   coreStep(one, { type: 'tick' }, 0)
-  coreStep(one, { type: 'want', key: keyIn(9), replicas: 3 }, 1)
+  coreStep(one, { type: 'want', keys: [keyIn(9)], replicas: 3 }, 1)
   coreStep(one, { type: 'put', put: 1, ack: 'all', entries: [{ key: keyIn(1), replicas: 3 }] }, 1)
   const actions = hear(one, 2, { type: 'news', rumours: [{ type: 'dead', id: peer(1), incarnation: 0 }] }, 2)
   assert.ok(actions.some(({ type }) => type === 'cancel-fetch'))
@@ -146,7 +146,7 @@ core('a member that dies takes its share of everything with it', () => {
 core('a block that is stored ends what waited for it', () => {
   const one = newCore()
   meet(one, 1)
-  coreStep(one, { type: 'want', key: keyIn(9), replicas: 3 }, 0)
+  coreStep(one, { type: 'want', keys: [keyIn(9)], replicas: 3 }, 0)
   const actions = coreStep(one, { type: 'stored', keys: [keyIn(9)] }, 1)
   assert.ok(actions.some((action) => action.type === 'read-over' && action.found))
 })
@@ -182,7 +182,7 @@ core('the same events give the same actions', () => {
 core('who gave bytes that are not the block is told so, and looks at its copy', () => {
   const one = newCore()
   meet(one, 1)
-  const [fetch] = coreStep(one, { type: 'want', key: keyIn(9), replicas: 3 }, 0)
+  const [fetch] = coreStep(one, { type: 'want', keys: [keyIn(9)], replicas: 3 }, 0)
   assert.ok(fetch?.type === 'fetch-blocks')
   const fetched = { type: 'fetched', transfer: fetch.transfer, key: keyIn(9) } as const
   const reason = '€'.repeat(500) // longer than fits, at three bytes each

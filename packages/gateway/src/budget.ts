@@ -4,8 +4,8 @@
  */
 
 export interface Budget {
-  /** Waits for `amount`, and returns what gives it back; calling that twice is harmless. */
-  take(amount: number, signal?: AbortSignal): Promise<() => void>
+  /** Waits for `amount`, and returns what gives a part of it back, or the rest; again is harmless. */
+  take(amount: number, signal?: AbortSignal): Promise<(part?: number) => void>
 }
 
 export function createBudget(total: number): Budget {
@@ -19,12 +19,12 @@ export function createBudget(total: number): Budget {
       next.go()
     }
   }
-  const give = (amount: number): (() => void) => {
-    let given = false
-    return () => {
-      if (given) return
-      given = true
-      left += amount
+  const give = (amount: number): ((part?: number) => void) => {
+    let taken = amount
+    return (part = taken) => {
+      const back = Math.min(part, taken)
+      taken -= back
+      left += back
       serve()
     }
   }

@@ -22,9 +22,9 @@ const GROUP_BYTES = 16 * 1024 * 1024
 const GROUP_BLOCKS = 4_096
 /** Of all uploads together, bytes read and not yet on the holders' disks. */
 const SENDING_BYTES = 64 * 1024 * 1024
-/** Of one answer, blocks asked for ahead of the one being written; and of all answers, in memory. */
-const AHEAD_BLOCKS = 8
-const ANSWERING_BLOCKS = 32
+/** Of one answer, blocks asked for ahead of the one being written; and of all answers, bytes in memory. */
+const AHEAD_BLOCKS = 64
+const ANSWERING_BYTES = 64 * 1024 * 1024
 /** Blocks that are named when short of copies; as in PutOutcome. */
 const SHORT_MAX = 100
 
@@ -42,7 +42,7 @@ export interface Bulk {
 
 export function createBulk(node: CairnNode): Bulk {
   const sending = createBudget(SENDING_BYTES)
-  const answering = createBudget(ANSWERING_BLOCKS)
+  const answering = createBudget(ANSWERING_BYTES)
   let running = 0
 
   const bounded = async (work: () => Promise<void>): Promise<void> => {
@@ -114,22 +114,25 @@ async function answer(node: CairnNode, { req, res }: BulkRequest, answering: Bud
 }
 
 /**
- * Blocks in order, some asked for ahead. Each takes its place in the budget before it is asked for,
- * in order, so that whoever holds places holds that of the block it is to write next: no deadlock.
+ * Blocks in order, some asked for ahead. Each takes room in the budget before it is asked for, in order, so
+ * that whoever holds room holds that of the block it is to write next: no deadlock. It takes as much as the
+ * largest needs, and once it is here gives back what it does not: small ones go by the hundred.
  */
 async function* ahead(
   node: CairnNode,
   cids: readonly CID[],
   { answering, signal }: { answering: Budget; signal: AbortSignal }
 ): AsyncGenerator<Block, void> {
-  const fetching: Promise<{ block: Block; give: () => void }>[] = []
+  const fetching: Promise<Fetched>[] = []
   let taken: Promise<unknown> = Promise.resolve()
   const ask = (cid: CID): void => {
-    const place = taken.then(() => answering.take(1, signal))
+    const place = taken.then(() => answering.take(BLOCK_BYTES_MAX, signal))
     taken = place.catch(() => {}) // its own waiter below gets the error
     const fetched = place.then(async (give) => {
       try {
-        return { block: { cid, bytes: await node.get(cid, { signal }) }, give }
+        const bytes = await node.get(cid, { signal })
+        give(BLOCK_BYTES_MAX - bytes.length)
+        return { block: { cid, bytes }, give }
       } catch (error) {
         give()
         throw error
@@ -142,7 +145,7 @@ async function* ahead(
   try {
     while (next < cids.length || fetching.length > 0) {
       while (fetching.length < AHEAD_BLOCKS && next < cids.length) ask(cids[next++] as CID)
-      const { block, give } = await (fetching.shift() as Promise<{ block: Block; give: () => void }>)
+      const { block, give } = await (fetching.shift() as Promise<Fetched>)
       try {
         yield block
       } finally {
@@ -152,6 +155,11 @@ async function* ahead(
   } finally {
     for (const rest of fetching) rest.then(({ give }) => give()).catch(() => {})
   }
+}
+
+interface Fetched {
+  block: Block
+  give: () => void
 }
 
 /** `first` and the rest up to an error, left in `torn`: thrown, it would drop what the writer gathers. */

@@ -37,6 +37,12 @@ interface Waiting {
   reject(error: unknown): void
 }
 
+interface Looking {
+  key: BlockKey
+  resolve(bytes: Uint8Array | undefined): void
+  reject(error: unknown): void
+}
+
 interface Keeping {
   entry: Entry
   resolve(item: Answer['items'][number]): void
@@ -44,6 +50,8 @@ interface Keeping {
 
 /** Blocks of one transfer that are on their way to the disk, bytes: they share its syncs. A guess. */
 const KEEPING_BYTES_MAX = 8 * 1024 * 1024
+/** Blocks looked for on this disk, or asked of others, together. Callers bound their bytes. */
+const LOOK_MAX = 256
 /** Blocks stored with one call. */
 const KEEP_MAX = 256
 /** What came by repair is told to those who listen once per this. */
@@ -59,6 +67,19 @@ export function createReads(shell: () => Shell): Reads {
     most: KEEP_MAX,
     soon: setImmediate
   })
+
+  const look = gathered<Looking>((all) => void lookAll(shell(), all), {
+    most: LOOK_MAX,
+    soon: queueMicrotask
+  })
+  const want = gathered<BlockKey>(
+    (keys) => {
+      const left = keys.filter((key) => waiting.has(key)) // some may have been given up since
+      if (left.length === 0) return
+      shell().dispatch({ type: 'want', keys: left, replicas: shell().network.replicas })
+    },
+    { most: LOOK_MAX, soon: queueMicrotask }
+  )
 
   const deliver = (key: BlockKey, bytes: Uint8Array): void => {
     const readers = waiting.get(key)
@@ -128,7 +149,9 @@ export function createReads(shell: () => Shell): Reads {
       signal?.throwIfAborted()
       shell().usable()
       const key = keyOf(cid)
-      const local = await shell().store.get(key)
+      const local = await new Promise<Uint8Array | undefined>((resolve, reject) => {
+        look({ key, resolve, reject })
+      })
       if (local !== undefined) return local
       signal?.throwIfAborted() // meanwhile: an event that was before its listener never comes
       shell().usable()
@@ -145,7 +168,7 @@ export function createReads(shell: () => Shell): Reads {
       }
       signal?.addEventListener('abort', leave)
       try {
-        if (readers.size === 1) shell().dispatch({ type: 'want', key, replicas: shell().network.replicas })
+        if (readers.size === 1) want(key)
         return await promise
       } finally {
         signal?.removeEventListener('abort', leave)
@@ -179,6 +202,17 @@ export function createReads(shell: () => Shell): Reads {
       for (const readers of waiting.values()) for (const reader of readers) reader.reject(error)
       waiting.clear()
     }
+  }
+}
+
+async function lookAll(shell: Shell, all: readonly Looking[]): Promise<void> {
+  try {
+    const found = await shell.store.getMany(all.map(({ key }) => key))
+    all.forEach(({ resolve }, i) => {
+      resolve(found[i])
+    })
+  } catch (error) {
+    for (const { reject } of all) reject(error)
   }
 }
 

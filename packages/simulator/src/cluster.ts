@@ -205,7 +205,7 @@ export function put(
 export function read(cluster: Cluster, node: number, key: BlockKey, replicas = 3): Read {
   const record: Read = { node, life: cluster.nodes[node]?.life ?? 0, key, found: undefined, isGood: true }
   cluster.reads.push(record)
-  feed(cluster, node, { type: 'want', key, replicas })
+  feed(cluster, node, { type: 'want', keys: [key], replicas })
   return record
 }
 

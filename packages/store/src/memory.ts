@@ -56,6 +56,10 @@ export function memoryStore({ capacity, onLost }: StoreOptions): Store {
       return undefined
     },
 
+    getMany(keys) {
+      return Promise.all(keys.map((key) => this.get(key)))
+    },
+
     async stat(key) {
       open()
       return ledger.stat(key)

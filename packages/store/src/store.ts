@@ -97,6 +97,8 @@ export interface Store {
   put(entries: readonly Entry[]): Promise<void>
   /** Verified before it is returned. A copy that does not match is put aside, told to `onLost`, absent. */
   get(key: BlockKey): Promise<Uint8Array | undefined>
+  /** As `get` for each key, in their order, read in the disk's. */
+  getMany(keys: readonly BlockKey[]): Promise<(Uint8Array | undefined)[]>
   stat(key: BlockKey): Promise<BlockStat | undefined>
   /**
    * As `stat`, of a copy whose bytes were read and found good within the scrub period, or are so now:
