@@ -12,11 +12,18 @@ export function eventText(event: NodeEvent): string | undefined {
       return repairText(event)
     case 'block-lost':
       return `block ${event.cid}: ${safe(event.reason)}`
+    case 'fault':
+      return `${safe(event.name)} ${faultText(event.kind)} ${event.cid}: its copies are no longer counted`
     case 'pin':
       return undefined
     case 'log':
       return event.level === 'info' ? undefined : safe(event.text)
   }
+}
+
+/** What it did, before the CID of the block. */
+export function faultText(kind: 'wrong-answer' | 'asked-for-it'): string {
+  return kind === 'wrong-answer' ? 'signed a wrong proof of' : 'asked for what it had signed that it holds,'
 }
 
 function repairText({ blocks, bytes, left }: Extract<NodeEvent, { type: 'repair' }>): string | undefined {

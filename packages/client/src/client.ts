@@ -34,7 +34,7 @@ import {
   walkFrom
 } from './get.ts'
 import { toDagStatus, toNodeInfo, toNodeStatus, toPeers, toPins, toText } from './json.ts'
-import { type EventOptions, eventsOf, leave, scrub } from './lines.ts'
+import { type EventOptions, eventsOf, leave, proveDag, scrub } from './lines.ts'
 import { createNodes, type Fetch, type NodeAt, type Nodes } from './nodes.ts'
 import { type Put, startPut } from './put.ts'
 import { bytesOf, type DirEntry, type Source, treeOf } from './source.ts'
@@ -57,6 +57,8 @@ import type {
   NodeStatus,
   PeerInfo,
   Pin,
+  ProofProgress,
+  ProofResult,
   ScrubProgress,
   ScrubResult
 } from './types.ts'
@@ -148,6 +150,11 @@ export interface Client {
   }
   /** One string by which another machine joins. */
   invite(): Promise<string>
+  /** Has every holder of every block prove that it holds it, now. */
+  prove(
+    cid: CID | string,
+    options?: Signalled & { onProgress?: (progress: ProofProgress) => void }
+  ): Promise<ProofResult>
   /** The first node, and no other, reads all of its disk again now. @throws BUSY while it does already */
   scrub(options?: Signalled & { onProgress?: (progress: ScrubProgress) => void }): Promise<ScrubResult>
   /** The first node, and no other, leaves the network for good. */
@@ -230,6 +237,7 @@ export function createClient(options: ClientOptions): Client {
         startPut(means, { blocks: blocksOfCar(source), total: undefined }, options)
     },
     invite: async () => toText(await nodes.anyJson({ path: '/v1/invite' }), 'invite'),
+    prove: (cid, options = {}) => proveDag(nodes, parseCid(cid), options),
     scrub: (options = {}) => scrub(nodes, first, options),
     leave: (options = {}) => leave(nodes, first, options),
     async stop() {

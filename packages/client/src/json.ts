@@ -9,7 +9,8 @@ import type {
   NodeStatus,
   Outcome,
   PeerInfo,
-  Pin
+  Pin,
+  ProofResult
 } from './types.ts'
 
 type Json = Record<string, unknown>
@@ -79,6 +80,7 @@ export function toEvent(value: unknown): NodeEvent | undefined {
     case 'repair':
     case 'log':
       return json as unknown as NodeEvent
+    case 'fault':
     case 'block-lost':
       return { ...json, cid: parseCid(String(json.cid)) } as unknown as NodeEvent
     case 'pin':
@@ -86,6 +88,11 @@ export function toEvent(value: unknown): NodeEvent | undefined {
     default:
       return undefined
   }
+}
+
+export function toProof(value: unknown): ProofResult {
+  const json = object(value)
+  return { ...(json as unknown as ProofResult), root: parseCid(String(json.root)) }
 }
 
 export function toText(value: unknown, key: string): string {

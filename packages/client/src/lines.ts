@@ -1,8 +1,16 @@
 /** Answers that are lines of JSON for as long as something goes on. */
 import { CairnError } from '@cairn/core'
-import { toEvent } from './json.ts'
+import type { CID } from 'multiformats/cid'
+import { toEvent, toProof } from './json.ts'
 import { askAny, type NodeAt, type Nodes, parseError, piecesOf, reasonOf } from './nodes.ts'
-import type { LeaveProgress, NodeEvent, ScrubProgress, ScrubResult } from './types.ts'
+import type {
+  LeaveProgress,
+  NodeEvent,
+  ProofProgress,
+  ProofResult,
+  ScrubProgress,
+  ScrubResult
+} from './types.ts'
 
 /** Of one line, characters. */
 const LINE_CHARS_MAX = 64 * 1024
@@ -61,18 +69,46 @@ export async function leave(
 export async function scrub(
   nodes: Nodes,
   node: NodeAt,
-  { onProgress, signal }: { onProgress?: (progress: ScrubProgress) => void; signal?: AbortSignal }
+  options: { onProgress?: (progress: ScrubProgress) => void; signal?: AbortSignal }
 ): Promise<ScrubResult> {
-  const { lines } = await openLines(nodes, node, { path: '/v1/scrub', method: 'POST', signal })
+  return (await work(nodes, node, { path: '/v1/scrub', ...options })) as ScrubResult
+}
+
+/** Asks a node that can be reached to challenge all holders. @throws what kept it from that */
+export async function proveDag(
+  nodes: Nodes,
+  root: CID,
+  options: { onProgress?: (progress: ProofProgress) => void; signal?: AbortSignal }
+): Promise<ProofResult> {
+  let failure: unknown
+  for (const node of nodes.ranked()) {
+    try {
+      return toProof(await work(nodes, node, { path: `/v1/prove/${root}`, ...options }))
+    } catch (error) {
+      if (!CairnError.is(error, 'UNREACHABLE')) throw error
+      nodes.avoid(node)
+      failure ??= error
+    }
+  }
+  throw failure
+}
+
+/** Lines of progress, then the result. */
+async function work<P>(
+  nodes: Nodes,
+  node: NodeAt,
+  { path, onProgress, signal }: { path: string; onProgress?: (progress: P) => void; signal?: AbortSignal }
+): Promise<unknown> {
+  const { lines } = await openLines(nodes, node, { path, method: 'POST', signal })
   for await (const line of lines) {
     const error = parseError(JSON.stringify(line))
     if (error !== undefined) throw error
-    const { done, ...said } = line as ScrubProgress & { done?: true }
+    const { done, ...said } = line as P & { done?: true; type?: string }
     if (done === true) return said
-    onProgress?.(said)
+    if (said.type !== 'heartbeat') onProgress?.(said as P)
   }
-  throw new CairnError('UNREACHABLE', `${node.url} ended before all was read`, {
-    hint: 'start that node again, and the scrub'
+  throw new CairnError('UNREACHABLE', `${node.url} ended before it was done`, {
+    hint: 'start that node again, or ask another, and try again'
   })
 }
 

@@ -1,6 +1,6 @@
 /** What nodes say over HTTP, as the client gives it on: the shapes of the API with CIDs parsed. */
 import type { Digests } from '@cairn/blocks'
-import type { Member, PeerId } from '@cairn/core'
+import type { FaultKind, Member, PeerId } from '@cairn/core'
 import type { CID } from 'multiformats/cid'
 
 /** How many receipts a put waits for: N, a majority of N, or one. */
@@ -124,12 +124,51 @@ export interface ScrubProgress extends ScrubResult {
   total: number
 }
 
+/** What holders proved of a DAG, each asked for a random range of every block that it must hold. */
+export interface ProofResult {
+  root: CID
+  /** N. */
+  wanted: number
+  blocks: number
+  bytes: number
+  /** Blocks that nobody gave. */
+  unread: number
+  /** Blocks by the holders that proved them: [none, one, …, N or more]. */
+  byProofs: number[]
+  holders: ({ peer: PeerId; name: string; state: Member['state'] } & ProofCount)[]
+}
+
+export interface ProofProgress {
+  blocks: number
+  bytes: number
+}
+
+export interface ProofCount {
+  asked: number
+  proven: number
+  /** It says itself that it has them not. */
+  absent: number
+  /** Signed, and not what the block says. */
+  wrong: number
+  silent: number
+}
+
+/** What audits showed of a member since the node started. */
+export interface AuditState {
+  proven: number
+  absent: number
+  wrong: number
+  silent: number
+  secondsAgo?: number
+  fault?: { kind: FaultKind; cid: string; by: PeerId }
+}
+
 export interface DagStatus extends Safety {
   root: CID
   holders: (Holding & { state: Member['state'] })[]
 }
 
-export type PeerInfo = Member & { rttMs?: number; connected: boolean; self: boolean }
+export type PeerInfo = Member & { rttMs?: number; connected: boolean; self: boolean; audit?: AuditState }
 
 export interface NodeInfo {
   id: PeerId
@@ -153,6 +192,8 @@ export type NodeEvent =
     }
   | { type: 'repair'; blocks: number; bytes: number; left: number; atMs: number }
   | { type: 'block-lost'; cid: CID; reason: string; atMs: number }
+  /** A member lied about what it holds: its copies are no longer counted. */
+  | { type: 'fault'; peer: PeerId; name: string; kind: FaultKind; cid: CID; by: PeerId; atMs: number }
   | { type: 'pin'; root: CID; removed: boolean; atMs: number }
   | { type: 'log'; level: 'info' | 'warn' | 'error'; text: string; atMs: number }
 

@@ -3,6 +3,24 @@
  * with a disk, or the simulator. Nothing here waits, reads a clock, draws chance of its own or touches
  * the outside: completed I/O comes back as an event, and `deadline` says when a tick is wanted.
  */
+import type { AuditAction } from './audit-action.ts'
+import { AUDIT_TOKENS_FROM } from './audit-messages.ts'
+import {
+  type AuditEvent,
+  type Auditing,
+  auditAsking,
+  auditDeadline,
+  auditGone,
+  auditHeard,
+  auditMember,
+  auditStored,
+  auditTick,
+  createAuditing,
+  onAuditEvent,
+  onAuditLookedUp,
+  onAuditMessage,
+  onAuditSlot
+} from './auditing.ts'
 import { type BlockKey, type PeerId, slotOf } from './block.ts'
 import { NETWORK_ID_BYTES } from './claim.ts'
 import { type CompareAction, type Listed, placeOf } from './compare.ts'
@@ -88,7 +106,7 @@ import {
   surveysTick
 } from './survey.ts'
 import { type Membership, type MembershipAction, ownMember } from './view.ts'
-import { isCompare, isGossip, isRef, isRelease, type Message, REASON_CHARS_MAX } from './wire.ts'
+import { isAudit, isCompare, isGossip, isRef, isRelease, type Message, REASON_CHARS_MAX } from './wire.ts'
 import {
   createWrites,
   onAnswered,
@@ -105,6 +123,7 @@ import {
 
 export type CoreEvent =
   | Exclude<MembershipEvent, { type: 'message' }>
+  | AuditEvent
   | { type: 'message'; from: PeerId; message: Message }
   /** A caller wants blocks kept. */
   | ({ type: 'put' } & PutRequest)
@@ -145,7 +164,8 @@ export type CoreAction =
   /** Read our copy again: this member was given bytes that are not the block's. A damaged one is `lost`. */
   | { type: 'check-copy'; key: BlockKey; from: PeerId; reason: string }
   | Exclude<
-      MembershipAction | WriteAction | FetchAction | CompareAction | SurveyAction | StrayAction | RefAction,
+      | (MembershipAction | WriteAction | FetchAction | CompareAction | SurveyAction | StrayAction)
+      | (RefAction | AuditAction),
       { type: 'send' } | { type: 'missing' }
     >
 
@@ -174,6 +194,7 @@ export interface Core {
   readonly surveys: Surveys
   readonly strays: Strays
   readonly refs: Refs
+  readonly auditing: Auditing
   /** Our own member as placement last saw it. */
   placed: Member
   /** Time lost to stalls of our own, ms: what waits is not kept waiting longer than we could answer. */
@@ -190,7 +211,8 @@ const NO_NETWORK = '0'.repeat(2 * NETWORK_ID_BYTES)
 
 /** @throws RangeError for a configuration that cannot work, CairnError BAD_CONFIG for facts none may say */
 export function createCore(options: CoreOptions, nowMs: number): Core {
-  const { id, crypto, life } = options
+  const { id, crypto, life, random } = options
+  const { network } = options.refs ?? { network: NO_NETWORK }
   const config = configure(options.config)
   const membership = createMembership({ ...options, config }, nowMs)
   const holders = createHolders(config.repairDelayMs)
@@ -211,6 +233,10 @@ export function createCore(options: CoreOptions, nowMs: number): Core {
       { self: id, crypto, replicas: config.replicas },
       nowMs
     ),
+    auditing: createAuditing(
+      { self: id, network, crypto, random, intervalMs: config.auditIntervalMs },
+      nowMs
+    ),
     placed,
     stalledMs: 0,
     steppedMs: nowMs,
@@ -228,7 +254,8 @@ export function coreDeadline(core: Core): number {
     reconcileDeadline(core.reconciler),
     straysDeadline(core.strays, core.reconciler),
     surveysDeadline(core.surveys),
-    refsDeadline(core.refs)
+    refsDeadline(core.refs),
+    auditDeadline(core.auditing)
   )
   return Math.min(membershipDeadline(core.membership), dataMs + core.stalledMs)
 }
@@ -239,6 +266,7 @@ export function coreStep(core: Core, event: CoreEvent, nowMs: number): CoreActio
   const dataMs = dataTime(core, nowMs)
   const emit = (more: readonly (CoreAction | CompareAction)[]): void => {
     for (const action of more) {
+      if (action.type === 'fetch-blocks') emit(auditAsking(core.auditing, action, dataMs))
       if (action.type === 'missing') repairMissing(core.fetches, core.holders, action, dataMs)
       else actions.push(action)
       if (action.type === 'member') emit(memberChanged(core, action.member, dataMs))
@@ -256,6 +284,7 @@ export function coreStep(core: Core, event: CoreEvent, nowMs: number): CoreActio
   emit(fetchTick(core.fetches, core.holders, dataMs))
   emit(surveysTick(core.surveys, dataMs))
   emit(refsTick(core.refs, { holders: core.holders, nowMs: dataMs }))
+  emit(auditTick(core.auditing, core.reconciler, viewOf(core, dataMs)))
   return actions
 }
 
@@ -302,23 +331,27 @@ function apply(core: Core, event: CoreEvent, nowMs: number, dataMs: number): rea
         core,
         event.keys.map((key) => ({ key }))
       )
+      auditStored(core.auditing, event.keys)
       return event.keys.flatMap((key) => unwant(fetches, key))
     case 'summaries':
       onSummaries(reconciler, holders, event.summaries)
       return []
     case 'listed':
+      if (event.token >= AUDIT_TOKENS_FROM) return onAuditSlot(core.auditing, event, dataMs)
       return onListed(reconciler.listings, reconciler, event)
     case 'list-failed':
       onListFailed(reconciler.listings, event.token)
       return []
     case 'looked-up':
       if (event.token < 0) return onSurveyLookedUp(surveys, event)
+      if (event.token >= AUDIT_TOKENS_FROM) return onAuditLookedUp(core.auditing, event, dataMs)
       return onLookedUp(reconciler.listings, (id) => reconciler.peers.get(id), event, dataMs)
     case 'lost':
       calledFor(core, [event])
       unverify(core.strays.releases, event.key)
       uncover(reconciler, placeOf({ slot: slotOf(event.key), replicas: event.replicas }))
       repairLost(fetches, holders, event, dataMs)
+      auditGone(core.auditing, [event.key], dataMs)
       return []
     case 'copies':
       return onCopies(core.strays, core, event, dataMs)
@@ -326,6 +359,7 @@ function apply(core: Core, event: CoreEvent, nowMs: number, dataMs: number): rea
       return onCopiesVerified(core.strays, core, event, dataMs)
     case 'gone':
       onGone(core.strays.releases, event.keys)
+      auditGone(core.auditing, event.keys, dataMs)
       return []
     case 'survey':
     case 'inquire':
@@ -336,6 +370,11 @@ function apply(core: Core, event: CoreEvent, nowMs: number, dataMs: number): rea
     case 'ref-list':
     case 'ref-kept':
       return onRefEvent(core.refs, { holders, nowMs: dataMs }, event)
+    case 'challenge':
+    case 'challenge-made':
+    case 'proved':
+    case 'requested':
+      return onAuditEvent(core.auditing, event, viewOf(core, dataMs))
     default:
       return membershipStep(core.membership, event, nowMs)
   }
@@ -371,6 +410,7 @@ function receive(
   nowMs: number,
   dataMs: number
 ): readonly Effect[] {
+  auditHeard(core.auditing, from, dataMs)
   if (isGossip(message)) {
     return membershipStep(core.membership, { type: 'message', from, message }, nowMs)
   }
@@ -380,6 +420,7 @@ function receive(
     return [{ type: 'check-copy', key: message.key, from, reason: message.reason }]
   }
   if (isRelease(message)) return onReleaseMessage(core.strays, core, from, message)
+  if (isAudit(message)) return onAuditMessage(core.auditing, { from, message }, viewOf(core, dataMs))
   if (!isCompare(message)) return onSurveyMessage(core.surveys, from, message, () => ownTally(core))
   const peer = { from, mayAsk: hasRepairRoom(core.fetches, from) }
   return onCompareMessage(core.reconciler, core.holders, peer, message, dataMs)
@@ -387,13 +428,8 @@ function receive(
 
 /** Messages that cost work without our having asked for them. */
 const QUESTIONS: readonly Message['type'][] = [
-  'compare',
-  'offer',
-  'survey',
-  'inquiry',
-  'bad-copy',
-  'release',
-  'ref-list'
+  ...(['compare', 'offer', 'survey', 'inquiry', 'bad-copy', 'release', 'ref-list'] as const),
+  ...(['ask-hold', 'challenge', 'witness', 'accuse'] as const)
 ]
 
 /** Only living members are heard on data, and nobody may keep us busy. */
@@ -412,13 +448,23 @@ function mayAsk(core: Core, from: PeerId, { type }: Message, nowMs: number): boo
 function memberChanged(core: Core, member: Member, dataMs: number): CoreAction[] {
   if (member.id === core.self) return []
   placeMember(core.holders, member, dataMs)
-  if (isLiving(member.state)) return []
+  const audit = auditMember(core.auditing, member.id, isLiving(member.state))
+  if (isLiving(member.state)) return audit
   reconcileForget(core.reconciler, member.id)
   releasesForget(core.strays.releases, member.id)
   return [
+    ...audit,
     ...writesForget(core.writes, core.holders, member.id, dataMs),
     ...fetchForget(core.fetches, member.id, dataMs)
   ]
+}
+
+function viewOf({ holders, membership }: Core, nowMs: number) {
+  const lives = (id: PeerId): boolean => {
+    const member = membership.table.known.get(id)?.member
+    return member !== undefined && isLiving(member.state)
+  }
+  return { holders, lives, nowMs }
 }
 
 function ownTally(core: Core): Tally {

@@ -21,6 +21,8 @@ export interface Holders {
   readonly repairDelayMs: number
   readonly placement: Placement
   readonly standing: Map<PeerId, Standing>
+  /** Found to have lied about what they hold: they act, and are not counted. */
+  readonly distrusted: Set<PeerId>
   /** Rises with each change of any answer below. */
   version: number
   /** Acting holders by N, then slot; emptied when `version` rises. */
@@ -34,7 +36,7 @@ const DEPTH = REPLICAS_MAX + LIMITS.standIns
 
 export function createHolders(repairDelayMs: number): Holders {
   const placement = createPlacement({ depth: DEPTH })
-  const none = { standing: new Map(), cache: new Map(), living: undefined }
+  const none = { standing: new Map(), distrusted: new Set<PeerId>(), cache: new Map(), living: undefined }
   return { repairDelayMs, placement, version: 0, ...none }
 }
 
@@ -86,6 +88,18 @@ function changed(holders: Holders): void {
   holders.living = undefined
 }
 
+/** Whether a member's copies are to be counted. Others act beside one that is not trusted. */
+export function distrust(holders: Holders, id: PeerId, yes: boolean): void {
+  if (holders.distrusted.has(id) === yes) return
+  if (yes) holders.distrusted.add(id)
+  else holders.distrusted.delete(id)
+  changed(holders)
+}
+
+export function isDistrusted({ distrusted }: Holders, id: PeerId): boolean {
+  return distrusted.has(id)
+}
+
 /** The living members that take part in placement. */
 export function livingMembers(holders: Holders): readonly PeerId[] {
   holders.living ??= [...holders.standing].filter(([, { living }]) => living).map(([id]) => id)
@@ -112,15 +126,20 @@ export function actingHolders(holders: Holders, slot: number, n: number): readon
   return acting
 }
 
-function computeActing({ placement, standing }: Holders, slot: number, n: number): readonly PeerId[] {
+function computeActing(
+  { placement, standing, distrusted }: Holders,
+  slot: number,
+  n: number
+): readonly PeerId[] {
   if (placement.size === 0) return []
   const first = placement.order(slot, n)
   let copies = 0
   let able = 0
   for (const id of first) {
     const { living, full } = standing.get(id) as Standing
-    if (living) copies++
-    if (living && !full) able++
+    const counts = living && !distrusted.has(id)
+    if (counts) copies++
+    if (counts && !full) able++
   }
   if (able === first.length) return first
   const patient = copies >= 2
@@ -130,17 +149,18 @@ function computeActing({ placement, standing }: Holders, slot: number, n: number
     if (seats === n) break
     const { living, full } = standing.get(id) as Standing
     if (living) acting.push(id)
-    if (living ? !full : patient) seats++
+    if (living ? !full && !distrusted.has(id) : patient) seats++
   }
   return acting
 }
 
 /** Those that a new block may be sent to, best first: living, with room; N of them, then stand-ins. */
-export function writeOrder({ placement, standing }: Holders, slot: number, n: number): PeerId[] {
+export function writeOrder(holders: Holders, slot: number, n: number): PeerId[] {
+  const { placement, standing, distrusted } = holders
   if (placement.size === 0) return []
   return placement.order(slot, n + LIMITS.standIns).filter((id) => {
     const member = standing.get(id)
-    return member?.living && !member.full
+    return member?.living && !member.full && !distrusted.has(id)
   })
 }
 

@@ -1,3 +1,6 @@
+export type { Asked, AuditRecord } from './audit.ts'
+export type { AuditAction, Fault, Proven } from './audit-action.ts'
+export type { AuditEvent } from './auditing.ts'
 export * from './block.ts'
 export * from './bytes.ts'
 export * from './claim.ts'
@@ -18,6 +21,7 @@ export {
 export * from './crypto.ts'
 export type { Draft, RefWant } from './draft.ts'
 export * from './errors.ts'
+export { isWatched } from './faults.ts'
 export type { FetchOutcome, FetchPurpose, Tried } from './fetch.ts'
 export * from './fingerprint.ts'
 export * from './gossip.ts'
@@ -27,6 +31,14 @@ export * from './member.ts'
 export * from './membership.ts'
 export * from './merkle.ts'
 export * from './placement.ts'
+export {
+  type FaultKind,
+  NONCE_BYTES,
+  POSSESSION_KEYS_MAX,
+  proveRange,
+  type Range,
+  rangeOf
+} from './possession.ts'
 export type { UpdateOutcome } from './primary.ts'
 export * from './random.ts'
 export * from './receipt.ts'

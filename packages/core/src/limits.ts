@@ -42,7 +42,9 @@ export const DATA_DEFAULTS = {
   /** An attempt that has not its promises by then is over: the promisers may read all of it first. */
   releaseTimeoutMs: 20_000,
   /** A slot of which some copy was not promised is left alone for so long. */
-  releaseRetryMs: 30_000
+  releaseRetryMs: 30_000,
+  /** Between audits that a member begins, of each that it shares slots with in turn: see `audit.ts`. */
+  auditIntervalMs: 300_000
 }
 
 export const DATA_LIMITS = {

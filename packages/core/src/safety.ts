@@ -8,7 +8,7 @@ import { REPLICAS_MAX } from './claim.ts'
 import { list, struct, u8, varint } from './codec.ts'
 import type { Fetches } from './fetch.ts'
 import type { SlotSummary } from './fingerprint.ts'
-import { actingHolders, type Holders } from './holders.ts'
+import { actingHolders, type Holders, isDistrusted } from './holders.ts'
 import type { Reconciler } from './reconcile.ts'
 
 export interface Count {
@@ -47,7 +47,9 @@ export function tally(state: Reconciler, holders: Holders, fetches: Fetches): Ta
   total.wanted = fetches.wants.byKey.size
   const doubtful = doubtfulPlaces(state)
   for (const [place, value] of state.mine) {
-    const acting = actingHolders(holders, value.slot, value.replicas)
+    const all = actingHolders(holders, value.slot, value.replicas)
+    const acting = holders.distrusted.size === 0 ? all : all.filter((id) => !isDistrusted(holders, id))
+    if (acting.length < all.length && !acting.includes(state.self) && all.includes(state.self)) continue
     const told = !acting.includes(state.self)
       ? tellStray(state, acting, place, value)
       : doubtful.has(place)
@@ -178,7 +180,7 @@ export function toHandOver(state: Reconciler, holders: Holders): Count {
     const value = state.mine.get(place)
     if (value === undefined) continue
     const acting = actingHolders(holders, value.slot, value.replicas)
-    const has = acting.filter((id) => settled.has(id)).length
+    const has = acting.filter((id) => settled.has(id) && !isDistrusted(holders, id)).length
     const able = acting.filter((id) => holders.standing.get(id)?.full === false)
     const isDone = has >= value.replicas || (able.length > 0 && able.every((id) => settled.has(id)))
     if (!isDone) add(left, value)

@@ -2,6 +2,7 @@
  * Every message that members exchange about members and data, as one closed union. A peer's bytes pass
  * `decodeMessage` once, at the edge; behind it nothing checks their shape.
  */
+import { AUDIT_MESSAGES, AUDIT_TAGS, type AuditMessage } from './audit-messages.ts'
 import { blockKeyCodec } from './block.ts'
 import {
   bytes,
@@ -56,18 +57,19 @@ export type SurveyMessage = {
   [K in keyof typeof SURVEY_MESSAGES]: { type: K } & Decoded<(typeof SURVEY_MESSAGES)[K]>
 }[keyof typeof SURVEY_MESSAGES]
 
-export type Message = Gossip | CompareMessage | SurveyMessage | CopyMessage | ReleaseMessage | RefMessage
+export type Message =
+  | (Gossip | CompareMessage | SurveyMessage | CopyMessage)
+  | (ReleaseMessage | RefMessage | AuditMessage)
 
 const messageCodec = union(
   {
-    ...GOSSIP_CASES,
-    ...COMPARE_MESSAGES,
-    ...SURVEY_MESSAGES,
-    ...COPY_MESSAGES,
-    ...RELEASE_MESSAGES,
-    ...REF_MESSAGES
+    ...{ ...GOSSIP_CASES, ...COMPARE_MESSAGES, ...SURVEY_MESSAGES, ...COPY_MESSAGES },
+    ...{ ...RELEASE_MESSAGES, ...REF_MESSAGES, ...AUDIT_MESSAGES }
   },
-  { ...GOSSIP_TAGS, ...COMPARE_TAGS, ...SURVEY_TAGS, ...COPY_TAGS, ...RELEASE_TAGS, ...REF_TAGS }
+  {
+    ...{ ...GOSSIP_TAGS, ...COMPARE_TAGS, ...SURVEY_TAGS, ...COPY_TAGS },
+    ...{ ...RELEASE_TAGS, ...REF_TAGS, ...AUDIT_TAGS }
+  }
 ) as Codec<unknown> as Codec<Message>
 
 export function encodeMessage(message: Message): Uint8Array {
@@ -93,4 +95,8 @@ export function isRelease(message: Message): message is ReleaseMessage {
 
 export function isRef(message: Message): message is RefMessage {
   return Object.hasOwn(REF_MESSAGES, message.type)
+}
+
+export function isAudit(message: Message): message is AuditMessage {
+  return Object.hasOwn(AUDIT_MESSAGES, message.type)
 }

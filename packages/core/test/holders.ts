@@ -2,6 +2,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import {
   actingHolders,
+  distrust,
   livingMembers,
   mayFetch,
   readOrder,
@@ -115,6 +116,20 @@ holding('news of one that was dead when first heard of changes nothing', () => {
   become(two, 7, { state: 'dead' }, 5)
   assert.is(two.version, version)
   assert.is(vacancyDeadline(two), Number.POSITIVE_INFINITY)
+})
+
+holding('a member that is not trusted keeps its place, and the next acts beside it', () => {
+  const six = holdersOf(6)
+  const [a, b, c, d] = orderOf(six) as [number, number, number, number]
+  distrust(six, peer(b), true)
+  assert.equal(actingHolders(six, SLOT, 3), [peer(a), peer(b), peer(c), peer(d)])
+  assert.not.ok(writeOrder(six, SLOT, 3).includes(peer(b)), 'nothing new is sent to it')
+  assert.ok(readOrder(six, SLOT).includes(peer(b)), 'what it gives is verified anyway')
+  const { version } = six
+  distrust(six, peer(b), true)
+  assert.is(six.version, version, 'nothing changed')
+  distrust(six, peer(b), false)
+  assert.equal(actingHolders(six, SLOT, 3), [peer(a), peer(b), peer(c)])
 })
 
 holding.run()

@@ -128,6 +128,18 @@ const MESSAGES: { [K in Message['type']]: fc.Arbitrary<unknown> } = {
   promise: fc.record({ life: hex(8), attempt: varint, keys: some(key) }),
   'bad-copy': fc.record({ key, reason: fc.string({ maxLength: 64 }) }),
   ...refMessages,
+  'ask-hold': fc.record({ token: varint, keys: some(key) }),
+  hold: fc.record({ token: varint, signed: bytes(300) }),
+  witness: fc.record({ signed: bytes(300) }),
+  challenge: fc.record({
+    token: varint,
+    nonce: bytes(16),
+    items: some(fc.record({ key, offset: u32, length: u32 }))
+  }),
+  proof: fc.record({ token: varint, signed: bytes(300) }),
+  retract: fc.record({ token: varint, life: u32, upMs: varint, keys: some(key) }),
+  retracted: fc.record({ token: varint }),
+  accuse: fc.record({ signed: bytes(300) }),
   survey: fc.record({ token: varint }),
   tally: fc.record({ token: varint, tally }),
   inquiry: fc.record({ token: varint, keys: some(key) }),

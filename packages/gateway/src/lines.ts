@@ -1,13 +1,15 @@
-/** The routes whose answer is lines of JSON for as long as something goes on: events, a scrub, leaving. */
+/** Routes that answer with lines of JSON while something goes on: events, a scrub, proofs, leaving. */
 import type { ServerResponse } from 'node:http'
 import { CairnError } from '@cairn/core'
 import type { CairnNode } from '@cairn/node'
+import type { CID } from 'multiformats/cid'
 import { goneSignal, sendJson, toCairnError, write } from './answer.ts'
 import { askedTypes } from './asked.ts'
 import { toJson } from './json.ts'
 
 /** Between heartbeats, that tell a quiet stream from a dead one, ms. Below usual proxies' 30-60 s. */
 const HEARTBEAT_MS = 15_000
+const HEARTBEAT = '{"type":"heartbeat"}\n'
 /** Streams of events at once. A dashboard has one. */
 const EVENT_STREAMS_MAX = 64
 /** Between two lines of progress of a scrub, ms: it tells of every group, thousands a second. */
@@ -15,6 +17,7 @@ const PROGRESS_MS = 200
 
 export interface Lines {
   events(res: ServerResponse, query: URLSearchParams): Promise<void>
+  prove(res: ServerResponse, root: CID): Promise<void>
   scrub(res: ServerResponse): Promise<void>
   leave(res: ServerResponse): Promise<void>
   stop(res: ServerResponse): void
@@ -46,23 +49,8 @@ export function createLines(
         streams--
       }
     },
-    async scrub(res) {
-      const signal = goneSignal(res)
-      begin(res)
-      let toldMs = Number.NEGATIVE_INFINITY
-      const onProgress = (progress: object): void => {
-        if (performance.now() - toldMs < PROGRESS_MS) return
-        toldMs = performance.now()
-        res.write(`${toJson(progress)}\n`)
-      }
-      try {
-        const result = await node.scrub({ onProgress, signal })
-        res.end(`${toJson({ ...result, done: true })}\n`)
-      } catch (cause) {
-        // who asked may have gone: then the scrub ended for that, and nobody is told
-        if (!signal.aborted) res.end(`${toJson({ error: toCairnError(cause, onBug) })}\n`)
-      }
-    },
+    scrub: (res) => answer(res, (options) => node.scrub(options), onBug),
+    prove: (res, root) => answer(res, (options) => node.proofOf(root, options), onBug),
     async leave(res) {
       const signal = goneSignal(res)
       begin(res)
@@ -87,6 +75,32 @@ export function createLines(
   }
 }
 
+/** Lines of progress, then the result, or the error. */
+async function answer(
+  res: ServerResponse,
+  work: (options: { onProgress: (progress: object) => void; signal: AbortSignal }) => Promise<object>,
+  onBug: (error: unknown) => void
+): Promise<void> {
+  const signal = goneSignal(res)
+  begin(res)
+  const heartbeat = setInterval(() => res.write(HEARTBEAT), HEARTBEAT_MS)
+  let toldMs = Number.NEGATIVE_INFINITY
+  const onProgress = (progress: object): void => {
+    if (performance.now() - toldMs < PROGRESS_MS) return
+    toldMs = performance.now()
+    res.write(`${toJson(progress)}\n`)
+  }
+  try {
+    const result = await work({ onProgress, signal })
+    res.end(`${toJson({ ...result, done: true })}\n`)
+  } catch (cause) {
+    // who asked may have gone: then the work ended for that, and nobody is told
+    if (!signal.aborted) res.end(`${toJson({ error: toCairnError(cause, onBug) })}\n`)
+  } finally {
+    clearInterval(heartbeat)
+  }
+}
+
 async function streamEvents(
   node: CairnNode,
   res: ServerResponse,
@@ -95,7 +109,7 @@ async function streamEvents(
   const gone = goneSignal(res)
   const events = node.events(gone) // before the head: whoever has seen that misses nothing after it
   begin(res)
-  const heartbeat = setInterval(() => res.write('{"type":"heartbeat"}\n'), HEARTBEAT_MS)
+  const heartbeat = setInterval(() => res.write(HEARTBEAT), HEARTBEAT_MS)
   try {
     for await (const event of events) {
       if (types === undefined || types.has(event.type)) await write(res, `${toJson(event)}\n`, gone)

@@ -23,7 +23,7 @@ export type JsonRouteName =
   | 'draft-ref'
   | 'propose-ref'
 /** Answered on the raw node:http streams: bulk bytes (web streams cost too much) and endless lines. */
-export type StreamRouteName = 'send' | 'blocks' | 'events' | 'scrub' | 'leave' | 'stop'
+export type StreamRouteName = 'send' | 'blocks' | 'events' | 'scrub' | 'prove' | 'leave' | 'stop'
 
 interface RouteShape {
   method: 'GET' | 'POST' | 'DELETE'
@@ -61,6 +61,7 @@ export const ROUTES: readonly Route[] = [
   { kind: 'stream', name: 'send', path: '/v1/uploads/:id/blocks', ...act, body: 'car' },
   { kind: 'json', name: 'keep', path: '/v1/uploads/:id/keep', ...act, body: 'json' },
   { kind: 'json', name: 'finish', path: '/v1/uploads/:id/finish', ...act, body: 'json' },
+  { kind: 'stream', name: 'prove', path: '/v1/prove/:cid', ...act, body: 'none' },
   { kind: 'stream', name: 'scrub', path: '/v1/scrub', ...act, body: 'none' },
   { kind: 'stream', name: 'leave', path: '/v1/leave', ...act, body: 'none' },
   { kind: 'stream', name: 'stop', path: '/v1/stop', ...act, body: 'none' }

@@ -2,8 +2,10 @@
  * A node's HTTP server: every request passes the guard, then goes to the route that the table names.
  * Loopback unless told otherwise.
  */
+
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
+import { parseCid } from '@cairn/blocks'
 import { CairnError } from '@cairn/core'
 import type { CairnNode } from '@cairn/node'
 import { getRequestListener } from '@hono/node-server'
@@ -132,6 +134,8 @@ function stream(
       return bulk.blocks(request)
     case 'events':
       return lines.events(request.res, request.query)
+    case 'prove':
+      return lines.prove(request.res, parseCid(request.params.cid ?? ''))
     case 'scrub':
       return lines.scrub(request.res)
     case 'leave':

@@ -2,7 +2,7 @@
  * What an application, the gateway and the command see of a node: this interface and nothing behind it.
  */
 import type { Block } from '@cairn/blocks'
-import type { CairnError, Member, PeerId } from '@cairn/core'
+import type { CairnError, FaultKind, Member, PeerId } from '@cairn/core'
 import type { ScrubStatus, Usage } from '@cairn/store'
 import type { CID } from 'multiformats/cid'
 import type { RefAsked, RefDraft, RefOutcome, RefRecordView, RefUpdate, RefView } from './api-refs.ts'
@@ -133,6 +133,47 @@ export interface PeerInfo extends Member {
   rttMs: number | undefined
   connected: boolean
   self: boolean
+  /** What audits showed of it; undefined before there was one. */
+  audit: AuditState | undefined
+}
+
+/** Ranges of blocks that a member was asked to prove since this node started, and what came of it. */
+export interface AuditState {
+  proven: number
+  /** It said by itself that it has them no longer. */
+  absent: number
+  wrong: number
+  /** Audits without an answer: no evidence of anything. */
+  silent: number
+  secondsAgo: number | undefined
+  /** It lied about what it holds: its copies are not counted. */
+  fault: { kind: FaultKind; cid: CID; by: PeerId } | undefined
+}
+
+export interface ProofOptions {
+  onProgress?: (progress: { blocks: number; bytes: number }) => void
+  signal?: AbortSignal
+}
+
+/** Blocks that a holder was asked to prove now. */
+export interface ProofCount {
+  asked: number
+  proven: number
+  absent: number
+  wrong: number
+  silent: number
+}
+
+export interface ProofResult {
+  root: CID
+  wanted: number
+  blocks: number
+  bytes: number
+  /** Blocks that nobody gave, so that no proof of them could be checked. */
+  unread: number
+  /** Blocks by the holders that proved them: [none, one, …, N or more]. */
+  byProofs: number[]
+  holders: ({ peer: PeerId; name: string; state: Member['state'] } & ProofCount)[]
 }
 
 export type NodeEvent =
@@ -146,6 +187,8 @@ export type NodeEvent =
     }
   | { type: 'repair'; blocks: number; bytes: number; left: number; atMs: number }
   | { type: 'block-lost'; cid: CID; reason: string; atMs: number }
+  /** A member lied about what it holds. */
+  | { type: 'fault'; peer: PeerId; name: string; kind: FaultKind; cid: CID; by: PeerId; atMs: number }
   | { type: 'pin'; root: CID; removed: boolean; atMs: number }
   /** What is acknowledged of a ref has changed, as far as this node knows. */
   | { type: 'ref'; owner: PeerId; name: string; sequence: number; root?: CID; forks: number; atMs: number }
@@ -198,6 +241,8 @@ export interface CairnNode {
   }
   status(): Promise<NodeStatus>
   statusOf(root: CID, options?: { signal?: AbortSignal }): Promise<DagStatus>
+  /** Asks every holder of every block of it for proof, now. @throws the signal's reason */
+  proofOf(root: CID, options?: ProofOptions): Promise<ProofResult>
   peers(): PeerInfo[]
   /**
    * Reads all of this disk again now. Damaged copies are put aside, and waited for until the others' copies

@@ -19,6 +19,15 @@ export async function* reachable(
   root: CID,
   signal?: AbortSignal
 ): AsyncGenerator<Reached, void> {
+  for await (const { cid, bytes } of reachableBlocks(shell, root, signal)) yield { cid, size: bytes?.length }
+}
+
+/** The same with the blocks' bytes: verified, and undefined where nobody gave them. */
+export async function* reachableBlocks(
+  shell: Shell,
+  root: CID,
+  signal?: AbortSignal
+): AsyncGenerator<{ cid: CID; bytes: Uint8Array | undefined }, void> {
   const missing = new Set<string>()
   const getBlock = async (cid: CID): Promise<Uint8Array> => {
     try {
@@ -30,6 +39,6 @@ export async function* reachable(
     }
   }
   for await (const { cid, bytes } of dagBlocks(root, getBlock) as AsyncIterable<Block>) {
-    yield { cid, size: missing.has(`${cid}`) ? undefined : bytes.length }
+    yield { cid, bytes: missing.has(`${cid}`) ? undefined : bytes }
   }
 }

@@ -2,10 +2,12 @@
 import { CairnError, checkFacts, checkRefName, members } from '@cairn/core'
 import type { CID } from 'multiformats/cid'
 import type { CairnNode, Pin, Upload } from './api.ts'
+import { auditOf } from './audits.ts'
 import { reachable } from './dag.ts'
 import { depart } from './departure.ts'
 import { formatInvite } from './network.ts'
 import { openPins, type Pins } from './pins.ts'
+import { proofOf } from './proofs.ts'
 import { wantOf } from './refs.ts'
 import { safetyOf, safetyOfDag } from './safety.ts'
 import { type Scrubbed, scrubOf } from './scrub.ts'
@@ -75,12 +77,18 @@ export function faceOf(shell: Shell, { notes, closed, disk, stop }: Life): Cairn
       const wanted = (await pins.find(root))?.pin.replicas ?? network.replicas
       return await safetyOfDag(shell, root, { wanted, signal })
     },
+    async proofOf(root, options = {}) {
+      shell.usable()
+      const wanted = (await pins.find(root))?.pin.replicas ?? network.replicas
+      return await proofOf(shell, root, { ...options, wanted })
+    },
     peers() {
       const connected = new Set(transport.connectedPeers())
       return members(core.membership).map((member) => {
         const self = member.id === id
         const rttMs = self ? 0 : transport.rttMs(member.id)
-        return { ...member, rttMs, connected: self || connected.has(member.id), self }
+        const audit = auditOf(shell, member.id)
+        return { ...member, rttMs, connected: self || connected.has(member.id), self, audit }
       })
     },
     scrub: scrubOf(disk, shell.usable),

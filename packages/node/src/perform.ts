@@ -3,6 +3,7 @@
  * it.
  */
 import { type CoreAction, encodeMessage } from '@cairn/core'
+import { makeChallenge, prove, tellFault } from './audits.ts'
 import { listSlots, lookUp } from './lookups.ts'
 import { letGo, listCopies, verifyCopies } from './release.ts'
 import type { Shell } from './shell.ts'
@@ -83,6 +84,16 @@ export function perform(shell: Shell, action: CoreAction): void {
     case 'let-go':
       void shell.during(letGo(shell, action))
       return
+    case 'make-challenge':
+      void shell.during(makeChallenge(shell, action))
+      return
+    case 'prove':
+      void shell.during(prove(shell, action))
+      return
+    case 'fault':
+      tellFault(shell, action)
+      return
+    case 'challenged':
     case 'surveyed':
     case 'inquired':
       shell.asked.get(action.request)?.resolve(action)

@@ -2,7 +2,7 @@
  * What this node does with blocks that others push and want: claims are checked, blocks verified and
  * made durable, and one receipt signed over all that a frame brought.
  */
-import { type BlockKey, CairnError, type HeldClaim, type PeerId, readClaim } from '@cairn/core'
+import { type BlockKey, CairnError, type HeldClaim, isWatched, type PeerId, readClaim } from '@cairn/core'
 import type { Entry, HeldBlock } from '@cairn/store'
 import { type OutEntry, PROOFS_MAX } from './frame.ts'
 import { gathered } from './gather.ts'
@@ -31,7 +31,10 @@ export function bulkServer(shell: () => Shell): BulkServer {
     async sizes(_from, keys) {
       return (await shell().during(shell().store.heads(keys))).map((head) => head?.size)
     },
-    async read(_from, key) {
+    async read(from, key) {
+      // It said that it holds this: that it asks for it is for the core to judge.
+      if (isWatched(shell().core.auditing.faults, from, key))
+        shell().dispatch({ type: 'requested', from, key })
       const block = await new Promise<HeldBlock | undefined>((resolve, reject) => {
         read({ key, resolve, reject })
       })

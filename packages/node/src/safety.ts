@@ -3,7 +3,7 @@
  * block.
  */
 import { keyOf } from '@cairn/blocks'
-import { type BlockKey, members, type PeerId, type Tally } from '@cairn/core'
+import { type AuditEvent, type BlockKey, members, type PeerId, type Tally } from '@cairn/core'
 import type { CID } from 'multiformats/cid'
 import type { DagStatus, Safety, Verdict } from './api.ts'
 import { type Reached, reachable } from './dag.ts'
@@ -17,10 +17,13 @@ const SAMPLE_AGE_MS = 30_000
 
 let nextRequest = 1
 
-function ask(
-  shell: Shell,
-  event: { type: 'survey' } | { type: 'inquire'; keys: BlockKey[] }
-): Promise<Answered> {
+type Question =
+  | { type: 'survey' }
+  | { type: 'inquire'; keys: BlockKey[] }
+  | Omit<Extract<AuditEvent, { type: 'challenge' }>, 'request'>
+
+/** Puts a question to the members; the core answers it by its number, and always does. */
+export function ask(shell: Shell, event: Question): Promise<Answered> {
   const request = nextRequest++
   return new Promise((resolve, reject) => {
     shell.usable()

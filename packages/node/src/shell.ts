@@ -49,4 +49,7 @@ export interface Asking {
   reject(error: CairnError): void
 }
 
-export type Answered = Extract<import('@cairn/core').CoreAction, { type: 'surveyed' } | { type: 'inquired' }>
+export type Answered = Extract<
+  import('@cairn/core').CoreAction,
+  { type: 'surveyed' } | { type: 'inquired' } | { type: 'challenged' }
+>

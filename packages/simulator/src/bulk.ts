@@ -10,6 +10,7 @@ import {
   isLettingGo,
   type SendOutcome
 } from '@cairn/core'
+import { noteRequest } from './audits.ts'
 import { type Cluster, diskOf, later, quarantine, tellChanges } from './cluster.ts'
 import { hasRoom, sync, write } from './disk.ts'
 import { delayMs, occupy, reaches } from './network.ts'
@@ -165,6 +166,7 @@ export function fetchBlocks(
   const give = (at: number) => {
     const key = keys[at]
     if (key === undefined) return
+    noteRequest(cluster, { from: node, at: from, key })
     const block = readBlock(cluster, from, key)
     const ms = wayMs(cluster, from, node, block?.size ?? 0)
     const back = { from, to: node, owner: node, ms }
@@ -181,7 +183,8 @@ export function fetchBlocks(
 
 /** A copy as a node gives it away: verified, and put aside when it is damaged. */
 function readBlock(cluster: Cluster, node: number, key: BlockKey) {
-  const block = diskOf(cluster, node).blocks.get(key)
+  const { blocks, dropped } = diskOf(cluster, node)
+  const block = dropped.has(key) ? undefined : blocks.get(key)
   if (block?.corrupt !== true) return block
   quarantine(cluster, node, key)
   return undefined

@@ -17,6 +17,7 @@ import {
   createCore,
   decodeMessage,
   encodeMessage,
+  type FaultKind,
   type HeldClaim,
   MESSAGE_BYTES_MAX,
   type Message,
@@ -27,6 +28,7 @@ import {
   toUtf8,
   type Writer
 } from '@cairn/core'
+import { performAudit } from './audits.ts'
 import { fetchBlocks, sendBlocks } from './bulk.ts'
 import { createDisk, erase, listSlot, type SimulatedDisk, SYNC_MS, summaries } from './disk.ts'
 import { factsOf, seals } from './members.ts'
@@ -48,6 +50,10 @@ export interface ClusterOptions {
   zone?: (node: number) => string | undefined
   /** What one that starts remembers of its incarnation; by default, one for each life. */
   incarnation?: (node: number, life: number) => number
+  /** What a read takes longer than usual, ms. */
+  slowMs?: (node: number) => number
+  /** How one that dropped a block answers for it: any digest, or what it asks another for on the quiet. */
+  lie?: 'wrong' | 'asks'
 }
 
 export interface Put {
@@ -98,6 +104,9 @@ export interface Cluster extends Simulation<Message, CoreEvent, CoreAction> {
   readonly letGo: LetGo[]
   /** Refs as the nodes' disks have them, and who waits for what a core says of one. */
   readonly refs: RefWorld
+  /** Who was found to have lied: by whom, of whom, when. */
+  readonly faults: { by: number; of: number; kind: FaultKind; atMs: number }[]
+  readonly ways: Pick<ClusterOptions, 'slowMs' | 'lie'>
   /** Blocks moved by repair, in all. */
   repaired: number
   repairedBytes: number
@@ -138,10 +147,12 @@ export function simulateCluster(options: ClusterOptions): Cluster {
     observe: (node, action) => perform(cluster, node, action)
   })
   const maps = { puts: new Map(), surveys: new Map(), reads: [] as Read[], letGo: [] as LetGo[] }
-  const faults = { garbling: new Set<number>(), unreadable: new Set<number>() }
+  const wrongs = { garbling: new Set<number>(), unreadable: new Set<number>() }
   const counts = { repaired: 0, repairedBytes: 0, nextId: 1 }
+  const lies = { faults: [], ways: options }
   const told = { receipted: () => undefined, delivered: noteRead }
-  const cluster: Cluster = Object.assign(sim, { cores, disks, refs, ...maps, ...faults, ...counts, ...told })
+  const parts = { ...maps, ...wrongs, ...counts, ...told, ...lies }
+  const cluster: Cluster = Object.assign(sim, { cores, disks, refs, ...parts })
   return cluster
 }
 
@@ -213,7 +224,8 @@ export function read(cluster: Cluster, node: number, key: BlockKey, replicas = 3
 export function copiesOf(cluster: Cluster, key: BlockKey): number[] {
   return [...cluster.nodes.keys()].filter((node) => {
     const block = diskOf(cluster, node).blocks.get(key)
-    return cluster.nodes[node]?.up && block !== undefined && !block.corrupt
+    const { dropped } = diskOf(cluster, node)
+    return cluster.nodes[node]?.up && block !== undefined && !block.corrupt && !dropped.has(key)
   })
 }
 
@@ -280,6 +292,11 @@ function perform(cluster: Cluster, node: number, action: CoreAction): void {
     case 'ref-changed':
     case 'renew-ref':
       performRef(cluster, node, action)
+      return
+    case 'make-challenge':
+    case 'prove':
+    case 'fault':
+      performAudit(cluster, node, action)
       return
     case 'check-copy':
       later(cluster, node, SYNC_MS, () => {

@@ -52,6 +52,8 @@ export interface SimulatedDisk {
   syncMs: number
   /** A sync is told this long before it is true. 0 of an honest disk. */
   lieMs: number
+  /** Of a node that lies: blocks whose bytes it has thrown away, while it says that it holds them. */
+  readonly dropped: Set<BlockKey>
   readonly sha256: Crypto['sha256']
 }
 
@@ -66,6 +68,7 @@ export function createDisk(sha256: Crypto['sha256']): SimulatedDisk {
     limit: Number.POSITIVE_INFINITY,
     syncMs: SYNC_MS,
     lieMs: 0,
+    dropped: new Set(),
     sha256
   }
 }

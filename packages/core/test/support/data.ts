@@ -1,7 +1,7 @@
 /** What the tests of the data half share: members, keys, hashes, and a configuration. */
 import { createHash } from 'node:crypto'
 import { type BlockKey, blockKey, type PeerId } from '../../src/block.ts'
-import { fromHex } from '../../src/bytes.ts'
+import { equalBytes, fromHex, toUtf8 } from '../../src/bytes.ts'
 import { configure } from '../../src/config.ts'
 import { createHolders, type Holders, placeMember } from '../../src/holders.ts'
 import type { Member } from '../../src/member.ts'
@@ -35,4 +35,15 @@ export function become(holders: Holders, n: number, said: Partial<Member>, nowMs
 export function keyIn(slot: number, i = 0): BlockKey {
   const digest = slot.toString(16).padStart(4, '0') + i.toString(16).padStart(60, '0')
   return blockKey(fromHex(`1220${digest}`))
+}
+
+/** A key that signs as this member, and knows the seals of all. */
+export function sealed(id: PeerId) {
+  const seal = (by: PeerId, bytes: Uint8Array) =>
+    Uint8Array.from([...sha256(toUtf8(by)), ...sha256(bytes)].slice(0, 64))
+  return {
+    sha256,
+    sign: (bytes: Uint8Array) => seal(id, bytes),
+    verify: (by: PeerId, bytes: Uint8Array, signature: Uint8Array) => equalBytes(seal(by, bytes), signature)
+  }
 }

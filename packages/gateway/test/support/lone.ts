@@ -160,11 +160,17 @@ export function loneNode({
         incarnation: 0,
         state: 'alive',
         rttMs: undefined,
+        audit: undefined,
         connected: true,
         self: true
       }
     ],
     events: (signal) => listen(listeners, signal),
+    async proofOf(root) {
+      const count = { asked: 1, proven: 1, absent: 0, wrong: 0, silent: 0 }
+      const holders = [{ peer: id, name, state: 'alive' as const, ...count }]
+      return { root, wanted: 1, blocks: 1, bytes: 1, unread: 0, byProofs: [0, 1], holders }
+    },
     async scrub({ onProgress } = {}) {
       const result = { blocks: blocks.size, bytes: bytesOf(), damaged: 0, refetched: 0 }
       onProgress?.({ ...result, total: result.bytes })
