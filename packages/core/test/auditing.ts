@@ -68,7 +68,7 @@ audits('what was lost or let go of is not signed for until it is stored', () => 
 audits('a fetch of what was signed for goes out after the word that takes it back', () => {
   const core = coreOf()
   signsFor(core)
-  const actions = on(core, { type: 'want', key: KEY, replicas: 3 })
+  const actions = on(core, { type: 'want', keys: [KEY], replicas: 3 })
   const kinds = actions.map((action) => (action.type === 'send' ? action.message.type : action.type))
   const [retract, fetch] = [kinds.indexOf('retract'), kinds.indexOf('fetch-blocks')]
   assert.ok(retract >= 0 && retract < fetch, kinds.join(' '))

@@ -182,7 +182,8 @@ core('the same events give the same actions', () => {
 core('who gave bytes that are not the block is told so, and looks at its copy', () => {
   const one = newCore()
   meet(one, 1)
-  const [fetch] = coreStep(one, { type: 'want', keys: [keyIn(9)], replicas: 3 }, 0)
+  const wanted = coreStep(one, { type: 'want', keys: [keyIn(9)], replicas: 3 }, 0)
+  const fetch = wanted.find(({ type }) => type === 'fetch-blocks')
   assert.ok(fetch?.type === 'fetch-blocks')
   const fetched = { type: 'fetched', transfer: fetch.transfer, key: keyIn(9) } as const
   const reason = '€'.repeat(500) // longer than fits, at three bytes each
