@@ -49,6 +49,8 @@ const SCAN_ROWS = 256
 /** When looking for some slots: at first, and while they lie close together. */
 const SEEK_ROWS_MIN = 32
 const SCAN_ROWS_MAX = 1024
+/** Of rows and keys, read at once. */
+const SCAN_BYTES = 256 * 1024
 /** Rows of other slots that are read over rather than jumped over. A guess. */
 const JUMP_ROWS = 256
 /** Rows of one hash that a run reads at most: some 60 slots of a million blocks. */
@@ -208,7 +210,7 @@ export class Catalog {
     const startOf = (slot: number) => rowKey(`${prefix}${slot.toString(16).padStart(4, '0')}` as BlockKey)
     const first = startOf(slots[0] as number)
     const last = Buffer.concat([startOf(slots.at(-1) as number), Buffer.alloc(62, 0xff)])
-    const iterator = this.#level.iterator({ gte: first, lte: last })
+    const iterator = this.#level.iterator({ gte: first, lte: last, highWaterMarkBytes: SCAN_BYTES })
     try {
       let next = 0
       let atOnce = SEEK_ROWS_MIN
@@ -223,7 +225,8 @@ export class Catalog {
           if (!take(slot, toHex(key.subarray(1)) as BlockKey, decodeRow(value))) next++
         }
         const wanted = slots[next]
-        if (entries.length < atOnce || wanted === undefined) return
+        // LevelDB gives fewer than asked for whenever that is enough bytes: only none is the end.
+        if (entries.length === 0 || wanted === undefined) return
         // A jump costs a call of its own, as much as reading some hundred rows.
         const rowsBetween = ((wanted - slot - 1) * entries.length) / (slot - first + 1)
         const isFar = rowsBetween > JUMP_ROWS

@@ -49,6 +49,50 @@ catalogs('rows, segments and state are what was last applied', () =>
   })
 )
 
+catalogs('many slots are read as one by one, dense or far apart, until no more of one is wanted', () =>
+  withCatalog(async (catalog) => {
+    const claim = {
+      claimant: '01'.repeat(33),
+      sequence: 1,
+      live: true,
+      replicas: 3,
+      ...{ segment: 1, offset: 2 }
+    }
+    const row: Row = { ...ROW, claims: [{ ...claim, length: 3, crc: 4, weight: 5 }] }
+    const rows: [BlockKey, Row][] = []
+    for (let i = 0; i < 6_000; i++) {
+      // half of them crowded into 40 slots, the rest spread over all
+      const slot = i % 2 === 0 ? 500 + (i % 40) : (i * 7_919) % SLOTS
+      const hash = i % 10 === 0 ? '1340' : i % 7 === 0 ? '1e20' : '1220'
+      const rest = i.toString(16).padStart(hash === '1340' ? 124 : 60, '0')
+      rows.push([`${hash}${slot.toString(16).padStart(4, '0')}${rest}` as BlockKey, row])
+    }
+    await catalog.apply({ rows, segments: [], state: STATE }, false)
+    const everything = Array.from({ length: SLOTS }, (_, slot) => slot)
+    const some = (step: number) => everything.filter((slot) => slot % step === 0)
+    for (const slots of [everything, some(97), some(8_191), [500, 501, 539], [0, SLOTS - 1], [7]]) {
+      const found: string[] = []
+      await catalog.slots(slots, (slot, key) => {
+        assert.is(slotOf(key), slot)
+        return found.push(key) > 0
+      })
+      const wanted = new Set(slots)
+      const expected = rows.map(([key]) => key).filter((key) => wanted.has(slotOf(key)))
+      assert.equal(found, expected.sort(), `${slots.length} slots`)
+    }
+    const first = new Map<string, number>()
+    await catalog.slots(everything, (slot, key) => {
+      const of = `${key.slice(0, 4)} ${slot}`
+      first.set(of, (first.get(of) ?? 0) + 1)
+      return false
+    })
+    assert.ok(
+      [...first.values()].every((count) => count === 1),
+      'one row of a slot was enough'
+    )
+  })
+)
+
 catalogs('a slot is read in order of key over all hashes', () =>
   withCatalog(async (catalog) => {
     await catalog.apply(batch(KEYS.toReversed()), false)
