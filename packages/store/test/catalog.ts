@@ -51,14 +51,19 @@ catalogs('rows, segments and state are what was last applied', () =>
 
 catalogs('many slots are read as one by one, dense or far apart, until no more of one is wanted', () =>
   withCatalog(async (catalog) => {
-    const claim = {
-      claimant: '01'.repeat(33),
+    const about = {
       sequence: 1,
       live: true,
       replicas: 3,
-      ...{ segment: 1, offset: 2 }
+      segment: 1,
+      offset: 2,
+      length: 3,
+      crc: 4,
+      weight: 5
     }
-    const row: Row = { ...ROW, claims: [{ ...claim, length: 3, crc: 4, weight: 5 }] }
+    // so large that LevelDB gives fewer at once than it is asked for
+    const claims = [1, 2, 3, 4, 5, 6, 7, 8].map((i) => ({ claimant: `0${i}`.repeat(33), ...about }))
+    const row: Row = { ...ROW, claims }
     const rows: [BlockKey, Row][] = []
     for (let i = 0; i < 6_000; i++) {
       // half of them crowded into 40 slots, the rest spread over all
