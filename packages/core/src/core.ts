@@ -67,6 +67,7 @@ import {
   onTaken,
   type Reconciler,
   reconcileDeadline,
+  reconcileDoubt,
   reconcileForget,
   reconcileTick,
   uncover
@@ -201,6 +202,8 @@ export interface Core {
   stalledMs: number
   /** When the last event was applied. */
   steppedMs: number
+  /** Incarnations of living members, to see who may have begun a new life. */
+  readonly lives: Map<PeerId, number>
   /** Questions that each member asked in the present second. */
   readonly asked: Map<PeerId, number>
   askedSecond: number
@@ -240,6 +243,7 @@ export function createCore(options: CoreOptions, nowMs: number): Core {
     placed,
     stalledMs: 0,
     steppedMs: nowMs,
+    lives: new Map(),
     asked: new Map(),
     askedSecond: 0
   }
@@ -361,6 +365,9 @@ function apply(core: Core, event: CoreEvent, nowMs: number, dataMs: number): rea
       onGone(core.strays.releases, event.keys)
       auditGone(core.auditing, event.keys, dataMs)
       return []
+    case 'disconnected':
+      reconcileDoubt(reconciler, event.peer)
+      return membershipStep(core.membership, event, nowMs)
     case 'survey':
     case 'inquire':
       return ask(core, event, dataMs)
@@ -449,7 +456,12 @@ function memberChanged(core: Core, member: Member, dataMs: number): CoreAction[]
   if (member.id === core.self) return []
   placeMember(core.holders, member, dataMs)
   const audit = auditMember(core.auditing, member.id, isLiving(member.state))
-  if (isLiving(member.state)) return audit
+  if (isLiving(member.state)) {
+    if (core.lives.get(member.id) !== member.incarnation) reconcileDoubt(core.reconciler, member.id)
+    core.lives.set(member.id, member.incarnation)
+    return audit
+  }
+  core.lives.delete(member.id)
   reconcileForget(core.reconciler, member.id)
   releasesForget(core.strays.releases, member.id)
   return [

@@ -20,11 +20,19 @@ export interface Joining {
   readonly candidates: Map<string, Candidate>
 }
 
-/** Of a peer that was only found, once we have joined through another: its address may be long stale. */
-const TRIES_MAX = 3
+/**
+ * Once joined, the most between dials of an address that no member has, and of a peer that nobody knows, in
+ * terms of `joinRetryMaxMs`. Never given up: members that started on two sides of a cut have never met, and
+ * nothing else would bring them together. A found peer's address may be long stale. Guesses.
+ */
+const JOINED_FACTOR = { address: 1, found: 10 }
 
+/** Whoever says so once more wants it done now. */
 export function joinThrough(state: Membership, addresses: readonly string[], nowMs: number): void {
-  for (const address of addresses) consider(state, address, { peer: undefined, addresses: [address] }, nowMs)
+  for (const address of addresses) {
+    state.joining.candidates.delete(address)
+    consider(state, address, { peer: undefined, addresses: [address] }, nowMs)
+  }
 }
 
 export function tryFound(state: Membership, found: readonly KeptMember[], nowMs: number): void {
@@ -58,7 +66,7 @@ export function delayJoining(joining: Joining, untilMs: number): void {
 }
 
 export function tickJoining(state: Membership, nowMs: number): void {
-  const { config, random } = state
+  const { random } = state
   const joined = livingCount(state) > 1
   let dials = 0
   for (const [key, candidate] of state.joining.candidates) {
@@ -68,17 +76,31 @@ export function tickJoining(state: Membership, nowMs: number): void {
       continue
     }
     if (dials === LIMITS.dials) return
+    candidate.dueMs = nowMs + waitMs(state, candidate, joined) * (0.75 + random() / 2)
     candidate.tries++
-    const waitMs = Math.min(config.joinRetryMaxMs, config.joinRetryMs * 2 ** (candidate.tries - 1))
-    candidate.dueMs = nowMs + waitMs * (0.75 + random() / 2)
-    if (candidate.peer === undefined && joined) continue // kept for the day when we are alone again
+    if (joined && candidate.peer === undefined && isKnown(state, candidate.addresses)) continue
     dials++
     state.out.push({ type: 'dial', peer: candidate.peer, addresses: candidate.addresses })
   }
 }
 
-function isDone(state: Membership, { peer, tries }: Candidate, joined: boolean): boolean {
-  if (peer === undefined) return false
-  const known = state.table.known.get(peer)
-  return (known !== undefined && isLiving(known.member.state)) || (joined && tries >= TRIES_MAX)
+function waitMs({ config }: Membership, { peer, tries }: Candidate, joined: boolean): number {
+  const factor = joined ? JOINED_FACTOR[peer === undefined ? 'address' : 'found'] : 1
+  return Math.min(config.joinRetryMaxMs * factor, config.joinRetryMs * 2 ** Math.min(tries, 30))
+}
+
+/** A member that lives has this address: it need not be dialled, but is kept for when we are alone. */
+function isKnown({ table }: Membership, addresses: readonly string[]): boolean {
+  return table.living.items.some((id) => {
+    const own = table.known.get(id)?.member.addresses ?? []
+    return addresses.some((address) =>
+      own.some((one) => one === address || one.startsWith(`${address}/p2p/`))
+    )
+  })
+}
+
+/** Dead ones that we know are tried elsewhere. */
+function isDone({ table }: Membership, { peer }: Candidate, joined: boolean): boolean {
+  const known = peer === undefined ? undefined : table.known.get(peer)
+  return known !== undefined && (joined || isLiving(known.member.state))
 }

@@ -51,8 +51,8 @@ export interface Reconciler extends Held {
   readonly sha256: Crypto['sha256']
   readonly peers: Map<PeerId, Peer>
   readonly listings: Listings
-  /** Places held besides what must be held: who has said that it holds all of it, by our fingerprint. */
-  readonly strays: Map<Place, { fingerprint: string; settled: Set<PeerId> }>
+  /** Places held besides: who said that it holds all of it, by our fingerprint, and when. */
+  readonly strays: Map<Place, { fingerprint: string; settled: Map<PeerId, number> }>
   /** Acting holders of each of our places when we last looked, to see whom a change made new. */
   readonly knownActing: Map<Place, readonly PeerId[]>
   /** Rises with each change of what we hold or of the view. */
@@ -131,7 +131,7 @@ function look(state: Reconciler, holders: Holders, place: Place, value: SlotSumm
   if (!acting.includes(state.self)) {
     const stray = state.strays.get(place)
     if (stray?.fingerprint !== value.fingerprint) {
-      state.strays.set(place, { fingerprint: value.fingerprint, settled: new Set() })
+      state.strays.set(place, { fingerprint: value.fingerprint, settled: new Map() })
       for (const id of acting) {
         const peer = peerOf(state, id)
         if (peer.unheeded === 0) peer.offerDueMs = Number.NEGATIVE_INFINITY
@@ -162,6 +162,21 @@ export function onView(state: Reconciler, holders: Holders): void {
       }
     }
   }
+}
+
+/**
+ * A member may have begun a new life: its connection closed, or it has another incarnation. Its disk may be
+ * another too, so that what it said of ours is to be asked again, and it is compared with next.
+ */
+export function reconcileDoubt(state: Reconciler, id: PeerId): void {
+  const peer = state.peers.get(id)
+  if (peer === undefined) return
+  for (const { settled } of state.strays.values()) settled.delete(id)
+  peer.agreedVersion = -1
+  peer.comparedMs = Number.NEGATIVE_INFINITY
+  peer.offerDueMs = Number.NEGATIVE_INFINITY
+  peer.unheeded = 0
+  touch(state)
 }
 
 /** A member died or left: what it said is void. */
@@ -254,6 +269,9 @@ function nextPeer(state: Reconciler, partners: readonly Peer[], nowMs: number): 
   return best
 }
 
+/** What a member said that it has is offered to it again after this: nothing is true for ever. A guess. */
+const SETTLED_MS = 300_000
+
 /**
  * What we hold besides and this member, one of the holders, has not yet said that it has: in sweeps, so
  * that what it can't take does not keep the rest waiting; less and less often while it takes nothing.
@@ -263,7 +281,7 @@ function offerTo(state: Reconciler, holders: Holders, peer: Peer, nowMs: number)
   const offer: SlotSummary[] = []
   const takes = holders.standing.get(peer.id)?.full === false
   for (const [place, { settled }] of takes ? state.strays : []) {
-    if (settled.has(peer.id) || peer.offered.has(place)) continue
+    if (nowMs < (settled.get(peer.id) ?? -Infinity) + SETTLED_MS || peer.offered.has(place)) continue
     const value = state.mine.get(place)
     if (value === undefined || !actingHolders(holders, value.slot, value.replicas).includes(peer.id)) continue
     if (offer.length === LIMITS.slotsPerMessage) {
@@ -318,7 +336,7 @@ export function onCompareMessage(
     case 'offer':
       return onOffer(state, holders, peer, { summaries: message.summaries, mayAsk, nowMs })
     case 'settled':
-      onSettled(state, peer, message.summaries)
+      onSettled(state, peer, message.summaries, nowMs)
       return []
   }
 }
@@ -449,12 +467,12 @@ function onOffer(
   return actions
 }
 
-function onSettled(state: Reconciler, peer: Peer, summaries: readonly SlotSummary[]): void {
+function onSettled(state: Reconciler, peer: Peer, summaries: readonly SlotSummary[], nowMs: number): void {
   for (const value of summaries) {
     const stray = state.strays.get(placeOf(value))
-    if (stray?.fingerprint !== value.fingerprint || stray.settled.has(peer.id)) continue
-    stray.settled.add(peer.id)
-    peer.unheeded = 0
+    if (stray?.fingerprint !== value.fingerprint) continue
+    if (!stray.settled.has(peer.id)) peer.unheeded = 0
+    stray.settled.set(peer.id, nowMs)
   }
 }
 

@@ -203,6 +203,25 @@ core('who gave bytes that are not the block is told so, and looks at its copy', 
   assert.is(checks, DATA_LIMITS.questionsPerSecond, 'nobody keeps the disk busy')
 })
 
+core('a member whose connection closed, or that has another incarnation, is asked again what it has', () => {
+  const one = newCore()
+  meet(one, 1)
+  const summary = { slot: 1, replicas: 3, fingerprint: 'ab'.repeat(16), blocks: 2, bytes: 20 }
+  coreStep(one, { type: 'leave' }, 0)
+  coreStep(one, { type: 'summaries', summaries: [summary] }, 0)
+  const settle = () => {
+    hear(one, 1, { type: 'settled', summaries: [summary] })
+    assert.is(leftToHandOver(one).blocks, 0)
+  }
+  settle()
+  const reborn = { ...member(1), incarnation: 5 } as LivingMember
+  coreStep(one, { type: 'disconnected', peer: peer(1) }, 1)
+  assert.is(leftToHandOver(one).blocks, 2)
+  settle()
+  hear(one, 1, { type: 'news', rumours: [{ type: 'facts', member: reborn }] })
+  assert.is(leftToHandOver(one).blocks, 2)
+})
+
 core('a store that could not be read answers nobody', () => {
   const one = newCore()
   meet(one, 1)

@@ -10,6 +10,7 @@ import {
   peerOf,
   type Reconciler,
   reconcileDeadline,
+  reconcileDoubt,
   reconcileForget,
   reconcileTick,
   uncover
@@ -253,6 +254,22 @@ comparing('what is held besides is offered until the holders have it, then no mo
   assert.is(stray.state.strays.get(65_536 + 8)?.settled.size, 1)
   const { traffic } = compareFor(four, 20_000, { fromMs: nowMs })
   assert.not.ok(traffic.messages.some(({ type }) => type === 'offer'))
+})
+
+comparing('what a holder said that it has is offered again once it may have begun a new life', () => {
+  for (const isKnown of [true, false]) {
+    const four = group(4)
+    const [id] = actingHolders(first(four).holders, 8, 1)
+    const holder = four.find((one) => one.id === id) as Node
+    const stray = four.find((one) => one.id !== id) as Node
+    keep(stray, [{ key: keyIn(8), replicas: 1 }])
+    const { nowMs } = compareFor(four, 20_000)
+    assert.ok(holder.store.has(keyIn(8)))
+    drop(holder, keyIn(8)) // its disk was replaced while it was away, too short a time to be found dead
+    if (isKnown) reconcileDoubt(stray.state, holder.id)
+    compareFor(four, isKnown ? 20_000 : 320_000, { fromMs: nowMs })
+    assert.ok(holder.store.has(keyIn(8)), isKnown ? 'at once' : 'and else in some minutes')
+  }
 })
 
 comparing('a holder never says "settled" of what it has not seen', () => {

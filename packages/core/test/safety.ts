@@ -115,12 +115,12 @@ safety('handed over is what N have, or all that can take it', () => {
   const stray = one.state.strays.get(PLACE)
   const left = () => toHandOver(one.state, one.holders).blocks
   assert.is(left(), 1)
-  stray?.settled.add(peer(1)).add(peer(2))
+  stray?.settled.set(peer(1), 0).set(peer(2), 0)
   assert.is(left(), 1, 'two of three')
   become(one.holders, 3, { full: true })
   assert.is(left(), 0, 'the third can take nothing')
   become(one.holders, 3, { full: false })
-  stray?.settled.add(peer(3))
+  stray?.settled.set(peer(3), 0)
   assert.is(left(), 0)
 })
 

@@ -52,7 +52,10 @@ function strayKey({ holders }: Scene, n: number) {
 function scatter({ around, holders }: Scene, key: Copy['key'], settled = N): void {
   const place = placeOf({ slot: slotOf(key), replicas: N })
   const acting = actingHolders(holders, slotOf(key), N)
-  around.reconciler.strays.set(place, { fingerprint: 'f', settled: new Set(acting.slice(0, settled)) })
+  around.reconciler.strays.set(place, {
+    fingerprint: 'f',
+    settled: new Map(acting.slice(0, settled).map((id) => [id, 0]))
+  })
 }
 
 /** Ticks on time until then; the actions of all ticks. */

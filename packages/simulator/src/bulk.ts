@@ -149,7 +149,9 @@ export function fetchBlocks(
   const { transfer, keys, purpose } = action
   const from = nodeOf(action.from)
   const fail = (reason: string) => feed(cluster, node, { type: 'fetch-ended', transfer, reason })
+  const id = `${node} ${cluster.nodes[node]?.life} ${transfer}`
   const isGood = !cluster.garbling.has(from)
+  const life = cluster.nodes[from]?.life
   const told = (key: BlockKey, outcome: FetchOutcome) => {
     if (outcome === 'held') cluster.delivered(node, key, isGood)
     feed(cluster, node, { type: 'fetched', transfer, key, outcome })
@@ -165,13 +167,18 @@ export function fetchBlocks(
   }
   const give = (at: number) => {
     const key = keys[at]
-    if (key === undefined) return
+    if (key === undefined || cluster.cancelled.has(id)) return
     noteRequest(cluster, { from: node, at: from, key })
     const block = readBlock(cluster, from, key)
     const ms = wayMs(cluster, from, node, block?.size ?? 0)
     const back = { from, to: node, owner: node, ms }
     across(cluster, back, () => (block === undefined ? told(key, 'absent') : take(key, block)), fail)
-    later(cluster, from, Math.ceil((cluster.network.upMs[from] ?? 0) - cluster.nowMs), () => give(at + 1))
+    // The next block follows this one, unless its sender is gone: then the connection is closed.
+    const sentMs = Math.max(cluster.nowMs, Math.ceil(cluster.network.upMs[from] ?? 0))
+    enqueue(cluster.queue, sentMs, () => {
+      if (cluster.nodes[from]?.up && cluster.nodes[from]?.life === life) give(at + 1)
+      else later(cluster, node, delayMs(cluster.network), () => fail('closed'))
+    })
   }
   across(
     cluster,

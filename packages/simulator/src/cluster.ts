@@ -5,7 +5,6 @@
 import { createHash } from 'node:crypto'
 import {
   type Ack,
-  append,
   type BlockKey,
   blockKey,
   type Config,
@@ -25,8 +24,7 @@ import {
   type PeerId,
   type SettledBlock,
   type Tally,
-  toUtf8,
-  type Writer
+  toUtf8
 } from '@cairn/core'
 import { performAudit } from './audits.ts'
 import { fetchBlocks, sendBlocks } from './bulk.ts'
@@ -36,7 +34,7 @@ import type { Link } from './network.ts'
 import { enqueue } from './queue.ts'
 import { createRefWorld, performRef, type RefWorld, refsOf } from './ref-world.ts'
 import { lifeOf, performRelease } from './release.ts'
-import { createSimulation, feed, peerOf, type Simulation } from './run.ts'
+import { createSimulation, feed, nodeOf, peerOf, type Simulation, type Wire } from './run.ts'
 
 /** Between a change on disk and the core hearing of it: the shell gathers changes for as long. */
 const SUMMARY_MS = 100
@@ -48,6 +46,8 @@ export interface ClusterOptions {
   /** Of node i; one TiB by default. */
   capacity?: (node: number) => number
   zone?: (node: number) => string | undefined
+  /** Knobs in which a node differs from the rest. */
+  configOf?: (node: number) => Partial<Config>
   /** What one that starts remembers of its incarnation; by default, one for each life. */
   incarnation?: (node: number, life: number) => number
   /** What a read takes longer than usual, ms. */
@@ -63,6 +63,7 @@ export interface Put {
   readonly ack: Ack
   /** Of each block. */
   readonly size: number
+  readonly claims: ReadonlyMap<BlockKey, HeldClaim>
   settled: SettledBlock[] | undefined
   /** Times that the core said so: one each. */
   settlements: number
@@ -89,13 +90,15 @@ export interface LetGo {
 export interface Cluster extends Simulation<Message, CoreEvent, CoreAction> {
   readonly cores: NodeCore[]
   readonly disks: SimulatedDisk[]
-  readonly puts: Map<number, Put & { claims: Map<BlockKey, HeldClaim>; bytes: boolean }>
+  readonly puts: Map<number, Put & { bytes: boolean }>
   readonly surveys: Map<number, { tally: Tally; silent: PeerId[] }>
   readonly reads: Read[]
   /** Nodes that send wrong bytes in place of blocks. */
   readonly garbling: Set<number>
   /** Nodes whose disk can't be read. */
   readonly unreadable: Set<number>
+  /** Transfers that their node gave up: `node life transfer`. */
+  readonly cancelled: Set<string>
   /** Called with each answer that says so: these are held here. */
   receipted(node: number, keys: readonly BlockKey[]): void
   /** Called with each block that came whole from another. */
@@ -107,6 +110,8 @@ export interface Cluster extends Simulation<Message, CoreEvent, CoreAction> {
   /** Who was found to have lied: by whom, of whom, when. */
   readonly faults: { by: number; of: number; kind: FaultKind; atMs: number }[]
   readonly ways: Pick<ClusterOptions, 'slowMs' | 'lie'>
+  /** Who took whom for dead, and when. */
+  readonly deaths: { by: number; of: number; atMs: number }[]
   /** Blocks moved by repair, in all. */
   repaired: number
   repairedBytes: number
@@ -116,14 +121,8 @@ export interface Cluster extends Simulation<Message, CoreEvent, CoreAction> {
 export const sha256 = (bytes: Uint8Array): Uint8Array =>
   Uint8Array.from(createHash('sha256').update(bytes).digest())
 
-const messages = {
-  write: (out: Writer, message: Message) => append(out, encodeMessage(message)),
-  read: (from: { bytes: Uint8Array; offset: number }) => {
-    const message = decodeMessage(from.bytes.subarray(from.offset))
-    from.offset = from.bytes.length
-    return message
-  }
-}
+/** As the shell writes and reads them. */
+const wire: Wire<Message> = { encode: encodeMessage, decode: decodeMessage }
 
 export function simulateCluster(options: ClusterOptions): Cluster {
   const { seed, nodes, link } = options
@@ -131,13 +130,13 @@ export function simulateCluster(options: ClusterOptions): Cluster {
   const disks = Array.from({ length: nodes }, () => createDisk(sha256))
   const refs = createRefWorld(nodes)
   const sim = createSimulation<Message, CoreEvent, CoreAction>({
-    ...{ seed, nodes, link, codec: messages, messageBytesMax: MESSAGE_BYTES_MAX },
+    ...{ seed, nodes, link, wire, messageBytesMax: MESSAGE_BYTES_MAX },
     create(node, life, random, nowMs) {
       const id = peerOf(node)
       const capacity = options.capacity?.(node) ?? 2 ** 40
       const facts = { ...factsOf(node), capacity, zone: options.zone?.(node) }
       const crypto = { sha256, ...seals(id) }
-      const config = { ...options.config }
+      const config = { ...options.config, ...options.configOf?.(node) }
       const incarnation = options.incarnation?.(node, life) ?? life
       const about = { id, facts, incarnation, life: lifeOf(life), config, random, crypto }
       const core = createCore({ ...about, refs: refsOf(refs, node) }, nowMs)
@@ -146,8 +145,10 @@ export function simulateCluster(options: ClusterOptions): Cluster {
     },
     observe: (node, action) => perform(cluster, node, action)
   })
-  const maps = { puts: new Map(), surveys: new Map(), reads: [] as Read[], letGo: [] as LetGo[] }
-  const wrongs = { garbling: new Set<number>(), unreadable: new Set<number>() }
+  const lists = { reads: [] as Read[], letGo: [] as LetGo[], deaths: [] }
+  const maps = { puts: new Map(), surveys: new Map(), ...lists }
+  const cancelled = new Set<string>()
+  const wrongs = { garbling: new Set<number>(), unreadable: new Set<number>(), cancelled }
   const counts = { repaired: 0, repairedBytes: 0, nextId: 1 }
   const lies = { faults: [], ways: options }
   const told = { receipted: () => undefined, delivered: noteRead }
@@ -247,6 +248,9 @@ function perform(cluster: Cluster, node: number, action: CoreAction): void {
     case 'fetch-blocks':
       fetchBlocks(cluster, node, action)
       return
+    case 'cancel-fetch':
+      cluster.cancelled.add(`${node} ${cluster.nodes[node]?.life} ${action.transfer}`)
+      return
     case 'list-slots':
       later(cluster, node, SYNC_MS, () => {
         const { token, slots, limit } = action
@@ -298,6 +302,12 @@ function perform(cluster: Cluster, node: number, action: CoreAction): void {
     case 'fault':
       performAudit(cluster, node, action)
       return
+    case 'member': {
+      const { state, id } = action.member
+      if (state !== 'dead' || action.was === state) return
+      cluster.deaths.push({ by: node, of: nodeOf(id), atMs: cluster.nowMs })
+      return
+    }
     case 'check-copy':
       later(cluster, node, SYNC_MS, () => {
         if (disk.blocks.get(action.key)?.corrupt === true) quarantine(cluster, node, action.key)

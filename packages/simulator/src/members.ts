@@ -5,6 +5,8 @@ import {
   configure,
   createMembership,
   deadline,
+  decode,
+  encode,
   GOSSIP_LIMITS,
   type Gossip,
   gossipCodec,
@@ -51,7 +53,10 @@ export function simulateMembers({ seed, nodes, link, config }: MembersOptions): 
     seed,
     nodes,
     link,
-    codec: gossipCodec,
+    wire: {
+      encode: (message) => encode(gossipCodec, message),
+      decode: (bytes) => decode(gossipCodec, bytes)
+    },
     messageBytesMax: GOSSIP_LIMITS.messageBytes,
     create(node, _life, random, nowMs) {
       const id = peerOf(node)

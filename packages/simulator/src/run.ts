@@ -4,7 +4,7 @@
  * the same. Messages cross as bytes, so that the wire is tested too.
  */
 
-import { type Codec, decode, encode, type PeerId, type Random, seeded } from '@cairn/core'
+import { type PeerId, type Random, seeded } from '@cairn/core'
 import {
   connect,
   copies,
@@ -35,11 +35,18 @@ export interface Core<Message, Event, Action> {
   deadline(): number
 }
 
+/** How a message becomes bytes. */
+export interface Wire<Message> {
+  encode(message: Message): Uint8Array
+  /** @throws CairnError BAD_MESSAGE */
+  decode(bytes: Uint8Array): Message
+}
+
 export interface SimulationOptions<Message, Event, Action> {
   seed: number
   nodes: number
   link: Link
-  codec: Codec<Message>
+  wire: Wire<Message>
   /** The largest message that the protocol allows. */
   messageBytesMax: number
   /** A node's core, at first and after each restart (`life` 1, 2, …). */
@@ -114,16 +121,17 @@ export function runTo<M, E, A>(sim: Simulation<M, E, A>, untilMs: number): void 
   sim.nowMs = untilMs
 }
 
-/** Runs until it holds, looking every 10 ms, and returns how long that took; undefined if over `limitMs`. */
+/** Runs until it holds, looking every `stepMs`; how long that took, undefined if over `limitMs`. */
 export function runUntil<M, E, A>(
   sim: Simulation<M, E, A>,
   limitMs: number,
-  holds: () => boolean
+  holds: () => boolean,
+  stepMs = 10
 ): number | undefined {
   const startMs = sim.nowMs
   while (!holds()) {
     if (sim.nowMs - startMs >= limitMs) return undefined
-    runTo(sim, sim.nowMs + 10)
+    runTo(sim, sim.nowMs + stepMs)
   }
   return sim.nowMs - startMs
 }
@@ -259,7 +267,7 @@ function arm<M, E, A>(sim: Simulation<M, E, A>, node: number): void {
 }
 
 function send<M, E, A>(sim: Simulation<M, E, A>, from: number, to: number, message: M): void {
-  const bytes = encode(sim.options.codec, message)
+  const bytes = sim.options.wire.encode(message)
   if (bytes.length > sim.options.messageBytesMax) throw new RangeError(`a message of ${bytes.length} bytes`)
   sim.messages++
   sim.bytes += bytes.length
@@ -277,7 +285,7 @@ function transmit<M, E, A>(sim: Simulation<M, E, A>, from: number, to: number, b
       if (at(sim, to).life !== life) return
       fold(sim, bytes.length)
       for (const byte of bytes) fold(sim, byte)
-      const message = decode(sim.options.codec, bytes)
+      const message = sim.options.wire.decode(bytes)
       deliver(sim, to, { type: 'message', from: peerOf(from), message })
     })
   }

@@ -1,0 +1,193 @@
+/**
+ * A simulated network as a scenario treats it, with the account of what was done to whom: by it a run is
+ * judged. Whatever a fault took from a node is written down here, and only that may be missing.
+ */
+import { type BlockKey, type Random, seeded } from '@cairn/core'
+import { type Cluster, diskOf, type LetGo, type Put, reopenDisk, simulateCluster } from './cluster.ts'
+import { copyOf, createDisk, cutPower, type SimulatedDisk, tear } from './disk.ts'
+import { enqueue } from './queue.ts'
+import { feed, kill, nodeOf, peerOf, restart } from './run.ts'
+import type { Scenario } from './scenario.ts'
+
+export interface World {
+  readonly scenario: Scenario
+  readonly cluster: Cluster
+  /** For choices within a step: which copies rot, who goes first. */
+  readonly random: Random
+  readonly puts: { record: Put; keys: readonly BlockKey[] }[]
+  /** Nodes that take no part yet, and those that left for good. */
+  readonly outside: Set<number>
+  readonly left: Set<number>
+  /** `node key`: when a fault last took that copy. */
+  readonly taken: Map<string, number>
+  /** Copies that rotted, and may be found damaged: `node key`. */
+  readonly rotted: Set<string>
+  readonly backups: Map<number, SimulatedDisk>
+  /** Their power fails with the next receipt that they give. */
+  readonly armed: Set<number>
+  /** What happened, for whoever looks into a failure. */
+  readonly log: string[]
+  /** What must never be, as it was found. */
+  readonly wrong: string[]
+  /** The copies let go of, by key; how many were counted in, and how many judged. */
+  readonly letGo: { byKey: Map<BlockKey, LetGo[]>; seen: number; judged: number }
+}
+
+/** The knobs of a version that is not the others'. */
+const SKEWED = { repairDelayMs: 20_000, compareIdleMs: 9_000, probeIntervalMs: 1_500, suspicionMinMs: 4_000 }
+
+export function createWorld(scenario: Scenario): World {
+  const { seed, nodes, zones, config, link, skewed } = scenario
+  const isSkewed = new Set(skewed)
+  const cluster = simulateCluster({
+    ...{ seed, nodes, link, config },
+    zone: (node) => zones[node],
+    configOf: (node) => (isSkewed.has(node) ? SKEWED : {}),
+    // One node in five has forgotten its incarnation whenever it starts, as after a restored home.
+    incarnation: (node, life) => (node % 5 === 4 ? 0 : life)
+  })
+  const random = seeded(seed * 104_729 + 3)
+  const sets = { outside: new Set(scenario.outside), left: new Set<number>(), rotted: new Set<string>() }
+  const maps = { taken: new Map(), backups: new Map(), armed: new Set<number>() }
+  const letGo = { byKey: new Map(), seen: 0, judged: 0 }
+  const world: World = {
+    scenario,
+    cluster,
+    random,
+    puts: [],
+    ...sets,
+    ...maps,
+    log: [],
+    wrong: [],
+    letGo
+  }
+  cluster.receipted = (node, keys) => {
+    if (keys.length > 0 && world.armed.delete(node)) cutPowerOf(world, node)
+  }
+  for (let node = 0; node < nodes; node++) if (!world.outside.has(node)) join(world, node)
+  return world
+}
+
+export function note({ cluster, log }: World, what: string): void {
+  log.push(`${cluster.nowMs} ${what}`)
+}
+
+export function isUp({ cluster, left }: World, node: number): boolean {
+  return cluster.nodes[node]?.up === true && !left.has(node)
+}
+
+/** Takes part, is up, and runs. */
+export function isActive(world: World, node: number): boolean {
+  return isUp(world, node) && !world.outside.has(node)
+}
+
+export function isHeld({ cluster }: World, node: number): boolean {
+  return (cluster.nodes[node]?.heldUntilMs ?? 0) > cluster.nowMs
+}
+
+export function activeNodes(world: World): number[] {
+  return [...world.cluster.nodes.keys()].filter((node) => isActive(world, node))
+}
+
+export function join({ cluster, outside }: World, node: number): void {
+  const others = [...cluster.nodes.keys()].filter((other) => other !== node && !outside.has(other))
+  const addresses = others.map(peerOf)
+  feed(cluster, node, { type: 'join', addresses })
+}
+
+/** The process ends: what was not synced is gone. */
+export function crash({ cluster }: World, node: number): void {
+  kill(cluster, node)
+  tear(diskOf(cluster, node))
+}
+
+export function cutPowerOf(world: World, node: number): void {
+  const { cluster } = world
+  crash(world, node)
+  for (const key of cutPower(diskOf(cluster, node), cluster.nowMs)) take(world, node, key)
+}
+
+export function start(world: World, node: number): void {
+  if (world.left.has(node) || world.outside.has(node)) return
+  const { cluster } = world
+  if (cluster.nodes[node]?.up) crash(world, node)
+  restart(cluster, node)
+  reopenDisk(cluster, node)
+  join(world, node)
+}
+
+/** Runs it after so long, whatever became of the nodes. */
+export function after({ cluster }: World, ms: number, run: () => void): void {
+  enqueue(cluster.queue, cluster.nowMs + ms, run)
+}
+
+/** A fault took this copy. */
+export function take({ cluster, taken }: World, node: number, key: BlockKey): void {
+  taken.set(`${node} ${key}`, cluster.nowMs)
+}
+
+/** Another disk in place of a node's: an empty one, or its own as it once was. */
+export function exchangeDisk(world: World, node: number, backup: SimulatedDisk | undefined): void {
+  const { cluster } = world
+  crash(world, node)
+  const before = diskOf(cluster, node)
+  const next = backup === undefined ? createDisk(before.sha256) : copyOf(backup)
+  for (const key of before.blocks.keys()) if (!next.blocks.has(key)) take(world, node, key)
+  // A receipt may be on its way, or answer for what was damaged and is being fetched again.
+  for (const { keys } of world.puts) for (const key of keys) if (!next.blocks.has(key)) take(world, node, key)
+  for (const key of next.rotten) world.rotted.add(`${node} ${key}`)
+  cluster.disks[node] = next
+  start(world, node)
+}
+
+/** From a promise to the deletion it was given for, at most: the attempt's limit and a stall. */
+export const PROMISE_AGE_MS = 60_000
+
+/**
+ * Who answers for a block that was acknowledged: those that signed for it, and, in place of each that let its
+ * copy go, those that promised it to keep theirs; but for those from which a fault has taken it since.
+ */
+export function keepersOf(world: World, record: Put, key: BlockKey): number[] {
+  const { settled, startedMs } = record
+  const receipts = settled?.find((block) => block.key === key)?.receipts ?? []
+  const sinceMs = new Map(receipts.map((id) => [nodeOf(id), startedMs]))
+  for (const { node, atMs, promised } of letGoOf(world, key)) {
+    if (atMs < startedMs || !sinceMs.delete(node)) continue
+    for (const other of promised) sinceMs.set(other, Math.max(startedMs, atMs - PROMISE_AGE_MS))
+  }
+  return [...sinceMs].flatMap(([node, ms]) => {
+    return (world.taken.get(`${node} ${key}`) ?? -1) < ms && !world.left.has(node) ? [node] : []
+  })
+}
+
+/** The copies of a block that were let go of, in order. */
+export function letGoOf({ cluster, letGo }: World, key: BlockKey): readonly LetGo[] {
+  for (; letGo.seen < cluster.letGo.length; letGo.seen++) {
+    const one = cluster.letGo[letGo.seen] as LetGo
+    letGo.byKey.set(one.key, [...(letGo.byKey.get(one.key) ?? []), one])
+  }
+  return letGo.byKey.get(key) ?? []
+}
+
+/** Every block that some node, up or down, has a good copy of, but for those that left. */
+export function heldKeys({ cluster, left }: World): Set<BlockKey> {
+  const keys = new Set<BlockKey>()
+  for (const [node, { blocks }] of cluster.disks.entries()) {
+    if (left.has(node)) continue
+    for (const [key, { corrupt }] of blocks) if (!corrupt) keys.add(key)
+  }
+  return keys
+}
+
+/** Blocks that fewer of these nodes hold than should, of those that any of them has to give. */
+export function shortAmong({ cluster, scenario }: World, among: readonly number[]): BlockKey[] {
+  const wanted = Math.min(scenario.replicas, among.length)
+  const copies = new Map<BlockKey, number>()
+  for (const node of among) {
+    if (!cluster.nodes[node]?.up) continue
+    for (const [key, { corrupt }] of diskOf(cluster, node).blocks) {
+      if (!corrupt) copies.set(key, (copies.get(key) ?? 0) + 1)
+    }
+  }
+  return [...copies].filter(([, count]) => count < wanted).map(([key]) => key)
+}
