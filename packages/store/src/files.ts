@@ -6,6 +6,7 @@ import fs from 'node:fs'
 import { mkdir, open, readdir, stat, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { type DirectWriter, directWriter } from './direct.ts'
 import { fault } from './fault.ts'
 
 const openFd = promisify(fs.open)
@@ -28,18 +29,21 @@ interface OpenFile {
 export class Files {
   readonly directory: string
   readonly #open = new Map<number, OpenFile>()
+  readonly #direct: DirectWriter | undefined
 
-  private constructor(directory: string) {
+  private constructor(directory: string, direct: boolean) {
     this.directory = directory
+    this.#direct = direct ? directWriter() : undefined
   }
 
-  static async open(directory: string): Promise<Files> {
+  /** `direct`: long writes go past the page cache where the file system has that. */
+  static async open(directory: string, { direct = true }: { direct?: boolean } = {}): Promise<Files> {
     try {
       await mkdir(directory, { recursive: true })
     } catch (cause) {
       throw fault(cause, `cannot make ${directory}`)
     }
-    return new Files(directory)
+    return new Files(directory, direct)
   }
 
   path(segment: number): string {
@@ -81,6 +85,16 @@ export class Files {
     })
   }
 
+  /** As `write`, for groups: one at a time, of whole pages, at a page's start. */
+  async append(segment: number, offset: number, buffers: readonly Buffer[]): Promise<void> {
+    try {
+      if (await this.#direct?.write(this.path(segment), offset, buffers)) return
+    } catch (cause) {
+      throw fault(cause, `cannot write segment ${segment}`)
+    }
+    await this.write(segment, offset, buffers)
+  }
+
   async truncate(segment: number, size: number): Promise<void> {
     await this.#using(segment, `cannot cut segment ${segment}`, (fd) => truncateFd(fd, size))
   }
@@ -93,6 +107,7 @@ export class Files {
   /** A new segment that begins with `page`, its directory entry durable. */
   async create(segment: number, page: Buffer): Promise<void> {
     try {
+      await this.#direct?.close() // of the segment before, which is sealed now
       const fd = await openFd(this.path(segment), 'wx+')
       this.#open.set(segment, { fd: Promise.resolve(fd), users: 0, closing: false })
     } catch (cause) {
@@ -119,6 +134,7 @@ export class Files {
   }
 
   async close(): Promise<void> {
+    await this.#direct?.close()
     for (const segment of [...this.#open.keys()]) await this.#close(segment)
   }
 

@@ -13,7 +13,7 @@ import type { Op } from './plan.ts'
 import type { Position } from './record.ts'
 import type { Row, RowClaim } from './row.ts'
 import type { BlockHead, BlockStat, HeldBlock } from './store.ts'
-import { matches } from './verify.ts'
+import { matchesAside } from './verify.ts'
 
 /** A compaction moves a block at most once while it is being read; then there is one more try. */
 const ATTEMPTS = 3
@@ -67,7 +67,7 @@ export class Reader {
       if (row?.block === undefined || this.#losing.has(key)) return undefined
       const { block } = row
       const bytes = await this.#bytesAt(block, block.size)
-      if (bytes !== undefined && matches(key, bytes)) return bytes
+      if (bytes !== undefined && (await matchesAside(key, bytes))) return bytes
       if (attempt === ATTEMPTS) {
         await this.lose(key, block)
         return undefined
@@ -215,7 +215,7 @@ export class Reader {
     }
     if (!lies(block)) return proofs.length === 0 ? undefined : { type: 'move', key, proofs }
     const bytes = await this.#bytesAt(block, block.size)
-    if (bytes !== undefined && matches(key, bytes)) {
+    if (bytes !== undefined && (await matchesAside(key, bytes))) {
       return { type: 'move', key, from: { segment: block.segment, offset: block.offset }, bytes, proofs }
     }
     await this.get(key)

@@ -14,7 +14,7 @@ import type { Pace } from './pace.ts'
 import type { Reader } from './reader.ts'
 import { type GroupRecord, type Position, readRecord, recordSectionBytes } from './record.ts'
 import { partsOf } from './row.ts'
-import { matches } from './verify.ts'
+import { matchesAside } from './verify.ts'
 import { walk } from './walk.ts'
 import type { Writer } from './writer.ts'
 
@@ -121,7 +121,7 @@ async function scrubGroup(
     if (row?.block?.segment !== record.segment || row.block.offset !== record.offset + offset) continue
     report.blocks++
     report.bytes += size
-    if (matches(key, bytes.subarray(offset, offset + size))) continue
+    if (await matchesAside(key, bytes.subarray(offset, offset + size))) continue
     await reader.lose(key, row.block)
     report.lost.push(key)
   }

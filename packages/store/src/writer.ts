@@ -277,7 +277,7 @@ export class Writer {
     const at = { ...this.#position }
     const { buffers, length } = group.lay(at, { nonce, durable: this.#durable })
     try {
-      await files.write(at.segment, at.offset, buffers)
+      await files.append(at.segment, at.offset, buffers)
     } catch (cause) {
       // What got written would only mislead a reader of the file; the next group goes over it.
       await files.truncate(at.segment, at.offset).catch(() => undefined)

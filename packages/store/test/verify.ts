@@ -3,7 +3,7 @@ import { cidOf, keyOf } from '@cairn/blocks'
 import { type BlockKey, CairnError } from '@cairn/core'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { matches, verifyBytes } from '../src/verify.ts'
+import { ASIDE_BYTES_MIN, matches, matchesAside, verifyAside, verifyBytes } from '../src/verify.ts'
 
 const verify = suite('verifyBytes')
 
@@ -21,6 +21,24 @@ for (const name of ['sha2-256', 'sha2-512', 'blake3'] as const) {
     )
   })
 }
+
+verify('long blocks are checked aside, to the same end', async () => {
+  const bytes = new Uint8Array(ASIDE_BYTES_MIN + 1).fill(7)
+  for (const name of ['sha2-256', 'sha2-512', 'blake3'] as const) {
+    const key = keyOf(cidOf(bytes, { hash: name }))
+    const wrong = bytes.slice()
+    wrong[ASIDE_BYTES_MIN] = 8
+    await verifyAside(key, bytes)
+    assert.equal([await matchesAside(key, bytes), await matchesAside(key, wrong)], [true, false])
+    const error = await verifyAside(key, wrong).catch((cause) => cause)
+    assert.ok(CairnError.is(error, 'BLOCK_CORRUPT'), String(error))
+  }
+  const large = new Uint8Array(2 * 1024 * 1024 + 1)
+  const tooLarge = await verifyAside(`1220${hash('sha256', large)}` as BlockKey, large).catch(
+    (cause) => cause
+  )
+  assert.ok(CairnError.is(tooLarge, 'BLOCK_TOO_LARGE'))
+})
 
 verify('a block too large is refused even if it is right', () => {
   const large = new Uint8Array(2 * 1024 * 1024 + 1)

@@ -22,31 +22,32 @@ writer('calls at once share groups', () =>
 writer('a delete and a put of one block, at once and over again, end as the last of them says', () =>
   inScratch(async (directory) => {
     await withStore({ directory }, async (store) => {
-      const block = entry(1, 500)
       for (let round = 0; round < 20; round++) {
+        const block = entry(1, round % 4 < 2 ? 500 : 100_000) // a long one is hashed aside meanwhile
         const calls = [store.put([block]), store.delete([block.key]), store.put([block])]
         if (round % 2 === 0) calls.push(store.delete([block.key]))
         await Promise.all(calls)
         assert.equal(await store.get(block.key), round % 2 === 0 ? undefined : block.bytes)
       }
     })
-    await withStore({ directory, rebuild: true }, async (store) => assert.is(store.usage().blocks, 1))
+    await withStore({ directory, rebuild: true }, async (store) => assert.is(store.usage().blocks, 2))
   })
 )
 
 writer('claims that come while their block is being written join it', () =>
   inScratch((directory) =>
     withStore({ directory }, async (store) => {
-      const block = entry(1, 500)
-      await Promise.all([
-        store.put([block]),
-        store.put([{ key: block.key, claims: [sampleClaim('02')] }]),
-        store.put([{ ...block, claims: [sampleClaim('03')] }])
-      ])
-      assert.equal(
-        (await store.stat(block.key))?.claims.map(({ claimant }) => claimant),
-        ['01', '02', '03']
-      )
+      for (const block of [entry(1, 500), entry(2, 100_000)]) {
+        await Promise.all([
+          store.put([block]),
+          store.put([{ key: block.key, claims: [sampleClaim('02')] }]),
+          store.put([{ ...block, claims: [sampleClaim('03')] }])
+        ])
+        assert.equal(
+          (await store.stat(block.key))?.claims.map(({ claimant }) => claimant),
+          ['01', '02', '03']
+        )
+      }
     })
   )
 )
@@ -66,7 +67,9 @@ writer('a close lets what was submitted finish', () =>
   inScratch(async (directory) => {
     let puts: Promise<unknown> = Promise.resolve()
     await withStore({ directory }, async (store) => {
-      puts = Promise.all(Array.from({ length: 50 }, (_, i) => store.put([entry(i, 10_000)])))
+      puts = Promise.all(
+        Array.from({ length: 50 }, (_, i) => store.put([entry(i, i % 2 === 0 ? 10_000 : 70_000)]))
+      )
     })
     await puts
     await withStore({ directory }, async (store) => assert.is(store.usage().blocks, 50))

@@ -1,0 +1,25 @@
+/** One hashing thread: hashes what lies in a slot of shared memory, in the order that it is asked to. */
+import { hash } from 'node:crypto'
+import { parentPort, workerData } from 'node:worker_threads'
+
+export interface Asked {
+  slot: number
+  /** Where the bytes begin. */
+  offset: number
+  name: 'sha256' | 'sha512'
+  length: number
+}
+
+export interface Hashed {
+  slot: number
+  /** Hex. */
+  digest: string
+}
+
+const memory = workerData as SharedArrayBuffer
+
+parentPort?.on('message', ({ slot, offset, name, length }: Asked) => {
+  const digest = hash(name, new Uint8Array(memory, offset, length))
+  const hashed: Hashed = { slot, digest }
+  parentPort?.postMessage(hashed)
+})
