@@ -6,7 +6,7 @@
 import { type BlockKey, type PeerId, slotOf } from './block.ts'
 import { fromPlace, type Place, placeOf } from './compare.ts'
 import { type Fetches, want } from './fetch.ts'
-import { actingHolders, type Holders, mayFetch } from './holders.ts'
+import { actingHolders, type Holders, isDistrusted, mayFetch } from './holders.ts'
 import { type DataConfig, DATA_LIMITS as LIMITS } from './limits.ts'
 import type { Reconciler } from './reconcile.ts'
 import {
@@ -106,9 +106,15 @@ function readyPlaces({ sinceMs, restUntilMs, config }: Strays, around: Around, n
     if (heldMs < config.releaseAfterMs || restUntilMs.has(place)) continue
     const { slot, replicas } = fromPlace(place)
     const acting = actingHolders(holders, slot, replicas)
-    if (acting.filter((id) => settled.has(id)).length >= replicas) places.push({ slot, replicas })
+    if (trusted(holders, acting).filter((id) => settled.has(id)).length >= replicas)
+      places.push({ slot, replicas })
   }
   return places
+}
+
+/** A promise of one that lied about what it holds is worth nothing. */
+function trusted(holders: Holders, ids: readonly PeerId[]): readonly PeerId[] {
+  return holders.distrusted.size === 0 ? ids : ids.filter((id) => !isDistrusted(holders, id))
 }
 
 /** The store's answer to `list-copies`: an attempt is opened for those that nothing speaks against. */
@@ -123,7 +129,7 @@ export function onCopies(
   const asking: Asking[] = []
   for (const copy of listed.copies.slice(0, LIMITS.releaseKeys)) {
     const place = placeOf({ slot: slotOf(copy.key), replicas: copy.replicas })
-    const others = actingHolders(around.holders, slotOf(copy.key), copy.replicas)
+    const others = trusted(around.holders, actingHolders(around.holders, slotOf(copy.key), copy.replicas))
     const isStray = around.reconciler.strays.has(place) && !others.includes(state.releases.self)
     if (!isStray || isUnderWay(around, copy.key)) continue
     if (others.length >= copy.replicas) asking.push({ copy, others })

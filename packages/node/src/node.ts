@@ -9,6 +9,7 @@ import {
   type BlockKey,
   CairnError,
   type Core,
+  type CoreAction,
   type CoreEvent,
   configure,
   createCore,
@@ -22,6 +23,7 @@ import {
 import { type DiskStore, openStore } from '@cairn/store'
 import type { CairnNode, NodeEvent } from './api.ts'
 import { broadcast } from './broadcast.ts'
+import type { ByteChannel } from './channel.ts'
 import { checkOptions, defaultCapacity, LISTEN_DEFAULT, type NodeOptions } from './config.ts'
 import { type Ending, endingOf, withinLimit } from './ending.ts'
 import { faceOf } from './face.ts'
@@ -38,6 +40,7 @@ import { openRefFiles, type RefFiles } from './ref-files.ts'
 import { createNodeRefs } from './refs.ts'
 import { lifeOf } from './release.ts'
 import { monotonicMs, startLoop } from './runtime.ts'
+import type { BulkServer } from './serve.ts'
 import type { Shell } from './shell.ts'
 import { outOfRoom, startSummaries } from './summaries.ts'
 import { openTransport, type Transport } from './transport.ts'
@@ -56,14 +59,26 @@ const EARLY_EVENTS_MAX = 1_000
  * @throws CairnError BAD_CONFIG, LOCKED, NEWER_VERSION, PORT_IN_USE, BAD_INVITE, WRONG_NETWORK,
  *   WRONG_SECRET, WRONG_VERSION, UNREACHABLE, STORE_DAMAGED
  */
-export async function createNode(given: NodeOptions): Promise<CairnNode> {
+export function createNode(given: NodeOptions): Promise<CairnNode> {
+  return createNodeWith(given, {})
+}
+
+/** Where a node can be made to do otherwise than it should: in the tests of how the others bear it. */
+export interface Ways {
+  serve?: (honest: BulkServer, shell: () => Shell) => BulkServer
+  servedOn?: (channel: ByteChannel) => ByteChannel
+  perform?: (shell: Shell, action: CoreAction) => void
+}
+
+/** A node with ways of its own. Not for applications. */
+export async function createNodeWith(given: NodeOptions, ways: Ways): Promise<CairnNode> {
   const options = checkOptions(given, Object.keys(DEFAULTS))
   checkConfig(options.config)
   const home = await openHome(options.home)
   const ending = endingOf()
   ending.add(() => home.release())
   try {
-    return await start(options, home, ending)
+    return await start(options, home, ending, ways)
   } catch (cause) {
     await ending.end().catch(() => undefined) // what went wrong first is what the caller must know
     throw cause
@@ -82,7 +97,7 @@ function checkConfig(config: NodeOptions['config']): void {
   }
 }
 
-async function start(options: NodeOptions, home: Home, ending: Ending): Promise<CairnNode> {
+async function start(options: NodeOptions, home: Home, ending: Ending, ways: Ways): Promise<CairnNode> {
   const notes: string[] = []
   const settings = await settle(options, home, notes)
   const known = await home.network()
@@ -119,7 +134,8 @@ async function start(options: NodeOptions, home: Home, ending: Ending): Promise<
     admission: credentials,
     mdns: options.mdns ?? false,
     on: hearTransport({ dispatch: early.dispatch, log, found, shell: () => shell }),
-    bulk: bulkServer(there)
+    bulk: ways.serve?.(bulkServer(there), there) ?? bulkServer(there),
+    ...(ways.servedOn === undefined ? {} : { servedOn: ways.servedOn })
   })
   ending.add(() => withinLimit(transport.close()))
   const network = created ?? (await joinNetwork.firstContact(transport, addresses, found))
@@ -128,7 +144,7 @@ async function start(options: NodeOptions, home: Home, ending: Ending): Promise<
   if (known === undefined) await home.saveNetwork(network)
   await home.saveSettings({ ...settings, listen: stableListen(settings.listen, transport.addresses()) })
 
-  shell = runningShell({ core, home, network, store, transport, events, log, ending, there, refFiles })
+  shell = runningShell({ core, home, network, store, transport, events, log, ending, there, refFiles, ways })
   early.opened(shell.dispatch)
   for (const key of lost) tellLost(shell, key)
   shell.dispatch({ type: 'found', members })
@@ -220,11 +236,12 @@ interface ShellParts
   extends Pick<Shell, 'core' | 'home' | 'network' | 'store' | 'transport' | 'events' | 'log'> {
   ending: Ending
   refFiles: RefFiles
+  ways: Ways
   there(): Shell
 }
 
 /** The parts at work together, until the end. */
-function runningShell({ ending, there, refFiles, ...parts }: ShellParts): Shell {
+function runningShell({ ending, there, refFiles, ways, ...parts }: ShellParts): Shell {
   const { core, home, store, log } = parts
   const uploads = createUploads(there)
   const reads = createReads(there)
@@ -235,7 +252,7 @@ function runningShell({ ending, there, refFiles, ...parts }: ShellParts): Shell 
     new CairnError('UNREACHABLE', 'this node has stopped', { hint: 'ask another member, or start it again' })
   const settled = async (): Promise<void> => void (await Promise.allSettled([...tasks]))
   const loop = startLoop(core, {
-    perform: (action) => perform(there(), action),
+    perform: (action) => (ways.perform ?? perform)(there(), action),
     failed(error) {
       log('error', `stopped: ${error instanceof Error ? error.stack : String(error)}`)
       ending.fail(asCairnError(error))

@@ -60,6 +60,8 @@ export interface TransportOptions {
   limits?: Partial<TransportLimits>
   on: TransportEvents
   bulk: BulkServer
+  /** What it serves others on, in place of the channel itself. */
+  servedOn?: (channel: ByteChannel) => ByteChannel
   /** The port for bulk by TLS: 0 or absent is one of the system's choice, false none, nor is it dialled. */
   bulkPort?: number | false | undefined
   /** Another protocol version, for tests. */
@@ -132,7 +134,10 @@ export async function openTransport(options: TransportOptions): Promise<Transpor
   const budgets = serverBudgets()
   const serving: Record<Role, (peer: PeerId, channel: ByteChannel) => Promise<void>> = {
     control: control.receive,
-    bulk: (peer, channel) => serveBulk(channel, peer, { server: options.bulk, budgets })
+    bulk: (peer, channel) => {
+      const { bulk: server, servedOn = (same) => same } = options
+      return serveBulk(servedOn(channel), peer, { server, budgets })
+    }
   }
   const secure = createSecure({
     connection: (peer) => links.connection(peer, 'control'),

@@ -7,7 +7,7 @@ import { type Block, cidOf, keyOf } from '@cairn/blocks'
 import { type BlockStat, openStore } from '@cairn/store'
 import type { CairnNode, NodeEvent } from '../../src/api.ts'
 import type { NodeOptions } from '../../src/config.ts'
-import { createNode } from '../../src/node.ts'
+import { createNodeWith, type Ways } from '../../src/node.ts'
 import { until } from './peers.ts'
 
 /** Seconds become fractions of one; still above what a loaded machine takes to answer. */
@@ -26,6 +26,8 @@ export interface Nodes extends AsyncDisposable {
   home(i: number): string
   /** Joins through the first node, or makes the network; waits for nothing. */
   add(options?: Partial<NodeOptions>): Promise<CairnNode>
+  /** Joins one that does otherwise than it should. */
+  addLiar(ways: Ways, options?: Partial<NodeOptions>): Promise<CairnNode>
   /** Starts node i again, in the same home. */
   restart(i: number, options?: Partial<NodeOptions>): Promise<CairnNode>
   /** Until all that run see each other. */
@@ -39,14 +41,17 @@ export async function openNodes(count: number, first: Partial<NodeOptions> = {})
   const running = new Set<CairnNode>()
   const home = (i: number) => join(directory, `n${i}`)
   const at = (i: number) => nodes[i] as CairnNode
-  const start = async (i: number, options: Partial<NodeOptions>): Promise<CairnNode> => {
+  const start = async (i: number, options: Partial<NodeOptions>, ways: Ways = {}): Promise<CairnNode> => {
     const { config, ...rest } = options
-    const node = await createNode({
-      home: home(i),
-      capacity: CAPACITY_BYTES,
-      config: { ...FAST, ...config },
-      ...rest
-    })
+    const node = await createNodeWith(
+      {
+        home: home(i),
+        capacity: CAPACITY_BYTES,
+        config: { ...FAST, ...config },
+        ...rest
+      },
+      ways
+    )
     nodes[i] = node
     running.add(node)
     void node.closed.then(() => running.delete(node))
@@ -62,6 +67,7 @@ export async function openNodes(count: number, first: Partial<NodeOptions> = {})
       const member = [...running][0]
       return start(nodes.length, member === undefined ? options : { join: member.invite(), ...options })
     },
+    addLiar: (ways, options = {}) => start(nodes.length, { join: at(0).invite(), ...options }, ways),
     restart: (i, options = {}) => start(i, options),
     async gathered() {
       const sees = (node: CairnNode) => node.peers().filter(({ state }) => state === 'alive').length
