@@ -68,10 +68,30 @@ scrub(
     const again = await cairn(['scrub', '--now', '--home', victim.home])
     assert.match(again.stdout, /blocks \(.*\) read, all of them good/)
     const status = await cairn(['status', '--home', victim.home])
-    const found = `${turned.length} damaged copies found since the start`
-    assert.match(status.stdout, new RegExp(`scrub +100 % read again in 7 days, all since .* ago; ${found}`))
+    const since = `${turned.length} damaged copies found since the start`
+    assert.match(status.stdout, new RegExp(`scrub +100 % read again in 7 days, all since .* ago; ${since}`))
 
     await healed(nodes, REPAIR_MS)
+    const other = nodes[2] as Node
+    const theirs = keysToHold(await clientOf(nodes).peers(), other.id, { keys: tree.keys, n: 3 })
+    const more = theirs.slice(0, 2)
+    for (const key of more) await hurt(other, key)
+    const everywhere = await cairn(['scrub', '--network', '--json', '--home', victim.home])
+    const {
+      members,
+      damaged: found,
+      refetched: back
+    } = lastJson(everywhere.stdout) as Record<string, unknown>
+    assert.equal([everywhere.exit, found, back], [0, more.length, more.length], everywhere.stdout)
+    const said = (members as { peer: string; state: string; damaged: number }[]).map((member) => {
+      return [member.peer, member.state, member.damaged]
+    })
+    const expected = nodes.map(({ id }) => [id, 'done', id === other.id ? more.length : 0])
+    assert.equal(said.sort(), expected.sort())
+    const history = await cairn(['scrub', '--home', other.home])
+    assert.match(history.stdout, /2 damaged copies found in all, 2 replaced/)
+    assert.is(history.stdout.match(/damaged, found .* ago, replaced after/g)?.length, 2)
+
     await stop(nodes)
     const idle = await cairn(['scrub', '--now', '--json', '--home', victim.home])
     assert.equal([idle.exit, errorOf(idle).code], [3, 'UNREACHABLE'], 'no node, no scrub')

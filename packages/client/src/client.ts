@@ -34,7 +34,7 @@ import {
   walkFrom
 } from './get.ts'
 import { toDagStatus, toNodeInfo, toNodeStatus, toPeers, toPins, toText } from './json.ts'
-import { type EventOptions, eventsOf, leave, proveDag, scrub } from './lines.ts'
+import { type EventOptions, eventsOf, leave, proveDag, scrub, scrubNetwork } from './lines.ts'
 import { createNodes, type Fetch, type NodeAt, type Nodes } from './nodes.ts'
 import { type Put, startPut } from './put.ts'
 import { bytesOf, type DirEntry, type Source, treeOf } from './source.ts'
@@ -52,6 +52,7 @@ import type {
   DagStatus,
   HeldReceipt,
   LeaveProgress,
+  NetworkScrub,
   NodeEvent,
   NodeInfo,
   NodeStatus,
@@ -157,6 +158,10 @@ export interface Client {
   ): Promise<ProofResult>
   /** The first node, and no other, reads all of its disk again now. @throws BUSY while it does already */
   scrub(options?: Signalled & { onProgress?: (progress: ScrubProgress) => void }): Promise<ScrubResult>
+  /** All members read their disks again, asked by the first node, which adds up. */
+  scrubNetwork(
+    options?: Signalled & { onProgress?: (progress: ScrubProgress) => void }
+  ): Promise<NetworkScrub>
   /** The first node, and no other, leaves the network for good. */
   leave(options?: Signalled & { onProgress?: (left: LeaveProgress) => void }): Promise<void>
   /** The first node, and no other, stops. */
@@ -239,6 +244,7 @@ export function createClient(options: ClientOptions): Client {
     invite: async () => toText(await nodes.anyJson({ path: '/v1/invite' }), 'invite'),
     prove: (cid, options = {}) => proveDag(nodes, parseCid(cid), options),
     scrub: (options = {}) => scrub(nodes, first, options),
+    scrubNetwork: (options = {}) => scrubNetwork(nodes, first, options),
     leave: (options = {}) => leave(nodes, first, options),
     async stop() {
       await nodes.json(first, { method: 'POST', path: '/v1/stop' })

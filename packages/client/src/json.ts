@@ -60,7 +60,10 @@ export function toNodeInfo(value: unknown): NodeInfo {
 }
 
 export function toNodeStatus(value: unknown): NodeStatus {
-  return object(value) as unknown as NodeStatus
+  const json = object(value)
+  const damage = object(json.damage ?? { found: 0, healed: 0, latest: [] })
+  const latest = list(damage.latest).map((one) => ({ ...one, cid: parseCid(String(one.cid)) }))
+  return { ...json, damage: { ...damage, latest } } as unknown as NodeStatus
 }
 
 export function toDagStatus(value: unknown): DagStatus {

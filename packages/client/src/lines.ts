@@ -5,6 +5,7 @@ import { toEvent, toProof } from './json.ts'
 import { askAny, type NodeAt, type Nodes, parseError, piecesOf, reasonOf } from './nodes.ts'
 import type {
   LeaveProgress,
+  NetworkScrub,
   NodeEvent,
   ProofProgress,
   ProofResult,
@@ -72,6 +73,15 @@ export async function scrub(
   options: { onProgress?: (progress: ScrubProgress) => void; signal?: AbortSignal }
 ): Promise<ScrubResult> {
   return (await work(nodes, node, { path: '/v1/scrub', ...options })) as ScrubResult
+}
+
+/** Asks the node to have all members read their disks again. @throws what kept it from that */
+export async function scrubNetwork(
+  nodes: Nodes,
+  node: NodeAt,
+  options: { onProgress?: (progress: ScrubProgress) => void; signal?: AbortSignal }
+): Promise<NetworkScrub> {
+  return (await work(nodes, node, { path: '/v1/scrub?network', ...options })) as NetworkScrub
 }
 
 /** Asks a node that can be reached to challenge all holders. @throws what kept it from that */

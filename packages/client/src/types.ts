@@ -96,6 +96,15 @@ export interface NodeStatus extends Safety {
   members: number
   usage: Usage
   scrub: ScrubStatus
+  damage: DamageStatus
+}
+
+/** What was found damaged on the node's disk since it was first used, and is whole again. */
+export interface DamageStatus {
+  found: number
+  healed: number
+  /** The newest first; times in milliseconds since 1970. */
+  latest: { cid: CID; foundMs: number; healedMs?: number }[]
 }
 
 /** How much of the node's disk was read again lately, and what was found. */
@@ -117,6 +126,18 @@ export interface ScrubResult {
   /** Copies that were not what their name says, and how many of those are back from other members. */
   damaged: number
   refetched: number
+}
+
+/** `silent`: it did not answer, or not to the end. */
+export interface MemberScrub extends ScrubResult {
+  peer: PeerId
+  name: string
+  state: 'done' | 'refused' | 'silent'
+}
+
+/** The sum, and what each member said. */
+export interface NetworkScrub extends ScrubResult {
+  members: MemberScrub[]
 }
 
 export interface ScrubProgress extends ScrubResult {

@@ -86,6 +86,7 @@ import {
 import { type Copy, cancel, isGoing, onGone, releasesForget, unverify } from './release.ts'
 import { repairLost, repairMissing } from './repair.ts'
 import { type Count, type Tally, tally, toHandOver } from './safety.ts'
+import { onScrubMessage, type ScrubAction } from './scrubbing.ts'
 import {
   createStrays,
   onCopies,
@@ -107,7 +108,16 @@ import {
   surveysTick
 } from './survey.ts'
 import { type Membership, type MembershipAction, ownMember } from './view.ts'
-import { isAudit, isCompare, isGossip, isRef, isRelease, type Message, REASON_CHARS_MAX } from './wire.ts'
+import {
+  isAudit,
+  isCompare,
+  isGossip,
+  isRef,
+  isRelease,
+  isScrub,
+  type Message,
+  REASON_CHARS_MAX
+} from './wire.ts'
 import {
   createWrites,
   onAnswered,
@@ -166,7 +176,7 @@ export type CoreAction =
   | { type: 'check-copy'; key: BlockKey; from: PeerId; reason: string }
   | Exclude<
       | (MembershipAction | WriteAction | FetchAction | CompareAction | SurveyAction | StrayAction)
-      | (RefAction | AuditAction),
+      | (RefAction | AuditAction | ScrubAction),
       { type: 'send' } | { type: 'missing' }
     >
 
@@ -427,6 +437,7 @@ function receive(
     return [{ type: 'check-copy', key: message.key, from, reason: message.reason }]
   }
   if (isRelease(message)) return onReleaseMessage(core.strays, core, from, message)
+  if (isScrub(message)) return onScrubMessage(from, message)
   if (isAudit(message)) return onAuditMessage(core.auditing, { from, message }, viewOf(core, dataMs))
   if (!isCompare(message)) return onSurveyMessage(core.surveys, from, message, () => ownTally(core))
   const peer = { from, mayAsk: hasRepairRoom(core.fetches, from) }
@@ -436,7 +447,7 @@ function receive(
 /** Messages that cost work without our having asked for them. */
 const QUESTIONS: readonly Message['type'][] = [
   ...(['compare', 'offer', 'survey', 'inquiry', 'bad-copy', 'release', 'ref-list'] as const),
-  ...(['ask-hold', 'challenge', 'witness', 'accuse'] as const)
+  ...(['ask-hold', 'challenge', 'witness', 'accuse', 'ask-scrub'] as const)
 ]
 
 /** Only living members are heard on data, and nobody may keep us busy. */

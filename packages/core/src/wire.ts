@@ -22,6 +22,7 @@ import { DATA_LIMITS as LIMITS } from './limits.ts'
 import { REF_MESSAGES, REF_TAGS, type RefMessage } from './ref-messages.ts'
 import { RELEASE_MESSAGES, RELEASE_TAGS, type ReleaseMessage } from './release.ts'
 import { tallyCodec } from './safety.ts'
+import { SCRUB_MESSAGES, SCRUB_TAGS, type ScrubMessage } from './scrubbing.ts'
 
 /** The protocol's version: both ends must speak the same. */
 export const PROTOCOL_VERSION = 1
@@ -59,16 +60,16 @@ export type SurveyMessage = {
 
 export type Message =
   | (Gossip | CompareMessage | SurveyMessage | CopyMessage)
-  | (ReleaseMessage | RefMessage | AuditMessage)
+  | (ReleaseMessage | RefMessage | AuditMessage | ScrubMessage)
 
 const messageCodec = union(
   {
     ...{ ...GOSSIP_CASES, ...COMPARE_MESSAGES, ...SURVEY_MESSAGES, ...COPY_MESSAGES },
-    ...{ ...RELEASE_MESSAGES, ...REF_MESSAGES, ...AUDIT_MESSAGES }
+    ...{ ...RELEASE_MESSAGES, ...REF_MESSAGES, ...AUDIT_MESSAGES, ...SCRUB_MESSAGES }
   },
   {
     ...{ ...GOSSIP_TAGS, ...COMPARE_TAGS, ...SURVEY_TAGS, ...COPY_TAGS },
-    ...{ ...RELEASE_TAGS, ...REF_TAGS, ...AUDIT_TAGS }
+    ...{ ...RELEASE_TAGS, ...REF_TAGS, ...AUDIT_TAGS, ...SCRUB_TAGS }
   }
 ) as Codec<unknown> as Codec<Message>
 
@@ -95,6 +96,10 @@ export function isRelease(message: Message): message is ReleaseMessage {
 
 export function isRef(message: Message): message is RefMessage {
   return Object.hasOwn(REF_MESSAGES, message.type)
+}
+
+export function isScrub(message: Message): message is ScrubMessage {
+  return Object.hasOwn(SCRUB_MESSAGES, message.type)
 }
 
 export function isAudit(message: Message): message is AuditMessage {

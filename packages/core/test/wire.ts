@@ -128,6 +128,12 @@ const MESSAGES: { [K in Message['type']]: fc.Arbitrary<unknown> } = {
   promise: fc.record({ life: hex(8), attempt: varint, keys: some(key) }),
   'bad-copy': fc.record({ key, reason: fc.string({ maxLength: 64 }) }),
   ...refMessages,
+  'ask-scrub': fc.record({ run: hex(8) }),
+  'tell-scrub': fc.record({
+    run: hex(8),
+    state: fc.constantFrom('running', 'done', 'refused'),
+    ...{ blocks: varint, bytes: varint, total: varint, damaged: varint, refetched: varint }
+  }),
   'ask-hold': fc.record({ token: varint, keys: some(key) }),
   hold: fc.record({ token: varint, signed: bytes(300) }),
   witness: fc.record({ signed: bytes(300) }),

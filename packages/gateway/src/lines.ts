@@ -18,7 +18,7 @@ const PROGRESS_MS = 200
 export interface Lines {
   events(res: ServerResponse, query: URLSearchParams): Promise<void>
   prove(res: ServerResponse, root: CID): Promise<void>
-  scrub(res: ServerResponse): Promise<void>
+  scrub(res: ServerResponse, query: URLSearchParams): Promise<void>
   leave(res: ServerResponse): Promise<void>
   stop(res: ServerResponse): void
 }
@@ -49,7 +49,12 @@ export function createLines(
         streams--
       }
     },
-    scrub: (res) => answer(res, (options) => node.scrub(options), onBug),
+    scrub: (res, query) =>
+      answer(
+        res,
+        (options) => (query.has('network') ? node.scrubNetwork(options) : node.scrub(options)),
+        onBug
+      ),
     prove: (res, root) => answer(res, (options) => node.proofOf(root, options), onBug),
     async leave(res) {
       const signal = goneSignal(res)

@@ -137,7 +137,7 @@ function stream(
     case 'prove':
       return lines.prove(request.res, parseCid(request.params.cid ?? ''))
     case 'scrub':
-      return lines.scrub(request.res)
+      return lines.scrub(request.res, request.query)
     case 'leave':
       return lines.leave(request.res)
     case 'stop':

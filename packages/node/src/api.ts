@@ -121,6 +121,7 @@ export interface NodeStatus extends Safety {
   usage: Usage
   /** How much of this disk was read again lately, and what was found. */
   scrub: ScrubStatus
+  damage: DamageStatus
 }
 
 export interface DagStatus extends Safety {
@@ -249,6 +250,8 @@ export interface CairnNode {
    * have come, as long as any comes. @throws BUSY when one is under way, or the signal's reason
    */
   scrub(options?: ScrubOptions): Promise<ScrubResult>
+  /** Has all living members read their disks again, and adds up. Refused by those of an open network. */
+  scrubNetwork(options?: ScrubOptions): Promise<NetworkScrub>
   /** From now on, at most 1,000 waiting; the oldest are dropped and counted in a log event. */
   events(signal?: AbortSignal): AsyncIterable<NodeEvent>
   /**
@@ -280,6 +283,26 @@ export interface ScrubResult {
   damaged: number
   /** Of those, how many are here again, from other members. */
   refetched: number
+}
+
+/** What was found damaged on this disk since it was first used, and is whole again. */
+export interface DamageStatus {
+  found: number
+  healed: number
+  /** The newest first; times in milliseconds since 1970. */
+  latest: { cid: CID; foundMs: number; healedMs?: number }[]
+}
+
+/** `silent`: it did not answer, or not to the end. */
+export interface MemberScrub extends ScrubResult {
+  peer: PeerId
+  name: string
+  state: 'done' | 'refused' | 'silent'
+}
+
+/** The sum, and what each member said. */
+export interface NetworkScrub extends ScrubResult {
+  members: MemberScrub[]
 }
 
 export interface ScrubProgress extends ScrubResult {

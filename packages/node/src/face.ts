@@ -1,5 +1,6 @@
 /** A running node as others see it: `CairnNode` over the shell. */
 import { CairnError, checkFacts, checkRefName, members } from '@cairn/core'
+import type { ScrubStatus } from '@cairn/store'
 import type { CID } from 'multiformats/cid'
 import type { CairnNode, Pin, Upload } from './api.ts'
 import { auditOf } from './audits.ts'
@@ -10,7 +11,6 @@ import { openPins, type Pins } from './pins.ts'
 import { proofOf } from './proofs.ts'
 import { wantOf } from './refs.ts'
 import { safetyOf, safetyOfDag } from './safety.ts'
-import { type Scrubbed, scrubOf } from './scrub.ts'
 import type { Shell } from './shell.ts'
 import { VERSION } from './version.ts'
 
@@ -21,7 +21,7 @@ export interface Life {
   readonly notes: readonly string[]
   readonly closed: CairnNode['closed']
   /** The store, as a disk. */
-  readonly disk: Scrubbed
+  readonly disk: Pick<CairnNode, 'scrub'> & { scrubStatus(): ScrubStatus }
   stop(): Promise<void>
 }
 
@@ -69,7 +69,8 @@ export function faceOf(shell: Shell, { notes, closed, disk, stop }: Life): Cairn
         alive,
         members: all.length,
         usage: store.usage(),
-        scrub: disk.scrubStatus()
+        scrub: disk.scrubStatus(),
+        damage: shell.damage.status()
       }
     },
     async statusOf(root, { signal } = {}) {
@@ -91,7 +92,8 @@ export function faceOf(shell: Shell, { notes, closed, disk, stop }: Life): Cairn
         return { ...member, rttMs, connected: self || connected.has(member.id), self, audit }
       })
     },
-    scrub: scrubOf(disk, shell.usable),
+    scrub: disk.scrub,
+    scrubNetwork: (options = {}) => shell.scrubs.run(options),
     events: (signal) => shell.events.listen(signal),
     async leave(options = {}) {
       leaving ??= depart(shell, options).finally(() => {

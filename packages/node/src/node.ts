@@ -25,6 +25,7 @@ import type { CairnNode, NodeEvent } from './api.ts'
 import { broadcast } from './broadcast.ts'
 import type { ByteChannel } from './channel.ts'
 import { checkOptions, defaultCapacity, LISTEN_DEFAULT, type NodeOptions } from './config.ts'
+import { openDamage } from './damage.ts'
 import { type Ending, endingOf, withinLimit } from './ending.ts'
 import { faceOf } from './face.ts'
 import { hearTransport } from './hearing.ts'
@@ -40,6 +41,8 @@ import { openRefFiles, type RefFiles } from './ref-files.ts'
 import { createNodeRefs } from './refs.ts'
 import { lifeOf } from './release.ts'
 import { monotonicMs, startLoop } from './runtime.ts'
+import { scrubOf } from './scrub.ts'
+import { createNetworkScrubs } from './scrub-network.ts'
 import type { BulkServer } from './serve.ts'
 import type { Shell } from './shell.ts'
 import { outOfRoom, startSummaries } from './summaries.ts'
@@ -124,6 +127,9 @@ async function start(options: NodeOptions, home: Home, ending: Ending, ways: Way
     onError: (error) => log('error', `${error.message}`)
   })
   ending.add(() => store.close())
+  const damage = await openDamage(home.path, { store, log })
+  ending.add(() => damage.close())
+  const scrub = scrubOf(store, () => there().usable())
   if (store.copied) await adoptCopy(store, notes)
   const { credentials, addresses } = joinNetwork.credentials(created, options.join)
   const found = foundPeers()
@@ -144,13 +150,28 @@ async function start(options: NodeOptions, home: Home, ending: Ending, ways: Way
   if (known === undefined) await home.saveNetwork(network)
   await home.saveSettings({ ...settings, listen: stableListen(settings.listen, transport.addresses()) })
 
-  shell = runningShell({ core, home, network, store, transport, events, log, ending, there, refFiles, ways })
+  shell = runningShell({
+    core,
+    home,
+    network,
+    store,
+    transport,
+    events,
+    log,
+    ending,
+    there,
+    refFiles,
+    ways,
+    damage,
+    scrub
+  })
   early.opened(shell.dispatch)
   for (const key of lost) tellLost(shell, key)
   shell.dispatch({ type: 'found', members })
   shell.dispatch({ type: 'join', addresses })
   shell.changed()
-  return faceOf(shell, { notes, closed: ending.closed, disk: store, stop: ending.end })
+  const disk = { scrub, scrubStatus: () => store.scrubStatus() }
+  return faceOf(shell, { notes, closed: ending.closed, disk, stop: ending.end })
 }
 
 /** What the node keeps of how it was started: as told now, else as before, else the default. */
@@ -226,6 +247,7 @@ function earlyEvents() {
 
 /** A copy here was damaged: the core wants it back, and its slot has changed. */
 function tellLost(shell: Shell, key: BlockKey): void {
+  shell.damage.found(key)
   shell.dispatch({ type: 'lost', key, replicas: shell.network.replicas })
   shell.changed()
   const reason = 'the copy on this disk was damaged; it is fetched again'
@@ -233,7 +255,8 @@ function tellLost(shell: Shell, key: BlockKey): void {
 }
 
 interface ShellParts
-  extends Pick<Shell, 'core' | 'home' | 'network' | 'store' | 'transport' | 'events' | 'log'> {
+  extends Pick<Shell, 'core' | 'home' | 'network' | 'store' | 'transport' | 'events' | 'log' | 'damage'> {
+  scrub: CairnNode['scrub']
   ending: Ending
   refFiles: RefFiles
   ways: Ways
@@ -241,7 +264,7 @@ interface ShellParts
 }
 
 /** The parts at work together, until the end. */
-function runningShell({ ending, there, refFiles, ways, ...parts }: ShellParts): Shell {
+function runningShell({ ending, there, refFiles, ways, scrub, ...parts }: ShellParts): Shell {
   const { core, home, store, log } = parts
   const uploads = createUploads(there)
   const reads = createReads(there)
@@ -269,7 +292,7 @@ function runningShell({ ending, there, refFiles, ways, ...parts }: ShellParts): 
   })
   return {
     ...{ ...parts, id: home.identity.id, crypto: cryptoOf(home.identity), uploads, reads },
-    ...{ refs, asked, settled },
+    ...{ refs, asked, settled, scrubs: createNetworkScrubs(there, scrub) },
     trusted: trustedHeaders(TRUSTED_HEADERS_MAX),
     dispatch: loop.dispatch,
     changed: summaries.changed,

@@ -90,6 +90,9 @@ export function perform(shell: Shell, action: CoreAction): void {
     case 'prove':
       void shell.during(prove(shell, action))
       return
+    case 'scrub-message':
+      shell.scrubs.heard(action.from, action.message)
+      return
     case 'fault':
       tellFault(shell, action)
       return

@@ -15,6 +15,7 @@ import {
 import type { Entry } from '@cairn/store'
 import type { CID } from 'multiformats/cid'
 import type { Got } from './bulk.ts'
+import { reasonOf } from './frame.ts'
 import { gathered } from './gather.ts'
 import type { Answer } from './serve.ts'
 import type { Shell } from './shell.ts'
@@ -94,7 +95,7 @@ export function createReads(shell: () => Shell): Reads {
       const fetched = { type: 'fetched', transfer, key, outcome } as const
       shell().dispatch(reason === undefined ? fetched : { ...fetched, reason })
     }
-    if (bytes === undefined) return said('absent')
+    if (bytes === undefined) return said('absent', whyAbsent(got))
     try {
       verifyBlock(key, bytes)
     } catch (error) {
@@ -278,11 +279,17 @@ function checkedClaims(shell: Shell, got: Got, from: PeerId): HeldClaim[] {
   return claims
 }
 
+/** Of what is not given, the holder's word: an entry without bytes has it in the place of a proof. */
+function whyAbsent({ proofs: [why] }: Got): string {
+  return why === undefined || why.length === 0 ? 'it does not have it' : reasonOf(Buffer.from(why).toString())
+}
+
 function nobodyHas(shell: Shell, cid: CID, tried: readonly Tried[]): CairnError {
   const told = tried.slice(0, TRIED_NAMED_MAX).map(({ peer, outcome, reason }) => {
     return `${shell.nameOf(peer)}: ${reason ?? outcome}`
   })
   const corrupt = tried.length > 0 && tried.every(({ outcome }) => outcome === 'corrupt')
+  if (shell.damage.isDamaged(keyOf(cid))) told.push(`${shell.nameOf(shell.id)}: the copy here was damaged`)
   return new CairnError(
     corrupt ? 'BLOCK_CORRUPT' : 'NO_PROVIDER',
     `no member gave ${cid}${told.length === 0 ? ': nobody to ask' : ` (${told.join('; ')})`}`,

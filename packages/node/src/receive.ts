@@ -14,6 +14,9 @@ import { asCairnError, keepEntries } from './uploads.ts'
 /** Blocks read together. Their bytes are bounded where they are asked for. */
 const READ_MAX = 256
 
+/** What the reader of a block is told of a copy that was put aside. */
+const DAMAGED = 'its copy was damaged and is put aside'
+
 interface Reading {
   key: BlockKey
   resolve(block: HeldBlock | undefined): void
@@ -38,7 +41,8 @@ export function bulkServer(shell: () => Shell): BulkServer {
       const block = await new Promise<HeldBlock | undefined>((resolve, reject) => {
         read({ key, resolve, reject })
       })
-      return block && { bytes: block.bytes, proofs: proofsOf(block, turn++) }
+      if (block !== undefined) return { bytes: block.bytes, proofs: proofsOf(block, turn++) }
+      return shell().damage.isDamaged(key) ? { reason: DAMAGED } : undefined
     }
   }
 }

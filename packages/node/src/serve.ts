@@ -50,8 +50,11 @@ export interface BulkServer {
   receive(from: PeerId, entries: OutEntry[]): Promise<Answer>
   /** Of the blocks that are held, bytes: what reading them takes. */
   sizes(from: PeerId, keys: readonly BlockKey[]): Promise<(number | undefined)[]>
-  /** A block that is held and good, with its claims; undefined when it is not. */
-  read(from: PeerId, key: BlockKey): Promise<{ bytes: Uint8Array; proofs: readonly Uint8Array[] } | undefined>
+  /** A block that is held and good, with its claims; else why it is not given, if that can be said. */
+  read(
+    from: PeerId,
+    key: BlockKey
+  ): Promise<{ bytes: Uint8Array; proofs: readonly Uint8Array[] } | { reason: string } | undefined>
 }
 
 export interface ServerBudgets {
@@ -281,9 +284,16 @@ async function readOne(session: Session, key: BlockKey, bytes: number): Promise<
   await budgets.reading.take(bytes, channel.gone)
   try {
     const block = await server.read(from, key)
-    return { entry: block === undefined ? { key, proofs: [] } : { key, ...block }, bytes }
+    return { entry: entryOf(key, block), bytes }
   } catch (cause) {
     budgets.reading.give(bytes)
     throw cause
   }
+}
+
+/** What is not given has the reason in the place of a proof. */
+function entryOf(key: BlockKey, block: Awaited<ReturnType<BulkServer['read']>>): OutEntry {
+  if (block === undefined) return { key, proofs: [] }
+  if ('reason' in block) return { key, proofs: [Buffer.from(reasonOf(new Error(block.reason)))] }
+  return { key, ...block }
 }

@@ -3,10 +3,12 @@ import type { CairnError, Core, CoreEvent, Crypto, PeerId, TrustedHeaders } from
 import type { Store } from '@cairn/store'
 import type { NodeEvent } from './api.ts'
 import type { Broadcast } from './broadcast.ts'
+import type { Damage } from './damage.ts'
 import type { Home } from './home.ts'
 import type { Network } from './network.ts'
 import type { Reads } from './reads.ts'
 import type { NodeRefs } from './refs.ts'
+import type { NetworkScrubs } from './scrub-network.ts'
 import type { Transport } from './transport.ts'
 import type { Uploads } from './uploads.ts'
 
@@ -20,6 +22,8 @@ export interface Shell {
   readonly transport: Transport
   readonly uploads: Uploads
   readonly reads: Reads
+  readonly damage: Damage
+  readonly scrubs: NetworkScrubs
   readonly refs: NodeRefs
   readonly events: Broadcast<NodeEvent>
   /** Headers of claims whose signature was seen to be good. */

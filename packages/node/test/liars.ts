@@ -1,4 +1,4 @@
-/** Members that lie, among honest ones: nobody is given a wrong byte or an error for it, and who lies is found. */
+/** Members that lie, among honest ones: nobody is given a wrong byte for it, and who lies is found. */
 import { type Block, keyOf } from '@cairn/blocks'
 import type { BlockKey } from '@cairn/core'
 import { suite } from 'uvu'

@@ -1,8 +1,8 @@
 /** `cairn scrub`: how much of a node's disk was read again lately; with `--now`, all of it, at once. */
-import type { ScrubProgress, ScrubResult, ScrubStatus } from '@cairn/client'
+import type { DamageStatus, NetworkScrub, ScrubProgress, ScrubResult, ScrubStatus } from '@cairn/client'
 import type { Command } from 'commander'
 import { EXIT } from '../failure.ts'
-import { count, duration, plural, size } from '../format.ts'
+import { count, duration, plural, safe, size, table } from '../format.ts'
 import { bar } from '../progress.ts'
 import { act, type Program, type Session } from '../session.ts'
 
@@ -16,18 +16,29 @@ export function addScrub(root: Command, program: Program): void {
         'could not be replaced.'
     )
     .option('--now', 'read all of it now, as fast as the disk goes')
+    .option('--network', 'have all members do so, and add up; 6 when one does not')
     .action(act(program, scrub))
 }
 
 async function scrub(session: Session, command: Command): Promise<number> {
   const { out, signal } = session
   const client = await session.client()
-  if (command.opts<{ now?: boolean }>().now !== true) {
-    const { name, scrub } = await client.status()
-    out.result({ name, ...scrub }, () => scrubText(scrub, Date.now()))
+  const { now, network } = command.opts<{ now?: boolean; network?: boolean }>()
+  const onProgress = (progress: ScrubProgress): void => out.live.show(() => line(progress))
+  if (network === true) {
+    const result = await client.scrubNetwork({ signal, onProgress })
+    out.result(result, () => networkText(result))
+    if (result.refetched < result.damaged) return EXIT.integrity
+    return result.members.every(({ state }) => state === 'done') ? EXIT.ok : EXIT.underReplicated
+  }
+  if (now !== true) {
+    const { name, scrub, damage } = await client.status()
+    const latest = damage.latest.map((one) => ({ ...one, cid: one.cid.toString() }))
+    const value = { name, ...scrub, damage: { ...damage, latest } }
+    out.result(value, () => [scrubText(scrub, Date.now()), ...damageText(damage, Date.now())].join('\n'))
     return EXIT.ok
   }
-  const result = await client.scrub({ signal, onProgress: (progress) => out.live.show(() => line(progress)) })
+  const result = await client.scrub({ signal, onProgress })
   out.result(result, () => resultText(result))
   return result.refetched === result.damaged ? EXIT.ok : EXIT.integrity
 }
@@ -46,6 +57,36 @@ function resultText({ blocks, bytes, damaged, refetched }: ScrubResult): string 
   const missing = damaged - refetched
   if (missing === 0) return `${read}, ${found} and replaced by those of other members`
   return `${read}, ${found}, ${count(refetched)} replaced; ${count(missing)} not yet: see cairn status`
+}
+
+/** What each member read and found, and the sum. */
+function networkText({ members, ...sum }: NetworkScrub): string {
+  const columns = [
+    { title: 'MEMBER' },
+    { title: 'STATE' },
+    { title: 'BLOCKS', right: true },
+    { title: 'READ', right: true },
+    { title: 'DAMAGED', right: true },
+    { title: 'REPLACED', right: true }
+  ]
+  const rows = members.map(({ name, state, blocks, bytes, damaged, refetched }) => {
+    return [safe(name), state, count(blocks), size(bytes), count(damaged), count(refetched)]
+  })
+  return `${table(columns, rows)}\n${resultText(sum)}`
+}
+
+/** What was ever found damaged on this disk, and what became of the latest. */
+export function damageText({ found, healed, latest }: DamageStatus, nowMs: number): string[] {
+  if (found === 0) return ['never found a damaged copy']
+  const ago = (ms: number): string => `${duration(Math.max(0, nowMs - ms))} ago`
+  const lines = latest.map(({ cid, foundMs, healedMs }) => {
+    const end = healedMs === undefined ? 'not yet replaced' : `replaced after ${duration(healedMs - foundMs)}`
+    return `  ${cid}  damaged, found ${ago(foundMs)}, ${end}`
+  })
+  return [
+    `${plural(found, 'damaged copy', 'damaged copies')} found in all, ${count(healed)} replaced`,
+    ...lines
+  ]
 }
 
 /** One line of how much was read again lately. */

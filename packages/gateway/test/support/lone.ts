@@ -102,6 +102,7 @@ export function loneNode({
     }
   })
 
+  const damage = { found: 0, healed: 0, latest: [] }
   const scrubStatus = { bytesPerSecond: 1, oldestMs: 0, verified: 0, total: 0, lost: 0 }
   const closed = Promise.withResolvers<{ error: CairnError | undefined }>()
   const lone: Lone = {
@@ -141,7 +142,16 @@ export function loneNode({
       if (bytes === undefined) throw new CairnError('NO_PROVIDER', `no member holds ${cid}`, { hint: 'wait' })
       return bytes
     },
-    status: async () => ({ ...safety(), id, name, alive: 1, members: 1, usage: usage(), scrub: scrubStatus }),
+    status: async () => ({
+      ...safety(),
+      id,
+      name,
+      alive: 1,
+      members: 1,
+      usage: usage(),
+      scrub: scrubStatus,
+      damage
+    }),
     statusOf: async (root) => ({
       ...safety(),
       root,
@@ -170,6 +180,10 @@ export function loneNode({
       const count = { asked: 1, proven: 1, absent: 0, wrong: 0, silent: 0 }
       const holders = [{ peer: id, name, state: 'alive' as const, ...count }]
       return { root, wanted: 1, blocks: 1, bytes: 1, unread: 0, byProofs: [0, 1], holders }
+    },
+    async scrubNetwork(options = {}) {
+      const sum = await lone.scrub(options)
+      return { ...sum, members: [{ peer: id, name, state: 'done', ...sum }] }
     },
     async scrub({ onProgress } = {}) {
       const result = { blocks: blocks.size, bytes: bytesOf(), damaged: 0, refetched: 0 }

@@ -19,7 +19,7 @@ export function swaps(deeds: Deeds): Ways {
       ...honest,
       async read(from, key) {
         const block = await honest.read(from, key)
-        if (block === undefined) return undefined
+        if (block === undefined || 'reason' in block) return block
         deeds.lies++
         return { ...block, bytes: new Uint8Array(randomBytes(block.bytes.length)) }
       }
@@ -27,7 +27,7 @@ export function swaps(deeds: Deeds): Ways {
   }
 }
 
-/** Acknowledges everything, throws away every block that is chosen, and answers anything when asked to prove. */
+/** Acknowledges all, throws away the chosen blocks, and answers anything when it is to prove them. */
 export function drops(deeds: Deeds, isDropped: (key: BlockKey) => boolean): Ways {
   return {
     serve: (honest) => ({

@@ -1,0 +1,132 @@
+/** Damaged copies: nobody is given one, each is found, told of, made good, and remembered. */
+import { type Block, keyOf } from '@cairn/blocks'
+import { CairnError, seeded } from '@cairn/core'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { CairnNode } from '../src/api.ts'
+import { flipAnywhere, flipBlock } from './support/flip.ts'
+import { blocksOf, eventually, onDisk, openNodes, sameBytes, uploadOn } from './support/nodes.ts'
+import { scoped } from './support/scope.ts'
+
+/** Bits turned in all, on two disks. */
+const FLIPS = 1_000
+
+const damage = suite('damage')
+
+const healthy = (node: CairnNode, blocks: number) => async () => {
+  const { verdict, byCopies } = await node.status()
+  return verdict === 'healthy' && byCopies.at(-1) === blocks
+}
+
+damage(
+  'with a bit turned in each replica in turn, under load, every read gives the right bytes',
+  scoped(async (use) => {
+    const net = use(await openNodes(4, { create: { open: false, replicas: 3 } }))
+    const blocks = blocksOf(30)
+    await uploadOn(net.at(0)).put(blocks)
+    await eventually(healthy(net.at(0), 30), 'all have three')
+    let [reads, done] = [0, false]
+    const read = async (node: CairnNode): Promise<void> => {
+      while (!done) {
+        for (const { cid, bytes } of blocks) {
+          assert.ok(sameBytes(await node.get(cid), bytes), `${cid}`)
+          reads++
+        }
+      }
+    }
+    const readers = net.nodes.map(read)
+    let turned = 0
+    const all = async () => {
+      for (let i = 0; i < 4; i++) {
+        for (const { cid } of blocks.slice(6 * i, 6 * i + 6)) {
+          if (await flipBlock(net.home(i), keyOf(cid))) turned++
+        }
+        await net.at(i).scrub()
+        const { damage } = await net.at(i).status()
+        assert.is(damage.latest.length, damage.found)
+        await eventually(async () => {
+          const { found, healed } = (await net.at(i).status()).damage
+          return found > 0 && healed === found
+        }, 'what was found is whole again, and remembered so')
+      }
+    }
+    await all().finally(() => {
+      done = true
+    })
+    await Promise.all(readers)
+    assert.ok(turned > 12 && reads > 100, `${turned} bits, ${reads} reads`)
+    const found = await Promise.all(net.nodes.map(async (node) => (await node.status()).damage.found))
+    assert.is(
+      found.reduce((sum, some) => sum + some, 0),
+      turned
+    )
+  })
+)
+
+damage(
+  'when all replicas are bad the error names each holder and what was wrong with it',
+  scoped(async (use) => {
+    const net = use(await openNodes(3, { create: { open: false, replicas: 3 } }))
+    const [block] = blocksOf(1) as [Block]
+    await uploadOn(net.at(0)).put([block])
+    for (let i = 0; i < 3; i++) assert.ok(await flipBlock(net.home(i), keyOf(block.cid)))
+    const error = await net
+      .at(0)
+      .get(block.cid)
+      .catch((cause: unknown) => cause)
+    assert.ok(CairnError.is(error, 'NO_PROVIDER'), String(error))
+    for (const i of [1, 2]) assert.match(error.message, `${net.at(i).name}: its copy was damaged`)
+    assert.match(error.message, `${net.at(0).name}: the copy here was damaged`)
+  })
+)
+
+damage(
+  'bits turned anywhere on two of three disks are all found in one scrub, and all healed',
+  scoped(async (use) => {
+    const net = use(await openNodes(3, { create: { open: false, replicas: 3 } }))
+    const blocks = blocksOf(150, 20_000)
+    await uploadOn(net.at(0)).put(blocks)
+    await eventually(healthy(net.at(0), 150), 'all have three')
+    const random = seeded(7)
+    for (const i of [1, 2]) {
+      await net.at(i).stop()
+      await flipAnywhere(net.home(i), FLIPS / 2, random)
+    }
+    for (const i of [1, 2]) await net.restart(i)
+    await net.gathered()
+    const { members } = await net.at(0).scrubNetwork()
+    assert.equal(
+      members.map(({ state }) => state),
+      ['done', 'done', 'done']
+    )
+    await eventually(healthy(net.at(0), 150), 'all have three again')
+    const again = await net.at(0).scrubNetwork()
+    assert.is(again.damaged, 0, 'the first scrub found all there was')
+    await net.stopAll()
+    for (const i of [0, 1, 2]) {
+      const stats = await onDisk(net.home(i), blocks)
+      assert.is(stats.filter((stat) => stat === undefined).length, 0, `node ${i}`)
+    }
+  })
+)
+
+damage(
+  'what was found is remembered over a restart',
+  scoped(async (use) => {
+    const net = use(await openNodes(2, { create: { open: false, replicas: 2 } }))
+    const [block] = blocksOf(1) as [Block]
+    await uploadOn(net.at(0)).put([block])
+    assert.ok(await flipBlock(net.home(1), keyOf(block.cid)))
+    const { damaged, refetched } = await net.at(1).scrub()
+    assert.equal([damaged, refetched], [1, 1])
+    await net.at(1).stop()
+    const again = await net.restart(1)
+    await eventually(async () => (await again.status()).damage.healed === 1, 'it is known to be whole')
+    const { found, latest } = (await again.status()).damage
+    const [one] = latest
+    assert.is(found, 1)
+    assert.is(one && keyOf(one.cid), keyOf(block.cid))
+  })
+)
+
+damage.run()
