@@ -12,9 +12,10 @@ export interface Found {
   path: string[]
 }
 
-/** @throws CairnError BAD_CID, NOT_FOUND when nothing has that name */
-export async function find(text: string, getBlock: GetBlock): Promise<Found> {
-  const { cid: word, path } = parseDagPath(text)
+/** Of `CID/path`, or of a ref's name in its place. @throws CairnError BAD_CID, NOT_FOUND */
+export async function find(text: string, client: Client, signal: AbortSignal): Promise<Found> {
+  const getBlock = blocksOf(client, signal)
+  const { cid: word, path } = parseDagPath(`${await client.place(text, { signal })}`)
   const root = parseCid(word)
   if (path.length === 0) return { cid: root, root, path }
   return { cid: await resolvePath(root, path, getBlock), root, path }

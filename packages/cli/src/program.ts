@@ -12,12 +12,14 @@ import { addFind } from './commands/find.ts'
 import { addGet } from './commands/get.ts'
 import { addInvite } from './commands/invite.ts'
 import { addJoin } from './commands/join.ts'
+import { addKey } from './commands/key.ts'
 import { addLeave } from './commands/leave.ts'
 import { addLs } from './commands/ls.ts'
 import { addPeers } from './commands/peers.ts'
 import { addPin } from './commands/pin.ts'
 import { addPut } from './commands/put.ts'
 import { addReceipts } from './commands/receipts.ts'
+import { addRef } from './commands/ref.ts'
 import { addRm } from './commands/rm.ts'
 import { addScrub } from './commands/scrub.ts'
 import { addStart } from './commands/start.ts'
@@ -42,6 +44,7 @@ First steps: cairn cluster start 5      five nodes on this machine
 /** In the order of the help. */
 const GROUPS: [string, ((root: Command, program: Program) => void)[]][] = [
   ['Data:', [addPut, addGet, addCat, addLs, addRm, addPin, addCid, addCar]],
+  ['Names:', [addRef, addKey]],
   ['Checks:', [addStat, addFind, addSums, addVerify, addReceipts, addScrub]],
   ['Network:', [addStart, addJoin, addInvite, addPeers, addStatus, addLeave, addStop, addCluster]],
   ['Other:', [addStore, addVersion]]
@@ -52,6 +55,7 @@ export function buildProgram(program: Program): Command {
     .description('A block store without a centre: every block on N machines, repaired by itself')
     .option('--home <DIR>', 'where the node keeps its data (CAIRN_HOME; default ~/.cairn)')
     .option('--node <URL>', 'a node to talk to; again for others to fall back on (CAIRN_NODE)', collect)
+    .option('--key <NAME>', "sign names with this key instead of the node's (CAIRN_KEY; see cairn key)")
     .option('--json', 'one JSON object a line on stdout, errors included')
     .option('-q, --quiet', 'no prose, no progress')
     .addOption(

@@ -2,17 +2,19 @@
  * One run of a command: its global options with the settings behind them, its output, the signal that
  * Ctrl-C and --timeout give, and the client of the nodes that it talks to.
  */
-import type { Client } from '@cairn/client'
+import type { Client, RefKey } from '@cairn/client'
 import { CairnError } from '@cairn/core'
 import type { Command } from 'commander'
 import { EXIT, reportFailure } from './failure.ts'
 import { findTargets, homePath, type Target } from './home.ts'
+import { readSeed } from './keys.ts'
 import { createOutput, type Output, type Streams } from './output.ts'
 import { readSettings, type Settings } from './settings.ts'
 
 export interface GlobalOptions {
   home?: string
   node?: string[]
+  key?: string
   json?: boolean
   quiet?: boolean
   timeout?: number
@@ -124,7 +126,9 @@ async function openSession(globals: GlobalOptions, out: Output, stopped: AbortSi
       return targets
     },
     async client() {
-      return clientOf(await session.targets())
+      const name = globals.key ?? (process.env.CAIRN_KEY || undefined)
+      const key = name === undefined ? undefined : await keyOf(home, name)
+      return clientOf(await session.targets(), key)
     }
   }
   return session
@@ -135,11 +139,16 @@ function namedByEnvironment(): string[] | undefined {
   return names.length === 0 ? undefined : names
 }
 
+async function keyOf(home: string, name: string): Promise<RefKey> {
+  const { refKey } = await import('@cairn/client')
+  return refKey(await readSeed(home, name))
+}
+
 /** One client over several nodes, each with a token of its own: the first that answers serves. */
-export async function clientOf(targets: readonly Target[]): Promise<Client> {
+export async function clientOf(targets: readonly Target[], key?: RefKey): Promise<Client> {
   const { createClient } = await import('@cairn/client')
   const urls = targets.map(({ url, token }) => (token === undefined ? url : { url, token }))
-  return createClient({ urls })
+  return createClient({ urls, ...(key === undefined ? {} : { key }) })
 }
 
 /** A flag, else its environment variable (commander reads both), else the settings. */

@@ -34,9 +34,11 @@ import {
   walkFrom
 } from './get.ts'
 import { toDagStatus, toNodeInfo, toNodeStatus, toPeers, toPins, toText } from './json.ts'
+import type { RefKey } from './keys.ts'
 import { type EventOptions, eventsOf, leave, proveDag, scrub, scrubNetwork } from './lines.ts'
 import { createNodes, type Fetch, type NodeAt, type Nodes } from './nodes.ts'
 import { type Put, startPut } from './put.ts'
+import { createRefs, isRefWhere, type Refs } from './refs.ts'
 import { bytesOf, type DirEntry, type Source, treeOf } from './source.ts'
 import {
   digestsByCid,
@@ -79,6 +81,8 @@ export interface ClientOptions {
   fetch?: Fetch
   /** A node that gives no byte of a block for so long is passed over, ms. */
   stallMs?: number
+  /** Signs this client's refs, in the place of the first node. Its secret half stays here. */
+  key?: RefKey
   /** A put tries again for so long while nodes that it needs can't be reached, ms. */
   holdOutMs?: number
 }
@@ -118,6 +122,10 @@ export interface Client {
   ): Put
   /** A file, or a range of it, by CID or `CID/path`. @throws NO_PROVIDER, BLOCK_CORRUPT, BAD_DAG */
   get(cid: CID | string, options?: GetOptions): Promise<Got>
+  /** The CID of `CID/path`, or of a ref's name in the place of the CID. @throws BAD_CID, NOT_FOUND */
+  locate(where: CID | string, options?: Signalled): Promise<CID>
+  /** The same as `CID/path`: only the name is looked up. */
+  place(where: CID | string, options?: Signalled): Promise<CID | string>
   /** One block, verified. */
   getBlock(cid: CID | string, options?: Signalled): Promise<Uint8Array>
   /** The files, directories and symlinks below a CID, each with its path; of a file not its bytes. */
@@ -139,6 +147,8 @@ export interface Client {
   node(): Promise<NodeInfo>
   peers(): Promise<PeerInfo[]>
   events(options?: EventOptions): AsyncGenerator<NodeEvent, void>
+  /** Names that live. Wherever a CID is taken, `name`, `name@sequence` and `owner/name` are too. */
+  readonly refs: Refs
   readonly pins: {
     /** The pins of all nodes that this client knows and can reach. */
     list(options?: Signalled): AsyncGenerator<Pin, void>
@@ -181,6 +191,16 @@ export function createClient(options: ClientOptions): Client {
   const first = nodes.all[0] as NodeAt
   const blockOf = (signal?: AbortSignal) => (cid: CID) => fetchBlock(cid, { signal })
 
+  const refs = createRefs(nodes, options.key)
+  /** A CID, or `CID/path`, of what may begin with the name of a ref. */
+  const placeOf = async (where: CID | string, signal?: AbortSignal): Promise<CID | string> => {
+    if (typeof where !== 'string' || isCidPath(where)) return where
+    const { root, path } = await refs.resolve(where, signal)
+    return [root, ...path].join('/')
+  }
+  const cidAt = async (where: CID | string, signal?: AbortSignal) =>
+    locate(fetchBlock, await placeOf(where, signal), signal)
+
   const recordsOf = (signal: AbortSignal | undefined): Records => ({
     fetchBlock,
     signal,
@@ -191,26 +211,34 @@ export function createClient(options: ClientOptions): Client {
   function status(cid: CID | string, options?: Signalled): Promise<DagStatus>
   async function status(cid?: CID | string, { signal }: Signalled = {}): Promise<NodeStatus | DagStatus> {
     if (cid === undefined) return toNodeStatus(await nodes.anyJson({ path: '/v1/status' }))
-    return toDagStatus(await nodes.anyJson({ path: `/v1/status/${parseCid(cid)}`, signal }))
+    return toDagStatus(await nodes.anyJson({ path: `/v1/status/${await cidAt(cid, signal)}`, signal }))
   }
   return {
     put: (source, options = {}) => putFile(means, source, options),
     putDir: (entries, options = {}) => putTree(means, entries, options),
-    get: (cid, options) => getFile(fetchBlock, cid, options),
+    get: async (cid, options) => getFile(fetchBlock, await placeOf(cid, options?.signal), options),
+    locate: (where, { signal } = {}) => cidAt(where, signal),
+    place: (where, { signal } = {}) => placeOf(where, signal),
     getBlock: async (cid, { signal } = {}) => fetchBlock(parseCid(cid), { signal }),
-    walk: (cid, { signal } = {}) => walkFrom(fetchBlock, cid, signal),
-    getTree: (cid, { signal } = {}) => treeFrom(fetchBlock, cid, signal),
-    async *ls(cid, { signal } = {}) {
-      yield* readDirectory(await locate(fetchBlock, cid, signal), blockOf(signal))
+    async *walk(cid, { signal } = {}) {
+      yield* walkFrom(fetchBlock, await placeOf(cid, signal), signal)
     },
-    async stat(where, { signal } = {}) {
+    async *getTree(cid, { signal } = {}) {
+      yield* treeFrom(fetchBlock, await placeOf(cid, signal), signal)
+    },
+    async *ls(cid, { signal } = {}) {
+      yield* readDirectory(await cidAt(cid, signal), blockOf(signal))
+    },
+    async stat(named, { signal } = {}) {
+      const where = await placeOf(named, signal)
       const cid = await locate(fetchBlock, where, signal)
       const { type, size } = await statOf(cid, blockOf(signal))
       const status = toDagStatus(await nodes.anyJson({ path: `/v1/status/${cid}`, signal }))
       const kept = type === 'file' ? await digestsByCid(recordsOf(signal), [cid], rootOf(where)) : undefined
       return { cid, type, size, digests: kept?.get(`${cid}`) ?? {}, status }
     },
-    async *digests(where, { signal } = {}) {
+    async *digests(named, { signal } = {}) {
+      const where = await placeOf(named, signal)
       yield* withDigests(recordsOf(signal), rootOf(where), walkFrom(fetchBlock, where, signal))
     },
     async *find(digest, { signal } = {}) {
@@ -228,13 +256,14 @@ export function createClient(options: ClientOptions): Client {
     node: async () => toNodeInfo(await nodes.anyJson({ path: '/v1/node' })),
     peers: async () => toPeers(await nodes.anyJson({ path: '/v1/peers' })),
     events: (options = {}) => eventsOf(nodes, options),
+    refs,
     pins: {
       list: ({ signal } = {}) => listPins(nodes, signal),
       rm: async (cid) => removePin(nodes, parseCid(cid))
     },
     car: {
       async export(cid, { signal } = {}) {
-        const root = await locate(fetchBlock, cid, signal)
+        const root = await cidAt(cid, signal)
         const blocks = dagBlocks(root, blockOf(signal), { readAhead: READ_AHEAD_BLOCKS })
         return streamOf(carOf([root], blocks))
       },
@@ -249,6 +278,16 @@ export function createClient(options: ClientOptions): Client {
     async stop() {
       await nodes.json(first, { method: 'POST', path: '/v1/stop' })
     }
+  }
+}
+
+function isCidPath(where: string): boolean {
+  try {
+    rootOf(where)
+    return true
+  } catch (error) {
+    if (CairnError.is(error, 'BAD_CID') && isRefWhere(where)) return false
+    throw error
   }
 }
 

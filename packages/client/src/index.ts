@@ -3,9 +3,19 @@ export { type Client, type ClientOptions, createClient, type PutOptions, type Si
 export { type DigestedOptions, digestedBlocks } from './digested.ts'
 export type { Expect } from './expect.ts'
 export type { GetOptions, Got } from './get.ts'
+export { exportKey, importKey, newSeed, type RefKey, refKey } from './keys.ts'
 export type { EventOptions } from './lines.ts'
 export type { Fetch } from './nodes.ts'
 export type { Progress, Put, PutResult } from './put.ts'
+export type {
+  Ref,
+  RefOptions,
+  RefReceiptInfo,
+  RefSetOptions,
+  RefState,
+  Refs,
+  RefWithReceipts
+} from './refs.ts'
 export type { DirEntry, PathContent, Source } from './source.ts'
 export type { Found, WithDigests } from './stored.ts'
 export type * from './types.ts'

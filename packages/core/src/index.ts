@@ -52,7 +52,8 @@ export {
   type RefNews,
   type RefResult,
   type RefStep,
-  type RefWriter
+  type RefWriter,
+  refFailure
 } from './ref-writer.ts'
 export type { RefAction, RefEvent, RefOptions } from './refs.ts'
 export { type Copy, isUnchanged } from './release.ts'

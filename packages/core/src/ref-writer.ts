@@ -4,6 +4,7 @@
  * it (a node, a client, the simulator); news in, the next step out.
  */
 import type { Draft, RefWant } from './draft.ts'
+import { CairnError } from './errors.ts'
 import type { UpdateOutcome } from './primary.ts'
 import type { RefBody, RefRecord } from './ref.ts'
 import type { RefReceipt } from './ref-receipt.ts'
@@ -130,4 +131,44 @@ function isSame(record: RefRecord, { root, replicas, lifetimeMs, ifSequence, rec
 
 function split(writer: RefWriter, rivals: RefRecord[]): RefStep {
   return writer.want.settle === true ? again(writer, true) : end({ type: 'conflict', rivals })
+}
+
+/** What the caller of an update that was not acknowledged is told; `said` writes a root. */
+export function refFailure(
+  name: string,
+  result: Exclude<RefResult, { type: 'acknowledged' }>,
+  said: (root: Uint8Array) => string
+): CairnError {
+  const told = ({ root }: RefRecord) => (root === undefined ? 'its removal' : said(root))
+  switch (result.type) {
+    case 'conflict': {
+      const each = result.rivals.map((one) => `${told(one)} as ${one.sequence} (${one.hash.slice(0, 12)})`)
+      return new CairnError(
+        'REF_CONFLICT',
+        `${name} has rivals that no majority acknowledged: ${each.join(', ')}`,
+        {
+          hint: `cairn ref get ${name} shows them; ref set with --settle takes the place of all`
+        }
+      )
+    }
+    case 'moved': {
+      const { best } = result
+      const now = best === undefined ? 'there is none' : `it is ${best.sequence}: ${told(best)}`
+      const hint = `cairn ref get ${name}, and decide again`
+      return new CairnError('REF_STALE', `${name} is not what was expected: ${now}`, { hint })
+    }
+    case 'too-few': {
+      const begun = result.record === undefined ? '' : '; it may still be acknowledged when they are back'
+      const who = result.silent.length === 0 ? '' : `: no vote from ${result.silent.join(', ')}`
+      return new CairnError('TOO_FEW_REPLICAS', `no majority of those who vote on ${name}${who}${begun}`, {
+        hint: `again when they are back, or, if they never will be: cairn ref recover ${name}`
+      })
+    }
+    case 'absent':
+      return new CairnError('NOT_FOUND', `there is no ref ${name}`, {
+        hint: 'cairn ref ls shows those there are'
+      })
+    case 'failed':
+      return new CairnError('BUSY', `${name} was not updated: ${result.reason}`, { hint: 'try again' })
+  }
 }

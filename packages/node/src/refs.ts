@@ -19,6 +19,7 @@ import {
   type RefStep,
   type RefWant,
   readRef,
+  refFailure,
   refId,
   signRef,
   type UpdateOutcome
@@ -121,7 +122,11 @@ export function createNodeRefs(shell: () => Shell, files: RefFiles): NodeRefs {
     async set(name, asked) {
       const want = wantOf(shell().id, checkRefName(name), asked)
       const result = await update(want)
-      if (result.type !== 'acknowledged') throw errorOf(name, result)
+      if (result.type === 'too-few') {
+        const silent = result.silent.map((peer) => shell().nameOf(peer as PeerId))
+        throw refFailure(name, { ...result, silent }, rootText)
+      }
+      if (result.type !== 'acknowledged') throw refFailure(name, result, rootText)
       return updateOf(shell(), result)
     },
     draft: async (want) => draftView(await draftOf(want)),
@@ -186,6 +191,8 @@ export function wantOf(owner: PeerId, name: string, asked: RefAsked): RefWant {
 function cidOf(bytes: Uint8Array | undefined): CID | undefined {
   return bytes === undefined ? undefined : CID.decode(bytes)
 }
+
+const rootText = (root: Uint8Array): string => `${CID.decode(root)}`
 
 function recordView(shell: Shell, record: RefRecord): RefRecordView {
   const { owner, name, epoch, sequence, hash, predecessors, replicas, lifetimeMs, keep } = record
@@ -258,39 +265,4 @@ function unheard(name: string): CairnError {
   return new CairnError('TOO_FEW_REPLICAS', `too few of those who vote on ${name} can be reached`, {
     hint: 'without --latest the last that is known is told'
   })
-}
-
-/** What the caller of an update that was not acknowledged is told. */
-export function errorOf(name: string, result: Exclude<RefResult, { type: 'acknowledged' }>): CairnError {
-  switch (result.type) {
-    case 'conflict': {
-      const each = result.rivals.map((one) => {
-        return `${cidOf(one.root) ?? 'its removal'} as ${one.sequence} (${one.hash.slice(0, 12)})`
-      })
-      return new CairnError('REF_CONFLICT', `${name} has rivals that none acknowledged: ${each.join(', ')}`, {
-        hint: `cairn ref get ${name} shows them; ref set with --settle takes the place of all`
-      })
-    }
-    case 'moved': {
-      const { best } = result
-      const now =
-        best === undefined ? 'there is none' : `it is ${best.sequence}: ${cidOf(best.root) ?? 'removed'}`
-      return new CairnError('REF_STALE', `${name} is not what was expected: ${now}`, {
-        hint: `cairn ref get ${name}, and decide again`
-      })
-    }
-    case 'too-few': {
-      const begun = result.record === undefined ? '' : '; it may still be acknowledged when they are back'
-      const who = result.silent.length === 0 ? '' : `: no vote from ${result.silent.join(', ')}`
-      return new CairnError('TOO_FEW_REPLICAS', `no majority of those who vote on ${name}${who}${begun}`, {
-        hint: 'again when they are back, or, if they never will be: cairn ref recover'
-      })
-    }
-    case 'absent':
-      return new CairnError('NOT_FOUND', `there is no ref ${name}`, {
-        hint: 'cairn ref ls shows those there are'
-      })
-    case 'failed':
-      return new CairnError('BUSY', `${name} was not updated: ${result.reason}`, { hint: 'try again' })
-  }
 }

@@ -1,7 +1,6 @@
 /** `cairn car`: whole DAGs as CAR files, for backups and for any other IPFS tool. */
 import { createReadStream } from 'node:fs'
 import { open, rename, rm } from 'node:fs/promises'
-import { parseCid } from '@cairn/blocks'
 import type { Command } from 'commander'
 import { EXIT } from '../failure.ts'
 import { size } from '../format.ts'
@@ -28,9 +27,10 @@ export function addCar(root: Command, program: Program): void {
 
 async function exportCar(session: Session, command: Command): Promise<number> {
   const { out, signal } = session
-  const cid = parseCid((command.processedArgs as [string])[0])
   const { output } = command.opts<{ output: string }>()
-  const chunks = await (await session.client()).car.export(cid, { signal })
+  const client = await session.client()
+  const cid = await client.locate((command.processedArgs as [string])[0], { signal })
+  const chunks = await client.car.export(cid, { signal })
   if (output === '-') {
     for await (const chunk of chunks) await out.bytes(chunk)
     return EXIT.ok

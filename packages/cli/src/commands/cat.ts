@@ -28,8 +28,10 @@ export function addCat(root: Command, program: Program): void {
 
 /** Writes a file, or a range of it, to stdout no faster than it is read there. */
 export async function writeContent(session: Session, what: string, range?: ByteRange): Promise<void> {
-  const getBlock = blocksOf(await session.client(), session.signal)
-  const { cid } = await find(what, getBlock)
+  const { signal } = session
+  const client = await session.client()
+  const getBlock = blocksOf(client, signal)
+  const { cid } = await find(what, client, signal)
   const root = await getBlock(cid)
   const { type } = await stat(cid, async () => root)
   if (type !== 'file') {

@@ -61,7 +61,7 @@ async function toDisk(session: Session, what: string, { output, force, check }: 
   const startedMs = performance.now()
   const client = await session.client()
   const getBlock = blocksOf(client, signal)
-  const { cid, root, path } = await find(what, getBlock)
+  const { cid, root, path } = await find(what, client, signal)
   const target = resolve(output ?? path.at(-1) ?? root.toString())
   const { dagSize } = await stat(cid, getBlock)
   const written = await writeTree(cid, getBlock, target, {

@@ -29,8 +29,9 @@ async function ls(session: Session, command: Command): Promise<number> {
   const [what] = command.processedArgs as [string | undefined]
   if (what === undefined) return listPins(session)
   const { out, signal } = session
-  const getBlock = blocksOf(await session.client(), signal)
-  const { cid, path } = await find(what, getBlock)
+  const client = await session.client()
+  const getBlock = blocksOf(client, signal)
+  const { cid, path } = await find(what, client, signal)
   const rows: string[][] = []
   for await (const line of linesOf(cid, path.at(-1) ?? '', getBlock)) {
     // with --json each line goes out as it comes; a table needs all its rows for the widths

@@ -3,7 +3,7 @@ import { readFile, stat } from 'node:fs/promises'
 import { basename, relative, resolve } from 'node:path'
 import { type DigestName, parseDigestNames } from '@cairn/blocks'
 import { type LeftOut, walkPath } from '@cairn/blocks/fs'
-import type { Client, Expect, Put, PutResult } from '@cairn/client'
+import type { Client, Expect, Put, PutResult, RefSetOptions, RefWithReceipts } from '@cairn/client'
 import { type Command, Option } from 'commander'
 import { EXIT } from '../failure.ts'
 import { duration, plural, rate, safe, size } from '../format.ts'
@@ -13,6 +13,7 @@ import { parseAck, parseHash } from '../parse.ts'
 import { meter, putLine } from '../progress.ts'
 import { type ReceiptFile, writeReceipts } from '../receipts.ts'
 import { act, type Program, type Session, setting } from '../session.ts'
+import { acknowledgedBy, refJson, refLine } from './ref.ts'
 import { replicasOption } from './start.ts'
 
 export interface PutFlags {
@@ -65,7 +66,7 @@ export function addPut(root: Command, program: Program): void {
       'pin nothing unless it is that: sha256:…, md5:…, or a file of checksums'
     )
     .option('--receipts <FILE>', 'add what the holders signed to FILE (see cairn receipts check)')
-    .option('--name <NAME>', 'what `cairn pin ls` shows (the name of the file)')
+    .option('--name <NAME>', 'then point this name to it: what `cairn ref set` does')
     .option('-Q, --only-cid', 'print the CID and nothing else')
     .action(act(program, put))
 }
@@ -86,10 +87,17 @@ async function put(session: Session, command: Command): Promise<number> {
   })
   await receipts?.close()
   await following
+  const named =
+    flags.name === undefined
+      ? undefined
+      : await client.refs.set(flags.name, result.cid, {
+          ...refOptions(session, command),
+          signal: session.signal
+        })
   out.live.clear()
   noteLeftOut(out, leftOut)
   const tookMs = performance.now() - startedMs
-  return report(out, flags, { path, name, result, tookMs })
+  return report(out, flags, { path, name, result, tookMs, named })
 }
 
 interface Begin {
@@ -189,9 +197,17 @@ interface Report {
   name: string | undefined
   result: PutResult
   tookMs: number
+  /** The ref that points to it now. */
+  named: RefWithReceipts | undefined
 }
 
-function report(out: Output, { ack, onlyCid }: PutFlags, { path, name, result, tookMs }: Report): number {
+function refOptions(session: Session, command: Command): RefSetOptions {
+  const replicas = setting(session, command, 'replicas')
+  return replicas === undefined ? {} : { replicas }
+}
+
+function report(out: Output, { ack, onlyCid }: PutFlags, about: Report): number {
+  const { path, name, result, tookMs, named } = about
   const cid = result.cid.toString()
   const { replicas, wanted, holders, blocks, size: bytes, short } = result
   const value = {
@@ -204,6 +220,7 @@ function report(out: Output, { ack, onlyCid }: PutFlags, { path, name, result, t
     holders,
     short: short.map((block) => ({ ...block, cid: block.cid.toString() })),
     digests: result.pin.digests?.toString(),
+    ...(named === undefined ? {} : { ref: refJson(named) }),
     tookMs: Math.round(tookMs)
   }
   out.result(value, () => (onlyCid === true ? cid : resultLine(out, result, name)))
@@ -213,6 +230,7 @@ function report(out: Output, { ack, onlyCid }: PutFlags, { path, name, result, t
     out.note(
       out.prose('dim', `${plural(blocks, 'block')} in ${duration(tookMs)}, ${rate((1_000 * bytes) / tookMs)}`)
     )
+    if (named !== undefined) out.note(`${refLine(named)}\n${acknowledgedBy(named.receipts)}`)
     const how = path === '-' ? `cat ${cid}` : `get ${cid} -o ${quoted(basename(resolve(path)))}`
     out.note(`Get it back: cairn ${how}`)
   }

@@ -1,5 +1,4 @@
 /** `cairn status`: a verdict first, then the reason, then the figures; of the network or of one CID. */
-import { parseCid } from '@cairn/blocks'
 import type { ScrubStatus } from '@cairn/client'
 import type { Command } from 'commander'
 import { EXIT } from '../failure.ts'
@@ -49,7 +48,7 @@ async function status(session: Session, command: Command): Promise<number> {
     out.result(seen, () => networkText(out, seen))
     return EXITS[seen.verdict]
   }
-  const dag = await client.status(parseCid(text), { signal })
+  const dag = await client.status(text, { signal })
   out.result({ ...dag, root: dag.root.toString() }, () => dagText(out, dag))
   return EXITS[dag.verdict]
 }

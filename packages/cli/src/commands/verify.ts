@@ -49,8 +49,9 @@ async function verifyPath(
   [path = '', what = '']: readonly string[]
 ): Promise<number> {
   const { hidden = false } = command.opts<{ hidden?: boolean }>()
-  const getBlock = blocksOf(await session.client(), signal)
-  const { cid } = await find(what, getBlock)
+  const client = await session.client()
+  const getBlock = blocksOf(client, signal)
+  const { cid } = await find(what, client, signal)
   const onFile = (files: number): void => out.live.show(() => `verifying: ${plural(files, 'file')}`)
   const differences = compare(path, cid, { getBlock, signal, hidden, onFile })
   let differ = 0
