@@ -3,7 +3,8 @@
  * receipts in, and get through a fourth that holds nothing. Beside it the limits of the same run, since the
  * machine's own speed differs from day to day; with others at work on it, trust CPU seconds, not MB/s.
  *
- * Run: npm run bench -- transfer [--smoke] [--mib N] [--rounds N] [--json] [--profile]
+ * Run: npm run bench -- transfer [--smoke] [--mib N] [--rounds N] [--only large|small] [--put] [--json]
+ *   [--profile]
  */
 import { hash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
@@ -22,6 +23,8 @@ const { values: flags } = parseArgs({
     json: { type: 'boolean', default: false },
     profile: { type: 'boolean', default: false },
     mib: { type: 'string' },
+    only: { type: 'string' },
+    put: { type: 'boolean', default: false },
     rounds: { type: 'string', default: '1' }
   }
 })
@@ -61,8 +64,8 @@ try {
   const limits = await measureLimits(large)
   for (let round = 0; round < ROUNDS; round++) {
     await measureNodes(join(directory, `round ${round}`), [
-      [`${LARGE_MIB} MiB`, large],
-      [`${SMALL_FILES} files of 4 KiB`, small]
+      ...(flags.only === 'small' ? [] : [[`${LARGE_MIB} MiB`, large] as const]),
+      ...(flags.only === 'large' ? [] : [[`${SMALL_FILES} files of 4 KiB`, small] as const])
     ])
   }
   if (flags.json) console.log(JSON.stringify({ node: process.version, largeMiB: LARGE_MIB, limits, rows }))
@@ -82,7 +85,7 @@ async function makeSmall(path: string): Promise<void> {
   for (let i = 0; i < SMALL_FILES; i++) await writeFile(join(path, `${i}`), randomBytes(SMALL_BYTES))
 }
 
-async function measureNodes(path: string, sources: [string, string][]): Promise<void> {
+async function measureNodes(path: string, sources: (readonly [string, string])[]): Promise<void> {
   await mkdir(path)
   const nodes: Running<NodeSaid>[] = []
   const add = async (): Promise<Running<NodeSaid>> => {
@@ -103,6 +106,7 @@ async function measureNodes(path: string, sources: [string, string][]): Promise<
       if (put.replicas !== 3) throw new Error(`put: ${put.replicas} replicas`)
       roots.push(put.cid as string)
     }
+    if (flags.put) return // no get
     const fourth = await add()
     for (const [i, [name]] of sources.entries()) {
       await measure(`get, ${name}`, nodes, fourth, ['get', roots[i] as string])
