@@ -60,7 +60,7 @@ export const DATA_LIMITS = {
   fetchWindow: 64,
   /** Blocks that repair may have under way in all, and their bytes; reads are not counted. */
   repairWindow: 512,
-  repairWindowBytes: 32 * 1024 * 1024,
+  repairWindowBytes: 16 * 1024 * 1024,
   /** Wants whose sources are all busy, in one look at those that may start. */
   repairsPassed: 64,
   /** Missing blocks remembered; the next comparison finds the rest again. */

@@ -21,6 +21,7 @@ import {
   union,
   varint
 } from '@cairn/core'
+import { received } from './buffers.ts'
 import type { ByteChannel } from './channel.ts'
 
 /** Entries of one frame, and what they may carry. One block with all its proofs always fits. */
@@ -151,7 +152,7 @@ export function bytesOf(entries: Listing): number {
   return total
 }
 
-/** Reads what follows a checked header. */
+/** Reads what follows a checked header. Its blocks may be given back to `received` once they are on disk. */
 export async function readEntries(channel: ByteChannel, entries: Listing): Promise<OutEntry[]> {
   const read: OutEntry[] = []
   for (const { key, size, proofs: lengths } of entries) {
@@ -162,9 +163,8 @@ export async function readEntries(channel: ByteChannel, entries: Listing): Promi
   return read
 }
 
-/** Not from Buffer's pool: a block kept for long would keep its neighbours too. */
 async function filled(channel: ByteChannel, length: number): Promise<Uint8Array> {
-  const buffer = Buffer.allocUnsafeSlow(length)
+  const buffer = received.take(length)
   await channel.fill(buffer)
   return buffer
 }

@@ -14,6 +14,7 @@ import {
 } from '@cairn/core'
 import type { Entry } from '@cairn/store'
 import type { CID } from 'multiformats/cid'
+import { received } from './buffers.ts'
 import type { Got } from './bulk.ts'
 import { reasonOf } from './frame.ts'
 import { gathered } from './gather.ts'
@@ -82,15 +83,18 @@ export function createReads(shell: () => Shell): Reads {
     { most: LOOK_MAX, soon: queueMicrotask }
   )
 
-  const deliver = (key: BlockKey, bytes: Uint8Array): void => {
-    const readers = waiting.get(key)
+  /** True if somebody has the bytes now. */
+  const deliver = (key: BlockKey, bytes: Uint8Array): boolean => {
+    const readers = waiting.get(key) ?? new Set()
     waiting.delete(key)
-    for (const reader of readers ?? []) reader.resolve(bytes)
+    for (const reader of readers) reader.resolve(bytes)
+    return readers.size > 0
   }
 
   const take = async (action: CoreAction & { type: 'fetch-blocks' }, got: Got): Promise<void> => {
     const { transfer, from, purpose } = action
     const { key, bytes } = got
+    const size = bytes?.length ?? 0
     const said = (outcome: 'held' | 'absent' | 'corrupt' | 'failed', reason?: string) => {
       const fetched = { type: 'fetched', transfer, key, outcome } as const
       shell().dispatch(reason === undefined ? fetched : { ...fetched, reason })
@@ -102,15 +106,16 @@ export function createReads(shell: () => Shell): Reads {
       shell().log('warn', `${shell().nameOf(from)} sent a block that is not ${key}`)
       return said('corrupt', asCairnError(error).message)
     }
-    deliver(key, bytes)
+    const isRead = deliver(key, bytes)
     if (purpose === 'read') return said('held')
     const claims = checkedClaims(shell(), got, from)
     if (claims.length === 0) return said('failed', 'it came without a claim')
     const item = await new Promise<Answer['items'][number]>((resolve) => {
       keep({ entry: { key, bytes, claims, verified: true }, resolve })
     })
+    if (!isRead) received.give(bytes)
     if (item.outcome !== 'held') return said('failed', item.reason)
-    repaired.add(bytes.length)
+    repaired.add(size)
     // before anything else says that it is here: the core notes of whom the claims were taken
     said('held')
     shell().dispatch({ type: 'stored', keys: [key] })

@@ -5,6 +5,7 @@
  */
 import { type BlockKey, CairnError, type PeerId } from '@cairn/core'
 import { type Budget, budget } from './budget.ts'
+import { received } from './buffers.ts'
 import type { ByteChannel } from './channel.ts'
 import {
   bytesOf,
@@ -46,7 +47,10 @@ export interface Answer {
 
 /** What a node does with blocks that others push and want. */
 export interface BulkServer {
-  /** Resolves once all is durable, with an item for each entry in the same order. */
+  /**
+   * Resolves once all is durable, with an item for each entry in the same order. The entries' bytes are used
+   * again after that: what is to be kept must be copied.
+   */
   receive(from: PeerId, entries: OutEntry[]): Promise<Answer>
   /** Of the blocks that are held, bytes: what reading them takes. */
   sizes(from: PeerId, keys: readonly BlockKey[]): Promise<(number | undefined)[]>
@@ -141,6 +145,7 @@ async function takePush(session: Session, id: number, listing: Listing): Promise
 async function answerPush(session: Session, id: number, entries: OutEntry[]): Promise<void> {
   const cost = frameCost(entries.reduce((sum, entry) => sum + entryBytes(entry), 0))
   const { items, receipt } = await receive(session, entries)
+  for (const { bytes } of entries) if (bytes !== undefined) received.give(bytes)
   const outcomes = items.map(({ outcome, reason }) => ({
     outcome,
     reason: reason === undefined ? undefined : reasonOf(reason)

@@ -33,7 +33,9 @@ export interface TestPeerOptions {
 function memoryServer(blocks: Map<BlockKey, OutEntry>): BulkServer {
   return {
     async receive(_from, entries) {
-      for (const entry of entries) blocks.set(entry.key, entry)
+      for (const { bytes, ...entry } of entries) {
+        blocks.set(entry.key, bytes === undefined ? entry : { ...entry, bytes: bytes.slice() })
+      }
       return {
         items: entries.map(({ key }) => ({ key, outcome: 'held' })),
         receipt: Uint8Array.of(entries.length % 256)
