@@ -40,7 +40,7 @@ export function memoryStore({ capacity, onLost }: StoreOptions): Store {
       full = more > 0 && used + more > capacity
       if (full) throw fullError(capacity)
       for (const { key, bytes, claims } of plan) {
-        if (bytes !== undefined) blocks.set(key, bytes.slice())
+        if (bytes !== undefined) blocks.set(key, new Uint8Array(bytes)) // slice() of a Buffer is a view
         ledger.set(key, (blocks.get(key) as Uint8Array).length, claims)
       }
       used += more

@@ -34,7 +34,7 @@ function memoryServer(blocks: Map<BlockKey, OutEntry>): BulkServer {
   return {
     async receive(_from, entries) {
       for (const { bytes, ...entry } of entries) {
-        blocks.set(entry.key, bytes === undefined ? entry : { ...entry, bytes: bytes.slice() })
+        blocks.set(entry.key, bytes === undefined ? entry : { ...entry, bytes: Buffer.from(bytes) })
       }
       return {
         items: entries.map(({ key }) => ({ key, outcome: 'held' })),
