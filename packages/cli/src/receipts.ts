@@ -7,7 +7,6 @@ import { type FileHandle, open } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
 import type { HeldReceipt } from '@cairn/client'
 import { type BlockKey, openReceipt, type PeerId } from '@cairn/core'
-import { verifier } from '@cairn/node'
 
 const VERSION = 1
 
@@ -42,6 +41,7 @@ export async function writeReceipts(path: string): Promise<ReceiptFile> {
 /** What one holder signed, over all lines. */
 export interface Holder {
   peer: PeerId
+  name: string
   network: string
   blocks: number
   firstMs: number
@@ -56,6 +56,7 @@ export interface ReceiptReport {
 
 /** Checks every line. @param key count only receipts for this block */
 export async function readReceipts(path: string, key?: BlockKey): Promise<ReceiptReport> {
+  const { nameOf, verifier } = await import('@cairn/node') // not before: libp2p takes half a second to load
   const crypto = verifier()
   const found = new Map<string, Holder & { keys: Set<BlockKey> }>()
   const bad: ReceiptReport['bad'] = []
@@ -74,6 +75,7 @@ export async function readReceipts(path: string, key?: BlockKey): Promise<Receip
       const id = `${network} ${peer}`
       const holder = found.get(id) ?? {
         peer,
+        name: nameOf(peer),
         network,
         blocks: 0,
         firstMs: timeMs,

@@ -1,7 +1,6 @@
 /** `cairn receipts check`: what holders signed when it was put, checked without a node. */
 import { keyOf, parseCid } from '@cairn/blocks'
 import { CairnError } from '@cairn/core'
-import { nameOf } from '@cairn/node'
 import type { Command } from 'commander'
 import { EXIT } from '../failure.ts'
 import { count, plural, safe, table } from '../format.ts'
@@ -39,7 +38,7 @@ async function check({ out }: Session, command: Command): Promise<number> {
     )
   }
   const dated = holders.map(({ firstMs, lastMs, ...rest }) => {
-    return { ...rest, name: nameOf(rest.peer), first: dateOf(firstMs), last: dateOf(lastMs) }
+    return { ...rest, first: dateOf(firstMs), last: dateOf(lastMs) }
   })
   out.result({ holders: dated, bad }, () => tableOf(holders))
   for (const { line, reason } of bad.slice(0, BAD_NAMED_MAX))
@@ -60,8 +59,8 @@ function tableOf(holders: readonly Holder[]): string {
   ]
   return table(
     columns,
-    holders.map(({ peer, network, blocks, firstMs, lastMs }) => {
-      return [nameOf(peer), count(blocks), dateOf(firstMs), dateOf(lastMs), network.slice(0, 8), peer]
+    holders.map(({ peer, name, network, blocks, firstMs, lastMs }) => {
+      return [name, count(blocks), dateOf(firstMs), dateOf(lastMs), network.slice(0, 8), peer]
     })
   )
 }
