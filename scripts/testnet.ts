@@ -164,15 +164,16 @@ async function watchHeal(survivors: ClusterNode[], { killedMs, signal }: Loss): 
 
 async function joinSixth(
   { options, signal }: Run,
-  survivors: ClusterNode[],
-  put: PutResult
+  survivors: ClusterNode[]
 ): Promise<ClusterNode[]> {
   step(5, STEPS, 'A sixth node joins by one string, the invite, and takes its share')
   const startedMs = performance.now()
   const sixth = await addNode(options)
   fact(`n${sixth.k}  ${sixth.name.padEnd(16)} ${sixth.url}  process ${sixth.pid}`)
   const nodes = [...survivors, sixth]
-  const even = (put.blocks * REPLICAS) / nodes.length
+  // All that is kept: beside the files' blocks, those of the record of their digests.
+  const kept = await (await clientOf(targetsOf(survivors))).status()
+  const even = (kept.blocks * REPLICAS) / nodes.length
   let seen = ''
   const settled = await until(
     async () => {
@@ -247,7 +248,7 @@ async function allSteps(run: Run): Promise<void> {
   const nodes = await startNodes(run)
   const put = await putSample(run, nodes)
   const survivors = await killOne(run, nodes)
-  const six = await joinSixth(run, survivors, put)
+  const six = await joinSixth(run, survivors)
   await getBack(run, six, put)
   const peak = await peakMemory(six)
   line()
