@@ -53,8 +53,15 @@ scrub(
   withNodes(async (world) => {
     const nodes = await world.network(4, { flags: ['--repair-delay', '1s'] })
     const tree = await treeOf(await makeTree(`${world.folder}/tree`, { mebibytes: 6, small: 60 }))
-    await putTree(clientOf(nodes), tree.path)
+    const { cid } = await putTree(clientOf(nodes), tree.path)
     await healed(nodes, REPAIR_MS)
+    const proof = await cairn(['verify', '--remote', `${cid}`, '--json', '--home', nodes[0]?.home as string])
+    const { byProofs, holders } = lastJson(proof.stdout) as {
+      byProofs: number[]
+      holders: { asked: number; proven: number }[]
+    }
+    assert.equal([proof.exit, byProofs.slice(0, 3)], [0, [0, 0, 0]], proof.stdout)
+    assert.ok(holders.length === 4 && holders.every(({ asked, proven }) => asked > 0 && proven === asked))
     const victim = nodes[3] as Node
     const share = keysToHold(await clientOf(nodes).peers(), victim.id, { keys: tree.keys, n: 3 })
     const turned = share.filter((_, i) => i % Math.floor(share.length / HURT) === 0)
