@@ -162,10 +162,7 @@ async function watchHeal(survivors: ClusterNode[], { killedMs, signal }: Loss): 
   )
 }
 
-async function joinSixth(
-  { options, signal }: Run,
-  survivors: ClusterNode[]
-): Promise<ClusterNode[]> {
+async function joinSixth({ options, signal }: Run, survivors: ClusterNode[]): Promise<ClusterNode[]> {
   step(5, STEPS, 'A sixth node joins by one string, the invite, and takes its share')
   const startedMs = performance.now()
   const sixth = await addNode(options)

@@ -43,6 +43,7 @@ const LIARS: [string, Liar][] = [
   ['one answers for ever', neverEnds({ lies: 0 })]
 ]
 
+await besideLiar('none', {}) // the code made fast
 const rows: Row[] = []
 for (const [fault, ways] of LIARS) rows.push(await besideLiar(fault, ways))
 rows.push(await turnedBits())

@@ -20,21 +20,45 @@ const PIECE_BYTES = 1024 * 1024
 const PIECES = 8
 /** Up to here hashing it takes under 0.3 ms for all four, and a thread's answer as long. */
 const INLINE_BYTES_MAX = 64 * 1024
-/** More threads than this help nobody: MD5 and SHA-512 take a third of the work each. */
+/** More threads than this help nobody: the dearest hash is some third of the work. */
 const THREADS_MAX = 3
-/** CPU time for a MiB, µs, as measured with `crypto.hash`. For balance between threads only. */
-const COST_US: Record<DigestName, number> = { md5: 1_466, sha1: 546, sha256: 578, sha512: 1_565 }
+/**
+ * What hashing costs, by how it costs here: a processor with instructions for SHA takes a fifth of the time
+ * of one without for SHA-256, and for MD5 the same. Taken once, in a millisecond or two.
+ */
+const SAMPLE_BYTES = 64 * 1024
+const SAMPLES = 3
+let costs: ReadonlyMap<DigestName, number> | undefined
+
+function measured(): ReadonlyMap<DigestName, number> {
+  const sample = new Uint8Array(SAMPLE_BYTES)
+  const best = (name: DigestName): number => {
+    const times = Array.from({ length: SAMPLES }, () => {
+      const startMs = performance.now()
+      hash(name, sample, 'hex')
+      return performance.now() - startMs
+    })
+    return Math.min(...times)
+  }
+  costs ??= new Map(DIGEST_NAMES.map((name) => [name, best(name)]))
+  return costs
+}
 
 /** Hashes to threads: the dearest first, each to the thread with least to do. */
-export function groupsOf(names: readonly DigestName[], threads: number): DigestName[][] {
+export function groupsOf(
+  names: readonly DigestName[],
+  threads: number,
+  costs: ReadonlyMap<DigestName, number>
+): DigestName[][] {
+  const costOf = (name: DigestName): number => costs.get(name) ?? 0
   const groups = Array.from({ length: Math.max(1, Math.min(names.length, threads)) }, () => ({
     names: [] as DigestName[],
     cost: 0
   }))
-  for (const name of names.toSorted((a, b) => COST_US[b] - COST_US[a])) {
+  for (const name of names.toSorted((a, b) => costOf(b) - costOf(a))) {
     const least = groups.reduce((best, group) => (group.cost < best.cost ? group : best))
     least.names.push(name)
-    least.cost += COST_US[name]
+    least.cost += costOf(name)
   }
   return groups.map((group) => group.names)
 }
@@ -161,7 +185,9 @@ function startWorkers(
 ): Worker[] {
   // its file has this one's ending: .ts where sources are run, .js where they were built
   const path = import.meta.url.replace(/digests\.node\.(\w+)$/, 'digests-worker.$1')
-  return groupsOf(names, Math.min(THREADS_MAX, availableParallelism())).map((group) => {
+  // One more than cores, the reader's own thread aside: whoever waits for a piece leaves its core to another.
+  const threads = availableParallelism() === 1 ? 1 : THREADS_MAX
+  return groupsOf(names, threads, measured()).map((group) => {
     const workerData: WorkerStart = { names: group, ring: at.ring }
     const worker = new Worker(new URL(path), { workerData })
     worker.on('message', at.heard)

@@ -107,13 +107,21 @@ digests('one call makes all of a content', async () => {
   assert.equal(await digestsOf([new TextEncoder().encode('abc')], ['sha1']), { sha1: ABC.sha1 })
 })
 
-digests('threads share the work evenly', () => {
-  assert.equal(groupsOf(DIGEST_NAMES, 2), [
+digests('threads share the work evenly, by what it costs on this processor', () => {
+  const costs = (md5: number, sha1: number, sha256: number, sha512: number) =>
+    new Map(Object.entries({ md5, sha1, sha256, sha512 })) as Parameters<typeof groupsOf>[2]
+  const [withSha, without] = [costs(1_466, 546, 578, 1_565), costs(1_610, 1_170, 2_670, 1_750)]
+  assert.equal(groupsOf(DIGEST_NAMES, 2, withSha), [
     ['sha512', 'sha1'],
     ['md5', 'sha256']
   ])
-  assert.equal(groupsOf(DIGEST_NAMES, 1).flat().length, 4)
-  assert.equal(groupsOf(['md5'], 3), [['md5']])
+  assert.equal(groupsOf(DIGEST_NAMES, 2, without), [
+    ['sha256', 'sha1'],
+    ['sha512', 'md5']
+  ])
+  assert.equal(groupsOf(DIGEST_NAMES, 3, without), [['sha256'], ['sha512'], ['md5', 'sha1']])
+  assert.equal(groupsOf(DIGEST_NAMES, 1, without).flat().length, 4)
+  assert.equal(groupsOf(['md5'], 3, withSha), [['md5']])
 })
 
 digests('are named with their hash, and names that mean nothing are refused with a next step', () => {
