@@ -8,13 +8,19 @@ export interface WorkerStart {
   ring: SharedArrayBuffer
 }
 
-export type ToWorker =
-  | { type: 'piece'; piece: number; offset: number; length: number }
-  | { type: 'end'; content: number }
+/** Bytes of the ring, and which contents end in them, each where: short ones share a piece. */
+export interface ToWorker {
+  /** To be freed; undefined when a content ends with nothing left to hash. */
+  piece: number | undefined
+  offset: number
+  length: number
+  ends: readonly { content: number; at: number }[]
+}
 
-export type FromWorker =
-  | { type: 'hashed'; piece: number }
-  | { type: 'digests'; content: number; digests: Digests }
+export interface FromWorker {
+  piece: number | undefined
+  ended: readonly { content: number; digests: Digests }[]
+}
 
 const { names, ring } = workerData as WorkerStart
 const start = () => names.map((name) => ({ name, hash: createHash(name) }))
@@ -24,13 +30,24 @@ parentPort?.on('message', (message: ToWorker) => {
   parentPort?.postMessage(answer(message))
 })
 
-function answer(message: ToWorker): FromWorker {
-  if (message.type === 'piece') {
-    const bytes = new Uint8Array(ring, message.offset, message.length)
-    for (const { hash } of hashes) hash.update(bytes)
-    return { type: 'hashed', piece: message.piece }
-  }
+function answer({ piece, offset, length, ends }: ToWorker): FromWorker {
+  const bytes = new Uint8Array(ring, offset, length)
+  let from = 0
+  const ended = ends.map(({ content, at }) => {
+    update(bytes.subarray(from, at))
+    from = at
+    return { content, digests: digest() }
+  })
+  update(bytes.subarray(from))
+  return { piece, ended }
+}
+
+function update(bytes: Uint8Array): void {
+  if (bytes.length > 0) for (const { hash } of hashes) hash.update(bytes)
+}
+
+function digest(): Digests {
   const digests = Object.fromEntries(hashes.map(({ name, hash }) => [name, hash.digest('hex')]))
   hashes = start()
-  return { type: 'digests', content: message.content, digests }
+  return digests
 }

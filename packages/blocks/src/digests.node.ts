@@ -14,12 +14,16 @@ import type { FromWorker, ToWorker, WorkerStart } from './digests-worker.ts'
 /** What a put computes unless told. */
 export const DEFAULT_DIGESTS: readonly DigestName[] = ['md5', 'sha1', 'sha256', 'sha512']
 
-/** A piece of the ring: a message to a thread costs some 10 µs, hashing a MiB over 500. */
+/** A piece of the ring: a message to a thread and back costs both some 60 µs, hashing a MiB over 500. */
 const PIECE_BYTES = 1024 * 1024
 /** Pieces: some for each thread to work on while the next are copied. */
 const PIECES = 8
-/** Up to here hashing it takes under 0.3 ms for all four, and a thread's answer as long. */
+/** Contents that may end in one piece, and how long the first may wait for others, ms. */
+const ENDS_MAX = 64
+const FLUSH_MS = 10
+/** Of so little in all, each so short, no thread is started: that takes some 30 ms. */
 const INLINE_BYTES_MAX = 64 * 1024
+const INLINE_TOTAL_BYTES_MAX = 2 * 1024 * 1024
 /** More threads than this help nobody: the dearest hash is some third of the work. */
 const THREADS_MAX = 3
 /**
@@ -70,6 +74,12 @@ interface Ending {
   reject(error: unknown): void
 }
 
+interface Filling {
+  piece: number
+  length: number
+  ends: { content: number; at: number }[]
+}
+
 export function openDigester(names: readonly DigestName[]): Digester {
   const ring = new SharedArrayBuffer(PIECES * PIECE_BYTES) // pages that are never touched cost nothing
   /** Threads that have yet to hash each piece; free at 0. */
@@ -78,9 +88,12 @@ export function openDigester(names: readonly DigestName[]): Digester {
   let workers: Worker[] = []
   let failure: Error | undefined
   let freed = Promise.withResolvers<void>()
-  let current: { piece: number; length: number } | undefined
-  let handedOver = false
+  let current: Filling | undefined
+  /** Where the content under way begins in the current piece; undefined when it began in one before. */
+  let begin: number | undefined = 0
+  let inlined = 0
   let content = 0
+  let timer: NodeJS.Timeout | undefined
 
   const fail = (error: Error): void => {
     failure ??= error
@@ -92,27 +105,25 @@ export function openDigester(names: readonly DigestName[]): Digester {
   const rest = (): void => {
     if (endings.size === 0 && busy.every((left) => left === 0)) for (const worker of workers) worker.unref()
   }
-  const heard = (message: FromWorker): void => {
-    take(message)
+  const heard = ({ piece, ended }: FromWorker): void => {
+    if (piece !== undefined) {
+      busy[piece] = (busy[piece] as number) - 1
+      if (busy[piece] === 0) {
+        freed.resolve()
+        freed = Promise.withResolvers()
+      }
+    }
+    for (const { content, digests } of ended) {
+      const ending = endings.get(content)
+      if (ending === undefined) continue
+      ending.digests = { ...ending.digests, ...digests }
+      if (--ending.left > 0) continue
+      endings.delete(content)
+      ending.resolve(sorted(ending.digests))
+    }
     rest()
   }
-  const take = (message: FromWorker): void => {
-    if (message.type === 'hashed') {
-      busy[message.piece] = (busy[message.piece] as number) - 1
-      if (busy[message.piece] !== 0) return
-      freed.resolve()
-      freed = Promise.withResolvers()
-      return
-    }
-    const ending = endings.get(message.content)
-    if (ending === undefined) return
-    ending.digests = { ...ending.digests, ...message.digests }
-    if (--ending.left > 0) return
-    endings.delete(message.content)
-    ending.resolve(sorted(ending.digests))
-  }
   const tell = (message: ToWorker): void => {
-    if (workers.length === 0) workers = startWorkers(names, { ring, heard, fail })
     for (const worker of workers) {
       worker.ref()
       worker.postMessage(message)
@@ -126,32 +137,50 @@ export function openDigester(names: readonly DigestName[]): Digester {
       await freed.promise
     }
   }
+  const started = (): number => {
+    if (workers.length === 0) workers = startWorkers(names, { ring, heard, fail })
+    return workers.length
+  }
   const handOver = (): void => {
+    clearTimeout(timer)
+    timer = undefined
     if (current === undefined) return
-    const { piece, length } = current
-    tell({ type: 'piece', piece, offset: piece * PIECE_BYTES, length })
-    busy[piece] = workers.length
-    handedOver = true
+    const { piece, length, ends } = current
+    busy[piece] = started()
+    tell({ piece, offset: piece * PIECE_BYTES, length, ends })
+    begin = ends.at(-1)?.at === length ? 0 : undefined
     current = undefined
+  }
+  /** What is hashed here and now; undefined when that is for the threads. */
+  const inline = (): Digests | undefined => {
+    const length = (current?.length ?? 0) - (begin ?? 0)
+    const isFew = length <= INLINE_BYTES_MAX && inlined + length <= INLINE_TOTAL_BYTES_MAX
+    if (workers.length > 0 || begin === undefined || !isFew) return undefined
+    inlined += length
+    const at = (current?.piece ?? 0) * PIECE_BYTES + begin
+    if (current !== undefined) current.length = begin
+    return hashAll(names, new Uint8Array(ring, at, length))
   }
   const end = async (): Promise<Digests> => {
     if (failure !== undefined) throw failure
-    if (!handedOver && (current?.length ?? 0) <= INLINE_BYTES_MAX) {
-      const bytes = current && new Uint8Array(ring, current.piece * PIECE_BYTES, current.length)
-      current = undefined
-      return hashAll(names, bytes ?? new Uint8Array())
-    }
-    handOver()
-    handedOver = false
+    const digests = inline()
+    if (digests !== undefined) return digests
     const { promise, resolve, reject } = Promise.withResolvers<Digests>()
-    endings.set(content, { digests: {}, left: workers.length, resolve, reject })
-    tell({ type: 'end', content: content++ })
+    endings.set(content, { digests: {}, left: started(), resolve, reject })
+    if (current === undefined) tell({ piece: undefined, offset: 0, length: 0, ends: [{ content, at: 0 }] })
+    else {
+      current.ends.push({ content, at: current.length })
+      if (current.ends.length === ENDS_MAX || current.length === PIECE_BYTES) handOver()
+      else timer ??= setTimeout(handOver, FLUSH_MS)
+    }
+    content++
+    begin = current?.length ?? 0
     return promise
   }
   return {
     async update(bytes) {
       for (let at = 0; at < bytes.length; ) {
-        current ??= { piece: await free(), length: 0 }
+        current ??= { piece: await free(), length: 0, ends: [] }
         const part = bytes.subarray(at, at + PIECE_BYTES - current.length)
         new Uint8Array(ring, current.piece * PIECE_BYTES + current.length).set(part)
         current.length += part.length
@@ -165,6 +194,7 @@ export function openDigester(names: readonly DigestName[]): Digester {
       return promised
     },
     async close() {
+      clearTimeout(timer)
       fail(new CairnError('INTERNAL', 'the digests were given up'))
       await Promise.all(workers.map((worker) => worker.terminate()))
     }

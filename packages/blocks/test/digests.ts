@@ -1,5 +1,4 @@
-import { createHash } from 'node:crypto'
-import { CairnError } from '@cairn/core'
+import { createHash, hash } from 'node:crypto'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { groupsOf, openDigester as openOnNode } from '../src/digests.node.ts'
@@ -105,6 +104,29 @@ digests('what is promised and never comes is rejected at the close', async () =>
 digests('one call makes all of a content', async () => {
   assert.equal(await digestsOf([new TextEncoder().encode('abc')]), ABC)
   assert.equal(await digestsOf([new TextEncoder().encode('abc')], ['sha1']), { sha1: ABC.sha1 })
+})
+
+digests('many contents of any length, one after the other, have each their own', async () => {
+  const digester = openOnNode(DIGEST_NAMES)
+  try {
+    const lengths = Array.from(
+      { length: 400 },
+      (_, i) => [0, 1, 4_096, 65_537, 100_000, 2 ** 20][i % 6] as number
+    )
+    const promised: Promise<unknown>[] = []
+    for (const [i, length] of lengths.entries()) {
+      if (length > 0) await digester.update(new Uint8Array(length).fill(i))
+      promised.push(digester.end())
+    }
+    const got = await Promise.all(promised)
+    for (const [i, length] of lengths.entries()) {
+      const bytes = new Uint8Array(length).fill(i)
+      const right = Object.fromEntries(DIGEST_NAMES.map((name) => [name, hash(name, bytes, 'hex')]))
+      assert.equal(got[i], right, `${i}: ${length} bytes`)
+    }
+  } finally {
+    await digester.close()
+  }
 })
 
 digests('threads share the work evenly, by what it costs on this processor', () => {
