@@ -1,4 +1,5 @@
 import { createHash, hash } from 'node:crypto'
+import { CairnError } from '@cairn/core'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { groupsOf, openDigester as openOnNode } from '../src/digests.node.ts'
@@ -110,7 +111,7 @@ digests('many contents of any length, one after the other, have each their own',
   const digester = openOnNode(DIGEST_NAMES)
   try {
     const lengths = Array.from(
-      { length: 400 },
+      { length: 150 },
       (_, i) => [0, 1, 4_096, 65_537, 100_000, 2 ** 20][i % 6] as number
     )
     const promised: Promise<unknown>[] = []
