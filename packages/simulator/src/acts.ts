@@ -18,12 +18,11 @@ import {
   join,
   note,
   start,
-  take,
   type World
 } from './world.ts'
 
 /** A scrubber finds damage within this. */
-const SCRUB_MS = 30_000
+const SCRUB_MS = 240_000
 /** One that leaves looks this often whether all is handed over, so many times. */
 const LEAVE_LOOK_MS = 250
 const LEAVE_LOOKS = 160
@@ -79,13 +78,25 @@ function actOnActive(world: World, step: Act & { node: number }): void {
   const { cluster } = world
   const { node } = step
   // What is frozen can't be asked for anything; it can be killed, cut off, or lose its disk.
-  const asks = step.type === 'put' || step.type === 'read' || step.type === 'leave' || step.type === 'stall'
+  const asks =
+    step.type === 'put' ||
+    step.type === 'put-again' ||
+    step.type === 'read' ||
+    step.type === 'leave' ||
+    step.type === 'stall'
   if (asks && isHeld(world, node)) return
-  if (step.type !== 'put' && step.type !== 'read') note(world, JSON.stringify(step))
+  if (!['put', 'put-again', 'read'].includes(step.type)) note(world, JSON.stringify(step))
   switch (step.type) {
     case 'put': {
       const keys = freshKeys(cluster, step.count)
       world.puts.push({ keys, record: put(cluster, node, keys, step) })
+      return
+    }
+    case 'put-again': {
+      const again = world.puts[step.put % Math.max(1, world.puts.length)]
+      if (again === undefined) return
+      const options = { ...step, size: again.record.size }
+      world.puts.push({ keys: again.keys, record: put(cluster, node, again.keys, options) })
       return
     }
     case 'read':
@@ -186,8 +197,7 @@ function rotSome(world: World, node: number, count: number): void {
   const disk = diskOf(cluster, node)
   for (const key of shuffle(random, [...disk.blocks.keys()]).slice(0, count)) {
     rot(disk, key)
-    world.rotted.add(`${node} ${key}`)
-    take(world, node, key)
+    world.rotted.set(`${node} ${key}`, cluster.nowMs)
   }
   after(world, Math.floor(random() * SCRUB_MS), () => scrub(world, node))
 }
@@ -226,7 +236,9 @@ function leave(world: World, node: number): void {
 function judgeLeaving(world: World, node: number, held: readonly string[]): void {
   const keys = heldKeys(world)
   for (const key of held) {
-    const wasTaken = [...world.cluster.nodes.keys()].some((other) => world.taken.has(`${other} ${key}`))
+    const wasTaken = [...world.cluster.nodes.keys()].some((other) => {
+      return world.taken.has(`${other} ${key}`) || world.rotted.has(`${other} ${key}`)
+    })
     const has = (keys as Set<string>).has(key)
     if (!has && !wasTaken) world.wrong.push(`${node} left with the last copy of ${key}`)
   }
@@ -251,7 +263,6 @@ export function endFaults(world: World): void {
     if (!isUp(world, node) || cluster.cores[node]?.placed.state === 'leaving') start(world, node)
     else if (heldUntilMs > cluster.nowMs) thaw(cluster, node)
     setClock(cluster, node, { rate: 1 })
-    join(world, node)
     makeRoom(world, node)
     after(world, 1_000, () => scrub(world, node))
   }

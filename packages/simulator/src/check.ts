@@ -74,14 +74,16 @@ function keepersHold(world: World, record: World['puts'][0]['record'], key: Bloc
  * it, or it left, or let it go on promises of its own since.
  */
 function promisesHold(world: World): void {
-  const { cluster, taken, left, letGo } = world
+  const { cluster, taken, rotted, left, letGo } = world
   for (; letGo.judged < cluster.letGo.length; letGo.judged++) {
     const { node, key, atMs, replicas, promised } = cluster.letGo[letGo.judged] as (typeof cluster.letGo)[0]
     const others = new Set(promised.filter((other) => other !== node))
     must(others.size >= replicas, () => `${node} let ${key} go on the word of ${[...others]}`)
     for (const other of others) {
-      if (diskOf(cluster, other).blocks.has(key) || left.has(other)) continue
-      const wasTaken = (taken.get(`${other} ${key}`) ?? Number.NEGATIVE_INFINITY) > atMs - PROMISE_AGE_MS
+      if (diskOf(cluster, other).blocks.get(key)?.corrupt === false || left.has(other)) continue
+      const id = `${other} ${key}`
+      const lostMs = Math.max(taken.get(id) ?? -PROMISE_AGE_MS, rotted.get(id) ?? -PROMISE_AGE_MS)
+      const wasTaken = lostMs > atMs - PROMISE_AGE_MS
       const isLater = letGoOf(world, key).some((one) => one.node === other && one.atMs >= atMs)
       must(wasTaken || isLater, () => `${other} promised ${node} to keep ${key}, and does not have it`)
     }
@@ -103,7 +105,8 @@ export function healWithinMs(world: World, missingBytes: number): number {
   const { nodes, config } = world.scenario
   const members = Math.max(1, Math.log10(nodes))
   const suspicionMs = 5 * Math.max(4_000, config.suspicionMinMs ?? 0) * members // at the least willing
-  const rejoinMs = 5_000 * nodes // one of the dead is tried every retryDeadMs
+  // One of the dead is tried every retryDeadMs, an address that no member has every joinRetryMaxMs.
+  const rejoinMs = Math.max(5_000 * nodes, 1.25 * 60_000)
   const compareMs = 2_000 + 2 * Math.max(9_000, config.compareIdleMs ?? 0)
   const retryMs = 30_000
   const rate = 20_000 // bytes a millisecond of one node's link, many small blocks and all

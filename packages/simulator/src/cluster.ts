@@ -101,6 +101,8 @@ export interface Cluster extends Simulation<Message, CoreEvent, CoreAction> {
   readonly cancelled: Set<string>
   /** Called with each answer that says so: these are held here. */
   receipted(node: number, keys: readonly BlockKey[]): void
+  /** Called with each copy that was put aside as damaged. */
+  quarantined(node: number, key: BlockKey): void
   /** Called with each block that came whole from another. */
   delivered(node: number, key: BlockKey, isGood: boolean): void
   /** Copies let go of, and whose promises they were let go on. */
@@ -151,7 +153,7 @@ export function simulateCluster(options: ClusterOptions): Cluster {
   const wrongs = { garbling: new Set<number>(), unreadable: new Set<number>(), cancelled }
   const counts = { repaired: 0, repairedBytes: 0, nextId: 1 }
   const lies = { faults: [], ways: options }
-  const told = { receipted: () => undefined, delivered: noteRead }
+  const told = { receipted: () => undefined, quarantined: () => undefined, delivered: noteRead }
   const parts = { ...maps, ...wrongs, ...counts, ...told, ...lies }
   const cluster: Cluster = Object.assign(sim, { cores, disks, refs, ...parts })
   return cluster
@@ -333,6 +335,7 @@ export function tellChanges(cluster: Cluster, node: number): void {
 /** A copy is found damaged by a read or the scrubber: put aside, and the core told. */
 export function quarantine(cluster: Cluster, node: number, key: BlockKey, replicas = 3): void {
   erase(diskOf(cluster, node), key)
+  cluster.quarantined(node, key)
   tellChanges(cluster, node)
   feed(cluster, node, { type: 'lost', key, replicas })
 }

@@ -17,6 +17,8 @@ export interface Outcome {
   atMs: number
   blocks: number
   acknowledged: number
+  /** Of the acknowledged, those that nobody has any more: more copies were taken than there were. */
+  lost: number
   repaired: number
   messages: number
   log: readonly string[]
@@ -32,13 +34,18 @@ export function play(scenario: Scenario, inspect?: (world: World) => void): Outc
   }
   inspect?.(world)
   const { cluster, log, puts } = world
+  const held = heldKeys(world)
+  const settled = puts
+    .flatMap(({ record }) => record.settled ?? [])
+    .filter((block) => block.receipts.length > 0)
   return {
     seed: scenario.seed,
     hash: cluster.hash.toString(16).padStart(8, '0'),
     broken,
     atMs: cluster.nowMs,
-    blocks: heldKeys(world).size,
-    acknowledged: puts.reduce((sum, { record }) => sum + (record.settled?.length ?? 0), 0),
+    blocks: held.size,
+    acknowledged: settled.length,
+    lost: settled.filter(({ key }) => !held.has(key)).length,
     repaired: cluster.repaired,
     messages: cluster.messages,
     log

@@ -8,6 +8,8 @@ import { LAN, type Link, LOSSY } from './network.ts'
 /** What can happen. A step that does not fit the state (a start of one that is up) does nothing. */
 export type Act =
   | { type: 'put'; node: number; count: number; size: number; ack: Ack; replicas: number }
+  /** The blocks of an earlier put, under a claim of its own. */
+  | { type: 'put-again'; node: number; put: number; ack: Ack; replicas: number }
   | { type: 'read'; node: number; put: number }
   | { type: 'crash' | 'power-cut' | 'power-cut-at-receipt' | 'start' | 'join' | 'leave'; node: number }
   | { type: 'restart'; node: number; downMs: number }
@@ -126,6 +128,7 @@ function drawClient(random: Random, { nodes, replicas }: { nodes: number; replic
   const node = pick(random, nodes)
   if (pick(random, 3) === 0) return [{ type: 'read', node, put: pick(random, 1_000) }]
   const ack = ACKS[pick(random, ACKS.length)] as Ack
+  if (pick(random, 6) === 0) return [{ type: 'put-again', node, put: pick(random, 1_000), ack, replicas }]
   const size = SIZES[pick(random, SIZES.length)] as number
   return [{ type: 'put', node, count: 1 + pick(random, 12), size, ack, replicas }]
 }

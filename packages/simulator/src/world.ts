@@ -20,8 +20,10 @@ export interface World {
   readonly left: Set<number>
   /** `node key`: when a fault last took that copy. */
   readonly taken: Map<string, number>
-  /** Copies that rotted, and may be found damaged: `node key`. */
-  readonly rotted: Set<string>
+  /** Copies that rotted, and when: `node key`. */
+  readonly rotted: Map<string, number>
+  /** When a damaged copy was last found, and put aside: what is signed after that is of another copy. */
+  readonly found: Map<string, number>
   readonly backups: Map<number, SimulatedDisk>
   /** Their power fails with the next receipt that they give. */
   readonly armed: Set<number>
@@ -47,8 +49,9 @@ export function createWorld(scenario: Scenario): World {
     incarnation: (node, life) => (node % 5 === 4 ? 0 : life)
   })
   const random = seeded(seed * 104_729 + 3)
-  const sets = { outside: new Set(scenario.outside), left: new Set<number>(), rotted: new Set<string>() }
-  const maps = { taken: new Map(), backups: new Map(), armed: new Set<number>() }
+  const sets = { outside: new Set(scenario.outside), left: new Set<number>() }
+  const times = { taken: new Map(), rotted: new Map(), found: new Map<string, number>() }
+  const maps = { ...times, backups: new Map(), armed: new Set<number>() }
   const letGo = { byKey: new Map(), seen: 0, judged: 0 }
   const world: World = {
     scenario,
@@ -63,6 +66,9 @@ export function createWorld(scenario: Scenario): World {
   }
   cluster.receipted = (node, keys) => {
     if (keys.length > 0 && world.armed.delete(node)) cutPowerOf(world, node)
+  }
+  cluster.quarantined = (node, key) => {
+    if (world.rotted.has(`${node} ${key}`)) world.found.set(`${node} ${key}`, cluster.nowMs)
   }
   for (let node = 0; node < nodes; node++) if (!world.outside.has(node)) join(world, node)
   return world
@@ -135,7 +141,7 @@ export function exchangeDisk(world: World, node: number, backup: SimulatedDisk |
   for (const key of before.blocks.keys()) if (!next.blocks.has(key)) take(world, node, key)
   // A receipt may be on its way, or answer for what was damaged and is being fetched again.
   for (const { keys } of world.puts) for (const key of keys) if (!next.blocks.has(key)) take(world, node, key)
-  for (const key of next.rotten) world.rotted.add(`${node} ${key}`)
+  for (const key of next.rotten) world.rotted.set(`${node} ${key}`, cluster.nowMs)
   cluster.disks[node] = next
   start(world, node)
 }
@@ -156,7 +162,10 @@ export function keepersOf(world: World, record: Put, key: BlockKey): number[] {
     for (const other of promised) sinceMs.set(other, Math.max(startedMs, atMs - PROMISE_AGE_MS))
   }
   return [...sinceMs].flatMap(([node, ms]) => {
-    return (world.taken.get(`${node} ${key}`) ?? -1) < ms && !world.left.has(node) ? [node] : []
+    const id = `${node} ${key}`
+    const lostMs = Math.max(world.taken.get(id) ?? -1, world.found.get(id) ?? -1)
+    const isRotten = diskOf(world.cluster, node).rotten.has(key) // nobody knows yet
+    return lostMs < ms && !isRotten && !world.left.has(node) ? [node] : []
   })
 }
 
