@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url'
 
 const BENCHMARKS: Readonly<Record<string, string>> = {
   transfer: 'put on three nodes and get through a fourth: MB/s and CPU [--smoke] [--json] [--rounds N]',
+  audits: 'who is accused and who is found, in virtual time [rounds] [liars] [first seed]',
   faults: 'what lying members and damaged disks cost a reader: wrong bytes, added time, healing [blocks]',
   digests: 'what MD5, SHA-1, SHA-256 and SHA-512 cost a put [MiB]',
   blocks: 'files to blocks and CAR and back [MiB]',

@@ -1,3 +1,4 @@
+// limit: 180 s
 /** Damaged copies: nobody is given one, each is found, told of, made good, and remembered. */
 import { type Block, keyOf } from '@cairn/blocks'
 import { CairnError, seeded } from '@cairn/core'

@@ -1,3 +1,4 @@
+// limit: 180 s
 /** Members that lie, among honest ones: nobody is given a wrong byte for it, and who lies is found. */
 import { type Block, keyOf } from '@cairn/blocks'
 import type { BlockKey } from '@cairn/core'

@@ -38,6 +38,8 @@ function must(holds: boolean, what: () => string): void {
 export function alwaysHolds(world: World): void {
   const { cluster } = world
   must(world.wrong.length === 0, () => world.wrong[0] ?? '')
+  const [accused] = cluster.faults
+  must(accused === undefined, () => `${accused?.by} says that ${accused?.of} lied: ${accused?.kind}`)
   promisesHold(world)
   for (const { record, keys } of world.puts) {
     must(record.settlements <= 1 && record.overs <= 1, () => 'a put settled or ended twice')

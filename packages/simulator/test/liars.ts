@@ -1,3 +1,4 @@
+// limit: 180 s
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { auditHonest, auditLiar } from '../src/index.ts'
