@@ -42,8 +42,7 @@ export function createWorld(scenario: Scenario): World {
   const { seed, nodes, zones, config, link, skewed } = scenario
   const isSkewed = new Set(skewed)
   const cluster = simulateCluster({
-    // Audits come often, so that what is judged of honest members is seen within a run.
-    ...{ seed, nodes, link, config: { auditIntervalMs: 5_000, ...config } },
+    ...{ seed, nodes, link, config },
     zone: (node) => zones[node],
     configOf: (node) => (isSkewed.has(node) ? SKEWED : {}),
     // One node in five has forgotten its incarnation whenever it starts, as after a restored home.
