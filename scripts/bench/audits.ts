@@ -37,6 +37,6 @@ for (const lie of ['wrong', 'asks'] as const) {
   const how = lie === 'wrong' ? 'answers anything' : 'asks others on the quiet'
   console.log(
     `one that ${how}, ${liars} seeds: found in cycle 1, 2, 3: ${found.join(', ')}; never: ${never}; ` +
-      `others accused: ${falsely}; repaired: ${repaired}, within ${(slowestMs / 1_000).toFixed(1)} s of being found`
+      `others accused: ${falsely}; repaired: ${repaired}, at most ${(slowestMs / 1_000).toFixed(1)} s later`
   )
 }
