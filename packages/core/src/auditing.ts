@@ -151,10 +151,11 @@ export function auditHeard({ faults }: Auditing, from: PeerId, nowMs: number): v
 
 export function onAuditLookedUp(
   { holding }: Auditing,
-  result: { token: number; found: ReadonlyMap<BlockKey, unknown> },
+  { token, found }: { token: number; found: ReadonlyMap<BlockKey, { held: boolean }> },
   nowMs: number
 ): AuditAction[] {
-  return onHoldLookedUp(holding, result, nowMs)
+  const held = new Map([...found].filter(([, known]) => known.held))
+  return onHoldLookedUp(holding, { token, found: held }, nowMs)
 }
 
 export function onAuditSlot(

@@ -232,6 +232,11 @@ export function replicasOf(claims: readonly Pick<HeldClaim, 'replicas' | 'live'>
   return (live.length > 0 ? live : claims).reduce((most, claim) => Math.max(most, claim.replicas), 1)
 }
 
+/** Whether nobody claims it any more: every claim that is known has ended, and one is. No claims is no evidence. */
+export function isEnded(claims: readonly Pick<HeldClaim, 'live'>[]): boolean {
+  return claims.length > 0 && claims.every(({ live }) => !live)
+}
+
 /** Whether `held` has each of `asked`, or what took its place. */
 export function covers(held: readonly Register[], asked: readonly Register[]): boolean {
   const known = new Map(held.map((claim) => [claim.claimant, claim]))
@@ -239,4 +244,14 @@ export function covers(held: readonly Register[], asked: readonly Register[]): b
     const own = known.get(claim.claimant)
     return own !== undefined && !outranks(claim, own)
   })
+}
+
+/** Whether a copy's claims are still those of the attempt: what a store checks before it deletes. */
+export function isUnchanged(now: readonly Register[], then: readonly Register[]): boolean {
+  return covers(then, now) && now.length === then.length && !then.some((claim) => differs(now, claim))
+}
+
+function differs(now: readonly Register[], claim: Register): boolean {
+  const own = now.find(({ claimant }) => claimant === claim.claimant)
+  return own === undefined || outranks(own, claim) || outranks(claim, own)
 }

@@ -1,6 +1,8 @@
 /** The messages by which two members find what differs between them, as they are written. Tags 20 … 29. */
+
 import { type BlockKey, blockKeyCodec, type PeerId, SLOTS } from './block.ts'
 import { REPLICAS_MAX } from './claim.ts'
+import type { Claimed, ClaimingMessage } from './claiming.ts'
 import {
   bool,
   type Codec,
@@ -102,6 +104,9 @@ export type CompareAction =
   /** See which of these the store has; answer with `looked-up`. */
   | { type: 'look-up'; token: number; keys: BlockKey[] }
   /** These are missing here, and this member has them. For repair to decide. */
+  | { type: 'send'; to: PeerId; message: ClaimingMessage }
+  /** This member has other claims on these than we. For claiming to ask for. */
+  | { type: 'differing'; from: PeerId; blocks: Claimed[] }
   | { type: 'missing'; from: PeerId; slot: number; replicas: number; entries: Listed[] }
 
 /** A block as another member lists it. */

@@ -43,6 +43,22 @@ import {
 } from './fetch.ts'
 import type { SlotSummary } from './fingerprint.ts'
 import {
+  calledFor,
+  createFreeing,
+  type Freeing,
+  type FreeingAction,
+  type FreeingEvent,
+  freeingDeadline,
+  freeingForget,
+  freeingTick,
+  isBeingLetGo,
+  isFreeingEvent,
+  onDiffering,
+  onFreeingEvent,
+  onFreeingMessage,
+  onLost
+} from './freeing.ts'
+import {
   createHolders,
   type Holders,
   livingMembers,
@@ -83,20 +99,9 @@ import {
   refsDeadline,
   refsTick
 } from './refs.ts'
-import { type Copy, cancel, isGoing, onGone, releasesForget, unverify } from './release.ts'
 import { repairLost, repairMissing } from './repair.ts'
 import { type Count, type Tally, tally, toHandOver } from './safety.ts'
 import { onScrubMessage, type ScrubAction } from './scrubbing.ts'
-import {
-  createStrays,
-  onCopies,
-  onCopiesVerified,
-  onReleaseMessage,
-  type StrayAction,
-  type Strays,
-  straysDeadline,
-  straysTick
-} from './strays.ts'
 import {
   createSurveys,
   onSurveyLookedUp,
@@ -111,9 +116,9 @@ import { type Membership, type MembershipAction, ownMember } from './view.ts'
 import {
   isAudit,
   isCompare,
+  isFreeing,
   isGossip,
   isRef,
-  isRelease,
   isScrub,
   type Message,
   REASON_CHARS_MAX
@@ -133,6 +138,7 @@ import {
 } from './write.ts'
 
 export type CoreEvent =
+  | FreeingEvent
   | Exclude<MembershipEvent, { type: 'message' }>
   | AuditEvent
   | { type: 'message'; from: PeerId; message: Message }
@@ -158,13 +164,9 @@ export type CoreEvent =
   | { type: 'list-failed'; token: number }
   /** Of each slot asked for, in their order. */
   | { type: 'listed'; token: number; lists: readonly (readonly (Listed & { replicas: number })[])[] }
-  | { type: 'looked-up'; token: number; found: ReadonlyMap<BlockKey, { claims: string }> }
+  | { type: 'looked-up'; token: number; found: ReadonlyMap<BlockKey, { claims: string; held: boolean }> }
   /** A copy here was damaged and put aside. */
   | { type: 'lost'; key: BlockKey; replicas: number }
-  /** What `list-copies`, `verify-copies` and `let-go` asked for. */
-  | { type: 'copies'; token: number; copies: readonly Copy[] }
-  | { type: 'verified'; token: number; held: ReadonlyMap<BlockKey, Omit<Copy, 'key'>> }
-  | { type: 'gone'; keys: readonly BlockKey[] }
   /** A caller asks how safe the network's data is, or who holds some blocks. */
   | { type: 'survey'; request: number }
   | { type: 'inquire'; request: number; keys: readonly BlockKey[] }
@@ -175,9 +177,9 @@ export type CoreAction =
   /** Read our copy again: this member was given bytes that are not the block's. A damaged one is `lost`. */
   | { type: 'check-copy'; key: BlockKey; from: PeerId; reason: string }
   | Exclude<
-      | (MembershipAction | WriteAction | FetchAction | CompareAction | SurveyAction | StrayAction)
+      | (MembershipAction | WriteAction | FetchAction | CompareAction | SurveyAction | FreeingAction)
       | (RefAction | AuditAction | ScrubAction),
-      { type: 'send' } | { type: 'missing' }
+      { type: 'send' } | { type: 'missing' } | { type: 'differing' }
     >
 
 export interface CoreOptions {
@@ -203,7 +205,7 @@ export interface Core {
   readonly fetches: Fetches
   readonly reconciler: Reconciler
   readonly surveys: Surveys
-  readonly strays: Strays
+  readonly freeing: Freeing
   readonly refs: Refs
   readonly auditing: Auditing
   /** Our own member as placement last saw it. */
@@ -240,7 +242,7 @@ export function createCore(options: CoreOptions, nowMs: number): Core {
     fetches: createFetches(id, config),
     reconciler: createReconciler(id, config, crypto.sha256, nowMs),
     surveys: createSurveys(id),
-    strays: createStrays(id, life, config),
+    freeing: createFreeing(id, life, config),
     refs: createRefs(
       options.refs ?? { network: NO_NETWORK, boot: 1, states: [] },
       { self: id, crypto, replicas: config.replicas },
@@ -266,7 +268,7 @@ export function coreDeadline(core: Core): number {
     writesDeadline(core.writes),
     fetchDeadline(core.fetches),
     reconcileDeadline(core.reconciler),
-    straysDeadline(core.strays, core.reconciler),
+    freeingDeadline(core.freeing, core),
     surveysDeadline(core.surveys),
     refsDeadline(core.refs),
     auditDeadline(core.auditing)
@@ -282,6 +284,7 @@ export function coreStep(core: Core, event: CoreEvent, nowMs: number): CoreActio
     for (const action of more) {
       if (action.type === 'fetch-blocks') emit(auditAsking(core.auditing, action, dataMs))
       if (action.type === 'missing') repairMissing(core.fetches, core.holders, action, dataMs)
+      else if (action.type === 'differing') onDiffering(core.freeing, action.from, action.blocks)
       else actions.push(action)
       if (action.type === 'member') emit(memberChanged(core, action.member, dataMs))
     }
@@ -294,7 +297,7 @@ export function coreStep(core: Core, event: CoreEvent, nowMs: number): CoreActio
   vacatePlaces(core.holders, dataMs)
   emit(writesTick(core.writes, core.holders, dataMs))
   emit(reconcileTick(core.reconciler, core.holders, (peer) => hasRepairRoom(core.fetches, peer), dataMs))
-  emit(straysTick(core.strays, core, dataMs))
+  emit(freeingTick(core.freeing, core, dataMs))
   emit(fetchTick(core.fetches, core.holders, dataMs))
   emit(surveysTick(core.surveys, dataMs))
   emit(refsTick(core.refs, { holders: core.holders, nowMs: dataMs }))
@@ -318,11 +321,18 @@ type Effect = CoreAction | CompareAction
 
 function apply(core: Core, event: CoreEvent, nowMs: number, dataMs: number): readonly Effect[] {
   const { holders, writes, fetches, reconciler, surveys } = core
+  if (isFreeingEvent(event)) {
+    if (event.type === 'gone' || event.type === 'collected') auditGone(core.auditing, event.keys, dataMs)
+    return onFreeingEvent(core.freeing, core, event, dataMs)
+  }
   switch (event.type) {
     case 'message':
       return receive(core, event, nowMs, dataMs)
     case 'put':
-      calledFor(core, event.entries)
+      calledFor(
+        core.freeing,
+        event.entries.map(({ key }) => key)
+      )
       return startPut(writes, holders, event, dataMs)
     case 'answered':
       return onAnswered(writes, holders, event, dataMs)
@@ -341,10 +351,7 @@ function apply(core: Core, event: CoreEvent, nowMs: number, dataMs: number): rea
       onFetchEnded(fetches, event, dataMs)
       return []
     case 'stored':
-      calledFor(
-        core,
-        event.keys.map((key) => ({ key }))
-      )
+      calledFor(core.freeing, event.keys)
       auditStored(core.auditing, event.keys)
       return event.keys.flatMap((key) => unwant(fetches, key))
     case 'summaries':
@@ -361,19 +368,11 @@ function apply(core: Core, event: CoreEvent, nowMs: number, dataMs: number): rea
       if (event.token >= AUDIT_TOKENS_FROM) return onAuditLookedUp(core.auditing, event, dataMs)
       return onLookedUp(reconciler.listings, (id) => reconciler.peers.get(id), event, dataMs)
     case 'lost':
-      calledFor(core, [event])
-      unverify(core.strays.releases, event.key)
+      calledFor(core.freeing, [event.key])
+      onLost(core.freeing, event.key)
       uncover(reconciler, placeOf({ slot: slotOf(event.key), replicas: event.replicas }))
       repairLost(fetches, holders, event, dataMs)
       auditGone(core.auditing, [event.key], dataMs)
-      return []
-    case 'copies':
-      return onCopies(core.strays, core, event, dataMs)
-    case 'verified':
-      return onCopiesVerified(core.strays, core, event, dataMs)
-    case 'gone':
-      onGone(core.strays.releases, event.keys)
-      auditGone(core.auditing, event.keys, dataMs)
       return []
     case 'disconnected':
       reconcileDoubt(reconciler, event.peer)
@@ -395,11 +394,6 @@ function apply(core: Core, event: CoreEvent, nowMs: number, dataMs: number): rea
     default:
       return membershipStep(core.membership, event, nowMs)
   }
-}
-
-/** Something is being done about these blocks: an attempt to let go of them is given up. */
-function calledFor({ strays }: Core, blocks: readonly { key: BlockKey }[]): void {
-  for (const { key } of blocks) cancel(strays.releases, key)
 }
 
 function fetched(core: Core, event: CoreEvent & { type: 'fetched' }, dataMs: number): CoreAction[] {
@@ -436,7 +430,7 @@ function receive(
   if (message.type === 'bad-copy') {
     return [{ type: 'check-copy', key: message.key, from, reason: message.reason }]
   }
-  if (isRelease(message)) return onReleaseMessage(core.strays, core, from, message)
+  if (isFreeing(message)) return onFreeingMessage(core.freeing, core, from, message)
   if (isScrub(message)) return onScrubMessage(from, message)
   if (isAudit(message)) return onAuditMessage(core.auditing, { from, message }, viewOf(core, dataMs))
   if (!isCompare(message)) return onSurveyMessage(core.surveys, from, message, () => ownTally(core))
@@ -446,8 +440,8 @@ function receive(
 
 /** Messages that cost work without our having asked for them. */
 const QUESTIONS: readonly Message['type'][] = [
-  ...(['compare', 'offer', 'survey', 'inquiry', 'bad-copy', 'release', 'ref-list'] as const),
-  ...(['ask-hold', 'challenge', 'witness', 'accuse', 'ask-scrub'] as const)
+  ...(['compare', 'offer', 'survey', 'inquiry', 'bad-copy', 'release', 'more-claims', 'ended'] as const),
+  ...(['ref-list', 'ask-hold', 'challenge', 'witness', 'accuse', 'ask-scrub'] as const)
 ]
 
 /** Only living members are heard on data, and nobody may keep us busy. */
@@ -474,7 +468,7 @@ function memberChanged(core: Core, member: Member, dataMs: number): CoreAction[]
   }
   core.lives.delete(member.id)
   reconcileForget(core.reconciler, member.id)
-  releasesForget(core.strays.releases, member.id)
+  freeingForget(core.freeing, member.id)
   return [
     ...audit,
     ...writesForget(core.writes, core.holders, member.id, dataMs),
@@ -500,6 +494,6 @@ export function leftToHandOver(core: Core): Count {
 }
 
 /** Whether a copy is being deleted: what arrives for it meanwhile must not be acknowledged. */
-export function isLettingGo({ strays }: Core, key: BlockKey): boolean {
-  return isGoing(strays.releases, key)
+export function isLettingGo({ freeing }: Core, key: BlockKey): boolean {
+  return isBeingLetGo(freeing, key)
 }

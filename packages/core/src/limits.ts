@@ -44,7 +44,15 @@ export const DATA_DEFAULTS = {
   /** A slot of which some copy was not promised is left alone for so long. */
   releaseRetryMs: 30_000,
   /** Between audits that a member begins, of each that it shares slots with in turn: see `audit.ts`. */
-  auditIntervalMs: 300_000
+  auditIntervalMs: 300_000,
+  /** What nobody claims any more is kept for so long, as far as this run of a holder knows: `rm` was a mistake. */
+  collectGraceMs: 600_000,
+  /** Between looks at what has ended, and rounds of asking about `collectKeys` of it. A guess. */
+  collectIntervalMs: 2_000,
+  /** A round that is not answered within this is over. */
+  collectTimeoutMs: 10_000,
+  /** Between rounds of telling the holders of what was collected, while they stay the same. A guess. */
+  collectedTellMs: 3_600_000
 }
 
 export const DATA_LIMITS = {
@@ -109,6 +117,21 @@ export const DATA_LIMITS = {
   /** Requests of others whose copies are being verified here, and of any one. */
   releaseChecks: 16,
   releaseChecksPerMember: 4,
+  /** Blocks that one round of collecting asks about; they fit a message. */
+  collectKeys: 32,
+  /** Claims on a block, at most, for it to be collected: 32 times 42 bytes each, in a message. */
+  collectClaims: 32,
+  /** Blocks whose claims ended: listed at once, and remembered. */
+  endedListed: 256,
+  endedKnown: 65_536,
+  /** Blocks of one member whose claims are to be asked for, and those asked for at once. */
+  claimsQueue: 8_192,
+  claimsKeys: 128,
+  /** Blocks in one message that tells of claims: 74 bytes each at most. */
+  claimedTold: 256,
+  /** Such messages of others that wait for the disk, and of any one. */
+  claimsTold: 64,
+  claimsToldPerMember: 8,
   /** Keys of one inquiry. */
   inquiryKeys: 512
 } as const

@@ -4,6 +4,7 @@
  * or is not in order, is passed over.
  */
 import { type BlockKey, type PeerId, slotOf } from './block.ts'
+import type { Claimed } from './claiming.ts'
 import {
   type Asked,
   type CompareAction,
@@ -69,8 +70,9 @@ export function askListings(peer: Peer, mayAsk: boolean, nowMs: number): Compare
       keys += blocks
       if (slots.length > 0 && keys > LIMITS.keysExpected) break
       peer.toList.delete(place)
-      const none = { missing: false, fingerprint: undefined, after: undefined, token: undefined, pages: 0 }
-      peer.listing.set(place, { offered, ...none, untilMs: nowMs + LISTING_TIMEOUT_MS })
+      const none = { fingerprint: undefined, after: undefined, token: undefined, pages: 0 }
+      const untilMs = nowMs + LISTING_TIMEOUT_MS
+      peer.listing.set(place, { offered, missing: false, behind: false, ...none, untilMs })
       slots.push({ ...fromPlace(place), after: undefined })
     }
     if (slots.length === 0) return actions
@@ -216,17 +218,20 @@ export function onLookedUp(
   const actions: CompareAction[] = []
   const slots: Asked[] = []
   const settled: Settled[] = []
+  const differing: Claimed[] = []
+  const behind: Claimed[] = []
   for (const page of looked.pages) {
     const place = placeOf(page)
     const listing = peer.listing.get(place)
     if (listing?.token !== result.token) continue
-    const missing = page.entries.filter((entry) =>
-      isMissing(peer, entry, result.found.get(entry.key)?.claims)
-    )
-    if (missing.length > 0) {
-      actions.push({ type: 'missing', from: peer.id, ...fromPlace(place), entries: missing })
+    const found = seen(peer, page, result.found)
+    if (found.missing.length > 0) {
+      actions.push({ type: 'missing', from: peer.id, ...fromPlace(place), entries: found.missing })
     }
-    listing.missing ||= missing.length > 0
+    differing.push(...found.differing)
+    behind.push(...found.behind)
+    listing.missing ||= found.missing.length + found.differing.length > 0
+    listing.behind ||= found.behind.length > 0
     listing.token = undefined
     if (page.next !== undefined && listing.pages < LIMITS.pagesPerListing) {
       listing.after = page.next
@@ -238,6 +243,11 @@ export function onLookedUp(
     if (page.next === undefined) settled.push(...concluded(peer, place, listing))
   }
   const say = (message: MessageOf<'list' | 'settled'>) => actions.push({ type: 'send', to: peer.id, message })
+  if (differing.length > 0) actions.push({ type: 'differing', from: peer.id, blocks: differing })
+  for (let i = 0; i < behind.length; i += LIMITS.claimedTold) {
+    const blocks = behind.slice(i, i + LIMITS.claimedTold)
+    actions.push({ type: 'send', to: peer.id, message: { type: 'more-claims', blocks } })
+  }
   if (slots.length > 0) say({ type: 'list', slots })
   if (settled.length > 0) say({ type: 'settled', summaries: settled })
   return actions
@@ -245,10 +255,22 @@ export function onLookedUp(
 
 type Settled = MessageOf<'settled'>['summaries'][number]
 
-/** Whether we lack the block, or claims on it that this member has and that we never took from it. */
-function isMissing({ claims }: Peer, theirs: Listed, ours: string | undefined): boolean {
-  if (ours === undefined) return true
-  if (ours === theirs.claims) return false
+/** What a page shows: blocks that are not here, claims that are not, and claims that the peer has not. */
+function seen(peer: Peer, { entries }: Page, found: ReadonlyMap<BlockKey, { claims: string }>) {
+  const missing = entries.filter(({ key }) => !found.has(key))
+  const differing: Claimed[] = []
+  const behind: Claimed[] = []
+  for (const { key, claims } of entries) {
+    const own = found.get(key)?.claims
+    if (own === undefined || own === claims) continue
+    if (isNews(peer, { key, claims })) differing.push({ key, claims })
+    else behind.push({ key, claims: own })
+  }
+  return { missing, differing, behind }
+}
+
+/** Whether a member has claims on a block that we never took from it. */
+function isNews({ claims }: Peer, theirs: Claimed): boolean {
   const known = claims.get(theirs.key)
   if (known?.digest === theirs.claims) return !known.taken
   if (claims.size >= LIMITS.claimsPerMember) claims.clear() // costs a transfer each, once more
@@ -257,9 +279,11 @@ function isMissing({ claims }: Peer, theirs: Listed, ours: string | undefined): 
 }
 
 /** All pages of a slot were seen. */
-function concluded(peer: Peer, place: Place, { missing, fingerprint, offered }: Listing): Settled[] {
+function concluded(peer: Peer, place: Place, listing: Listing): Settled[] {
+  const { missing, behind, fingerprint, offered } = listing
   if (missing || fingerprint === undefined) return []
   if (peer.covered.size >= LIMITS.placesPerMember) peer.covered.clear()
-  peer.covered.set(place, fingerprint)
+  // One that lacks claims is looked at again until it has them: what it was told may be lost on the way.
+  if (!behind) peer.covered.set(place, fingerprint)
   return offered ? [{ ...fromPlace(place), fingerprint, blocks: 0, bytes: 0 }] : []
 }

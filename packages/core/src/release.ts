@@ -9,12 +9,13 @@
  * promise that was long on its way counts for nothing.
  */
 import { type BlockKey, blockKeyCodec, type PeerId, slotOf } from './block.ts'
-import { covers, outranks, type Register, registerCodec } from './claim.ts'
+import { covers, isEnded, type Register, registerCodec } from './claim.ts'
+import type { KnownClaims } from './claiming.ts'
 import { type Decoded, hex, list, struct, varint } from './codec.ts'
 import { placeOf, replicasCodec } from './compare.ts'
 import { type DataConfig, DATA_LIMITS as LIMITS } from './limits.ts'
 
-const copyCodec = struct({
+export const copyCodec = struct({
   key: blockKeyCodec,
   replicas: replicasCodec,
   claims: list(registerCodec, LIMITS.releaseClaims)
@@ -28,7 +29,7 @@ export interface Copy {
 }
 
 /** What names one run of one store, bytes. */
-const LIFE_BYTES = 8
+export const LIFE_BYTES = 8
 /** The run of the asker, and the attempt in it: together they never repeat. */
 const number = { life: hex(LIFE_BYTES), attempt: varint }
 
@@ -170,36 +171,42 @@ export function onRelease(
   return [{ type: 'verify-copies', token, keys }]
 }
 
-/** What of a request was not promised since it is not here, or not under all of the asker's claims. */
-export interface Wanting {
+/** What of a request was not promised, and why. */
+export interface Unpromised {
   from: PeerId
-  copies: Copy[]
+  /** The block is not here. */
+  absent: Copy[]
+  /** The asker has claims that are not here. */
+  lacking: Copy[]
+  /** There are claims here that the asker has not, and that end the block or want more copies of it. */
+  more: { key: BlockKey; claims: readonly Register[] }[]
 }
 
 /**
- * Our copies were looked at: `held` has those whose bytes are good, with their claims on disk. Promises are
- * given here, in the step that sees that no attempt of ours is open.
+ * Our copies were looked at: `known` has those that are here and good, and those that were collected, with
+ * their claims on disk. Promises are given here, in the step that sees that no attempt of ours is open.
  */
 export function onVerified(
   state: Releases,
-  { token, held }: { token: number; held: ReadonlyMap<BlockKey, Omit<Copy, 'key'>> }
-): { actions: ReleaseAction[]; wanting: Wanting | undefined } {
+  { token, known }: { token: number; known: ReadonlyMap<BlockKey, KnownClaims> }
+): { actions: ReleaseAction[]; unpromised: Unpromised | undefined } {
   const check = state.checks.get(token)
   state.checks.delete(token)
-  if (check === undefined) return { actions: [], wanting: undefined }
+  if (check === undefined) return { actions: [], unpromised: undefined }
   const { to, message } = check
-  const lacking: Copy[] = []
+  const unpromised: Unpromised = { from: to, absent: [], lacking: [], more: [] }
   const keys: BlockKey[] = []
   for (const copy of message.copies) {
     if (!check.keys.has(copy.key)) continue
-    const own = held.get(copy.key)
-    if (own === undefined || !covers(own.claims, copy.claims)) lacking.push(copy)
-    else if (own.replicas <= copy.replicas) keys.push(copy.key) // else the asker may have to hold it too
+    const own = known.get(copy.key)
+    if (own === undefined) unpromised.absent.push(copy)
+    else if (!covers(own.claims, copy.claims)) unpromised.lacking.push(copy)
+    else if (own.held && !isEnded(own.claims) && own.replicas <= copy.replicas) keys.push(copy.key)
+    else unpromised.more.push({ key: copy.key, claims: own.claims })
   }
   const { life, attempt } = message
   const promise = { type: 'promise', life, attempt, keys } as const
-  const wanting = lacking.length === 0 ? undefined : { from: to, copies: lacking }
-  return { actions: keys.length === 0 ? [] : [{ type: 'send', to, message: promise }], wanting }
+  return { actions: keys.length === 0 ? [] : [{ type: 'send', to, message: promise }], unpromised }
 }
 
 /** A promise counts for the attempt that it names, while that is open, once for each that was asked. */
@@ -260,14 +267,4 @@ export function expireAttempts(state: Releases, nowMs: number): number[] {
 
 export function attemptsDeadline({ attempts }: Releases): number {
   return Math.min(Number.POSITIVE_INFINITY, ...attempts.values())
-}
-
-/** Whether a copy's claims are still those of the attempt: what a store checks before it deletes. */
-export function isUnchanged(now: readonly Register[], then: readonly Register[]): boolean {
-  return covers(then, now) && now.length === then.length && !then.some((claim) => differs(now, claim))
-}
-
-function differs(now: readonly Register[], claim: Register): boolean {
-  const own = now.find(({ claimant }) => claimant === claim.claimant)
-  return own === undefined || outranks(own, claim) || outranks(claim, own)
 }

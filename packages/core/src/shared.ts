@@ -65,6 +65,8 @@ export interface Listing {
   /** The peer wants to know when we have all of it. */
   offered: boolean
   missing: boolean
+  /** The peer lacks claims that we have. */
+  behind: boolean
   /** Of the first page; undefined when it changed between pages. */
   fingerprint: string | undefined
   after: BlockKey | undefined

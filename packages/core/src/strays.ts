@@ -4,6 +4,14 @@
  * nothing about the block under way here. A few a second.
  */
 import { type BlockKey, type PeerId, slotOf } from './block.ts'
+import {
+  type Claiming,
+  type ClaimingAction,
+  claimsDiffer,
+  type KnownClaims,
+  tellMore,
+  UNKNOWN_CLAIMS
+} from './claiming.ts'
 import { fromPlace, type Place, placeOf } from './compare.ts'
 import { type Fetches, want } from './fetch.ts'
 import { actingHolders, type Holders, isDistrusted, mayFetch } from './holders.ts'
@@ -165,19 +173,27 @@ export function onReleaseMessage(
 /** Our copies were read: those that are good are promised, and a request is an offer of the rest. */
 export function onCopiesVerified(
   state: Strays,
-  { holders, fetches }: Around,
-  verified: { token: number; held: ReadonlyMap<BlockKey, Omit<Copy, 'key'>> },
+  claiming: Claiming,
+  { holders, fetches, reconciler }: Around,
+  verified: { token: number; known: ReadonlyMap<BlockKey, KnownClaims> },
   nowMs: number
-): StrayAction[] {
+): (StrayAction | ClaimingAction)[] {
   const { releases } = state
   if (!holders.standing.get(releases.self)?.living) {
     releases.checks.delete(verified.token)
     return []
   }
-  const { actions, wanting } = onVerified(releases, verified)
-  for (const { key, replicas } of wanting?.copies ?? []) {
-    if (wanting === undefined || !mayFetch(holders, releases.self, slotOf(key), replicas)) continue
-    want(fetches, { key, purpose: 'repair', replicas, source: wanting.from, notBeforeMs: nowMs }, nowMs)
+  const { actions, unpromised } = onVerified(releases, verified)
+  if (unpromised === undefined) return actions
+  const { from, absent, lacking, more } = unpromised
+  for (const { key, replicas } of absent) {
+    if (!mayFetch(holders, releases.self, slotOf(key), replicas)) continue
+    want(fetches, { key, purpose: 'repair', replicas, source: from, notBeforeMs: nowMs }, nowMs)
   }
-  return actions
+  claimsDiffer(
+    claiming,
+    from,
+    lacking.map(({ key }) => ({ key, claims: UNKNOWN_CLAIMS }))
+  )
+  return [...actions, ...tellMore(from, more, reconciler.sha256)]
 }

@@ -108,7 +108,7 @@ function lookUp(
 /** The store's answer to a `look-up` of ours. */
 export function onSurveyLookedUp(
   surveys: Surveys,
-  result: { token: number; found: ReadonlyMap<BlockKey, unknown> }
+  result: { token: number; found: ReadonlyMap<BlockKey, { held: boolean }> }
 ): SurveyAction[] {
   const wanted = surveys.lookups.get(result.token)
   if (wanted === undefined) return []
@@ -116,7 +116,7 @@ export function onSurveyLookedUp(
   const { to, token, keys } = wanted
   const held = new Uint8Array(Math.ceil(keys.length / 8))
   keys.forEach((key, i) => {
-    if (result.found.has(key)) held[i >> 3] = (held[i >> 3] as number) | (1 << (i & 7))
+    if (result.found.get(key)?.held) held[i >> 3] = (held[i >> 3] as number) | (1 << (i & 7))
   })
   if (to === surveys.self) return onHeld(surveys, to, token, held)
   return [{ type: 'send', to, message: { type: 'inquired', token, held } }]

@@ -4,6 +4,7 @@
  */
 import { AUDIT_MESSAGES, AUDIT_TAGS, type AuditMessage } from './audit-messages.ts'
 import { blockKeyCodec } from './block.ts'
+import { CLAIMING_MESSAGES, CLAIMING_TAGS } from './claiming.ts'
 import {
   bytes,
   type Codec,
@@ -16,11 +17,13 @@ import {
   union,
   varint
 } from './codec.ts'
+import { COLLECT_MESSAGES, COLLECT_TAGS } from './collect.ts'
 import { COMPARE_MESSAGES, COMPARE_TAGS, type CompareMessage } from './compare.ts'
+import type { FreeingMessage } from './freeing.ts'
 import { GOSSIP_CASES, GOSSIP_TAGS, type Gossip } from './gossip.ts'
 import { DATA_LIMITS as LIMITS } from './limits.ts'
 import { REF_MESSAGES, REF_TAGS, type RefMessage } from './ref-messages.ts'
-import { RELEASE_MESSAGES, RELEASE_TAGS, type ReleaseMessage } from './release.ts'
+import { RELEASE_MESSAGES, RELEASE_TAGS } from './release.ts'
 import { tallyCodec } from './safety.ts'
 import { SCRUB_MESSAGES, SCRUB_TAGS, type ScrubMessage } from './scrubbing.ts'
 
@@ -60,16 +63,19 @@ export type SurveyMessage = {
 
 export type Message =
   | (Gossip | CompareMessage | SurveyMessage | CopyMessage)
-  | (ReleaseMessage | RefMessage | AuditMessage | ScrubMessage)
+  | (FreeingMessage | RefMessage | AuditMessage | ScrubMessage)
+
+const FREEING_MESSAGES = { ...RELEASE_MESSAGES, ...CLAIMING_MESSAGES, ...COLLECT_MESSAGES }
+const FREEING_TAGS = { ...RELEASE_TAGS, ...CLAIMING_TAGS, ...COLLECT_TAGS }
 
 const messageCodec = union(
   {
     ...{ ...GOSSIP_CASES, ...COMPARE_MESSAGES, ...SURVEY_MESSAGES, ...COPY_MESSAGES },
-    ...{ ...RELEASE_MESSAGES, ...REF_MESSAGES, ...AUDIT_MESSAGES, ...SCRUB_MESSAGES }
+    ...{ ...FREEING_MESSAGES, ...REF_MESSAGES, ...AUDIT_MESSAGES, ...SCRUB_MESSAGES }
   },
   {
     ...{ ...GOSSIP_TAGS, ...COMPARE_TAGS, ...SURVEY_TAGS, ...COPY_TAGS },
-    ...{ ...RELEASE_TAGS, ...REF_TAGS, ...AUDIT_TAGS, ...SCRUB_TAGS }
+    ...{ ...FREEING_TAGS, ...REF_TAGS, ...AUDIT_TAGS, ...SCRUB_TAGS }
   }
 ) as Codec<unknown> as Codec<Message>
 
@@ -90,8 +96,8 @@ export function isCompare(message: Message): message is CompareMessage {
   return Object.hasOwn(COMPARE_MESSAGES, message.type)
 }
 
-export function isRelease(message: Message): message is ReleaseMessage {
-  return Object.hasOwn(RELEASE_MESSAGES, message.type)
+export function isFreeing(message: Message): message is FreeingMessage {
+  return Object.hasOwn(FREEING_MESSAGES, message.type)
 }
 
 export function isRef(message: Message): message is RefMessage {

@@ -45,7 +45,11 @@ function signsFor(core: Core, nowMs = 0): number {
     ({ type }) => type === 'look-up'
   )
   assert.ok(look?.type === 'look-up')
-  on(core, { type: 'looked-up', token: look.token, found: new Map([[KEY, { claims: '' }]]) }, nowMs)
+  on(
+    core,
+    { type: 'looked-up', token: look.token, found: new Map([[KEY, { claims: '', held: true }]]) },
+    nowMs
+  )
   return core.auditing.holding.stated.size
 }
 

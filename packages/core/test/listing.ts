@@ -49,18 +49,20 @@ function asking(offered = false) {
 
 const listing = suite('listing')
 
-listing('what is not here, or here under other claims, is missing', () => {
+listing('what is not here is missing, and what is here under other claims differs', () => {
   const one = asking()
   one.hear(page({ entries: [entry(1), entry(2), entry(3)] }))
-  const [missing] = one.lookedUp([
+  const [missing, differing] = one.lookedUp([
     [keyIn(9, 1), CLAIMS],
     [keyIn(9, 3), 'ff'.repeat(8)]
   ])
   assert.ok(missing?.type === 'missing')
   assert.equal(
     missing.entries.map(({ key }) => key),
-    [keyIn(9, 2), keyIn(9, 3)]
+    [keyIn(9, 2)]
   )
+  assert.ok(differing?.type === 'differing')
+  assert.equal(differing.blocks, [{ key: keyIn(9, 3), claims: CLAIMS }])
   assert.is(one.other.listing.size, 0)
 })
 

@@ -192,27 +192,32 @@ comparing('what is lost here is found again where it was seen before', () => {
   assert.ok(first(two).store.has(keyIn(5, 1)))
 })
 
-comparing('claims that a full holder will never take make nobody fetch its blocks over and over', () => {
+comparing('claims that a full holder will never take are asked for once, and it is told of ours', () => {
   const two = group(2)
   keep(first(two), [{ key: keyIn(5), claims: 'aa'.repeat(8) }])
   keep(second(two), [{ key: keyIn(5), claims: 'bb'.repeat(8) }])
   become(first(two).holders, 0, { full: true })
   become(second(two).holders, 0, { full: true })
+  const told: Parameters<typeof settle>[3]['traffic']['told'] = []
   const traffic = {
     messages: [],
+    told,
     bytes: 0,
-    missing: [] as Parameters<typeof settle>[3]['traffic']['missing']
+    missing: [],
+    differing: [] as Parameters<typeof settle>[3]['traffic']['differing']
   }
   compareFor(two, 5_000, { fetch: false, traffic })
-  assert.ok(traffic.missing.length > 0)
+  assert.ok(traffic.differing.length > 0)
   // Taken once: what is here now is both, which the other's digest will never equal.
   const taken = peerOf(second(two).state, peer(0)).claims.get(keyIn(5))
   assert.ok(taken !== undefined)
   if (taken !== undefined) taken.taken = true
   keep(second(two), [{ key: keyIn(5), claims: 'cc'.repeat(8) }])
-  const before = traffic.missing.length
+  const before = traffic.differing.length
   compareFor(two, 60_000, { fetch: false, traffic, fromMs: 5_000 })
-  assert.is(traffic.missing.length, before)
+  assert.is(traffic.differing.length, before)
+  assert.ok(told.length > 0)
+  assert.equal(traffic.missing, [], 'and no block moves')
 })
 
 comparing('a change since the round began is not taken for agreed', () => {

@@ -1,6 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { BlockKey } from '../src/block.ts'
+import { isUnchanged } from '../src/claim.ts'
 import { DATA_LIMITS as LIMITS } from '../src/limits.ts'
 import {
   attemptsDeadline,
@@ -9,7 +10,6 @@ import {
   createReleases,
   expireAttempts,
   isGoing,
-  isUnchanged,
   onGone,
   onPromise,
   onRelease,
@@ -49,7 +49,8 @@ const request = (copies: readonly Copy[]): ReleaseMessage & { type: 'release' } 
     copies: copies.map((one) => ({ ...one, claims: [...one.claims] }))
   }
 }
-const holding = (...copies: Copy[]) => new Map(copies.map(({ key, ...rest }) => [key, rest]))
+const holding = (...copies: Copy[]) =>
+  new Map(copies.map(({ key, ...rest }) => [key, { ...rest, held: true }]))
 
 const every = suite('every interleaving')
 
@@ -198,12 +199,12 @@ asked('what is here, read, and under all claims of the request is promised', () 
   assert.ok(verify?.type === 'verify-copies')
   const more = { claims: [CLAIM, { ...CLAIM, claimant: 'bb'.repeat(33) }] }
   const lacking = { claims: [{ ...CLAIM, sequence: 1 }] }
-  const held = holding(copy(1, more), copy(2, lacking))
-  const { actions, wanting } = onVerified(state, { token: verify.token, held })
+  const known = holding(copy(1, more), copy(2, lacking))
+  const { actions, unpromised } = onVerified(state, { token: verify.token, known })
   assert.equal(actions, [{ type: 'send', to: peer(5), message: promise(9, [keyIn(1)], 4) }])
   assert.equal(
-    wanting?.copies.map(({ key }) => key),
-    [keyIn(2), keyIn(3)]
+    [unpromised?.lacking, unpromised?.absent].map((copies) => copies?.map(({ key }) => key)),
+    [[keyIn(2)], [keyIn(3)]]
   )
   assert.is(state.checks.size, 0)
 })
@@ -212,8 +213,22 @@ asked('one that wants more copies than the asker knows of promises nothing', () 
   const state = releases()
   const [verify] = onRelease(state, peer(5), request([copy(1)]), () => false)
   assert.ok(verify?.type === 'verify-copies')
-  const held = holding(copy(1, { replicas: 3 }))
-  assert.equal(onVerified(state, { token: verify.token, held }).actions, [])
+  const known = holding(copy(1, { replicas: 3 }))
+  const { actions, unpromised } = onVerified(state, { token: verify.token, known })
+  assert.equal(actions, [])
+  assert.is(unpromised?.more.length, 1, 'it tells the asker')
+})
+
+asked('of what nobody claims here any more, held or collected, nothing is promised', () => {
+  for (const held of [true, false]) {
+    const state = releases()
+    const [verify] = onRelease(state, peer(5), request([copy(1)]), () => false)
+    assert.ok(verify?.type === 'verify-copies')
+    const claims = [{ ...CLAIM, sequence: 3, live: false }]
+    const known = new Map([[keyIn(1), { held, replicas: 2, claims }]])
+    const { actions, unpromised } = onVerified(state, { token: verify.token, known })
+    assert.equal([actions, unpromised?.more], [[], [{ key: keyIn(1), claims }]])
+  }
 })
 
 asked('in an attempt of its own it says nothing, unless it gives way', () => {
@@ -239,7 +254,7 @@ asked('an attempt or a loss that comes before the reading is told voids it', () 
   assert.ok(verify?.type === 'verify-copies')
   openAttempt(state, [{ copy: copy(1), others }], 0)
   unverify(state, keyIn(2))
-  const { actions } = onVerified(state, { token: verify.token, held: holding(copy(1), copy(2)) })
+  const { actions } = onVerified(state, { token: verify.token, known: holding(copy(1), copy(2)) })
   assert.equal(actions, [])
 })
 

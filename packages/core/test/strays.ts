@@ -1,6 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { slotOf } from '../src/block.ts'
+import { createClaiming } from '../src/claiming.ts'
 import { placeOf } from '../src/compare.ts'
 import { createFetches, want } from '../src/fetch.ts'
 import { actingHolders, type Holders } from '../src/holders.ts'
@@ -166,8 +167,8 @@ strays('a request is an offer: a holder that lacks the block wants it', () => {
   const message = { type: 'release', life: LIFE, attempt: 1, copies } as const
   const [verify] = onReleaseMessage(one.state, one.around, peer(1), message)
   assert.ok(verify?.type === 'verify-copies')
-  const none = { token: verify.token, held: new Map() }
-  assert.equal(onCopiesVerified(one.state, one.around, none, 0), [])
+  const none = { token: verify.token, known: new Map() }
+  assert.equal(onCopiesVerified(one.state, createClaiming(), one.around, none, 0), [])
   assert.equal([...(one.around.fetches.wants.byKey.get(keyIn(slot))?.sources ?? [])], [peer(1)])
 })
 

@@ -35,7 +35,7 @@ function tell(surveys: ReturnType<typeof createSurveys>, n: number, token: numbe
 }
 
 function found(surveys: ReturnType<typeof createSurveys>, keys: readonly BlockKey[], token = -2) {
-  return onSurveyLookedUp(surveys, { token, found: new Map(keys.map((key) => [key, {}])) })
+  return onSurveyLookedUp(surveys, { token, found: new Map(keys.map((key) => [key, { held: true }])) })
 }
 
 const survey = suite('survey')

@@ -126,6 +126,13 @@ const MESSAGES: { [K in Message['type']]: fc.Arbitrary<unknown> } = {
     copies: some(fc.record({ key, replicas, claims: some(register) }))
   }),
   promise: fc.record({ life: hex(8), attempt: varint, keys: some(key) }),
+  'more-claims': fc.record({ blocks: some(fc.record({ key, claims: hex(8) })) }),
+  ended: fc.record({
+    life: hex(8),
+    round: varint,
+    copies: some(fc.record({ key, replicas, claims: some(register) }))
+  }),
+  'ended-too': fc.record({ life: hex(8), round: varint, keys: some(key) }),
   'bad-copy': fc.record({ key, reason: fc.string({ maxLength: 64 }) }),
   ...refMessages,
   'ask-scrub': fc.record({ run: hex(8) }),

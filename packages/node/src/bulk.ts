@@ -48,6 +48,8 @@ export interface SendOptions {
 
 export interface FetchOptions {
   signal?: AbortSignal
+  /** Fetch the claims alone. */
+  claimsOnly?: boolean
   /** Once for each key, in any order. A promise slows the sender down until it settles. */
   onBlock(got: Got): void | Promise<void>
 }
@@ -124,7 +126,7 @@ export function createBulk(options: BulkOptions): Bulk {
         }
       })
     },
-    async fetchBlocks(from, keys, { signal, onBlock }) {
+    async fetchBlocks(from, keys, { signal, claimsOnly = false, onBlock }) {
       signal?.throwIfAborted()
       if (keys.length === 0) return
       const lane = await orAbort(laneOf(from, 'fetch'), signal)
@@ -133,7 +135,7 @@ export function createBulk(options: BulkOptions): Bulk {
       await all(stop, async (start) => {
         for (let at = 0; at < keys.length; at += WANT_KEYS_MAX) {
           await lane.wants.take(1, until)
-          start(wantKeys(lane, keys.slice(at, at + WANT_KEYS_MAX), { until, onBlock }))
+          start(wantKeys(lane, keys.slice(at, at + WANT_KEYS_MAX), { until, claimsOnly, onBlock }))
         }
       })
     },
@@ -229,11 +231,14 @@ function watchStalls(laneOf: () => Lane, stallMs: number): () => void {
   }
 }
 
+/** What only the side that asks may say. */
+const ASKING: readonly Message['type'][] = ['push', 'want', 'ask', 'credit', 'cancel']
+
 /** Reads the lane's stream and hands each frame to the transfer that it is about. */
 async function listen(lane: Lane): Promise<void> {
   const { channel, pending } = lane
   for (let next = await readMessage(channel); next !== undefined; next = await readMessage(channel)) {
-    if (next.type === 'push' || next.type === 'want' || next.type === 'credit' || next.type === 'cancel') {
+    if (ASKING.includes(next.type)) {
       throw malformed(`"${next.type}" to the side that asks`)
     }
     if (next.id >= lane.nextId) throw malformed('an answer to nothing')
@@ -330,7 +335,11 @@ function answerOf(frame: Frame, { outcomes, receipt }: Extract<Message, { type: 
 async function wantKeys(
   lane: Lane,
   keys: readonly BlockKey[],
-  { until, onBlock }: { until: AbortSignal; onBlock: FetchOptions['onBlock'] }
+  {
+    until,
+    claimsOnly,
+    onBlock
+  }: { until: AbortSignal; claimsOnly: boolean; onBlock: FetchOptions['onBlock'] }
 ): Promise<void> {
   const id = lane.nextId++
   const missing = new Set(keys)
@@ -377,7 +386,9 @@ async function wantKeys(
       if (until.aborted) return reject(until.reason)
       until.addEventListener('abort', () => reject(until.reason), { once: true })
       lane.pending.set(id, pending)
-      lane.channel.send([encodeHeader({ type: 'want', id, keys: [...missing] })]).catch(reject)
+      lane.channel
+        .send([encodeHeader({ type: claimsOnly ? 'ask' : 'want', id, keys: [...missing] })])
+        .catch(reject)
     })
   } catch (cause) {
     if (!lane.channel.gone.aborted)

@@ -2,7 +2,7 @@
  * What comparing asks of the store: the keys of slots, and which of others' keys are here. All slots of a
  * question are read in one walk over the index; slot by slot, that was most of a repair's work.
  */
-import { type BlockKey, type CoreAction, claimsDigest } from '@cairn/core'
+import { type BlockKey, type CoreAction, claimsDigest, isEnded } from '@cairn/core'
 import type { BlockHead } from '@cairn/store'
 import type { Shell } from './shell.ts'
 import { asCairnError } from './uploads.ts'
@@ -37,15 +37,23 @@ export async function listSlots(shell: Shell, action: ListSlots): Promise<void> 
 
 function entriesOf({ crypto }: Shell, heads: readonly BlockHead[]) {
   return heads.map(({ key, size, replicas, claims }) => {
-    return { key, size, replicas, claims: claimsDigest(claims, crypto.sha256) }
+    // What nobody claims any more is in no place: of N = 0.
+    return {
+      key,
+      size,
+      replicas: isEnded(claims) ? 0 : replicas,
+      claims: claimsDigest(claims, crypto.sha256)
+    }
   })
 }
 
 export async function lookUp(shell: Shell, { token, keys }: LookUp): Promise<void> {
-  const found = new Map<BlockKey, { claims: string }>()
+  const found = new Map<BlockKey, { claims: string; held: boolean }>()
   try {
-    for (const head of await shell.store.heads(keys)) {
-      if (head !== undefined) found.set(head.key, { claims: claimsDigest(head.claims, shell.crypto.sha256) })
+    for (const head of await shell.store.knownHeads(keys)) {
+      if (head === undefined) continue
+      const { key, claims, held } = head
+      found.set(key, { claims: claimsDigest(claims, shell.crypto.sha256), held })
     }
   } catch (error) {
     // Unknown is told as absent: what is fetched needlessly is found to be held, and costs one transfer.

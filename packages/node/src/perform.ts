@@ -4,6 +4,7 @@
  */
 import { type CoreAction, encodeMessage } from '@cairn/core'
 import { makeChallenge, prove, tellFault } from './audits.ts'
+import { collect, knowClaims, listEnded, takeClaims } from './collect.ts'
 import { listSlots, lookUp } from './lookups.ts'
 import { letGo, listCopies, verifyCopies } from './release.ts'
 import type { Shell } from './shell.ts'
@@ -83,6 +84,18 @@ export function perform(shell: Shell, action: CoreAction): void {
       return
     case 'let-go':
       void shell.during(letGo(shell, action))
+      return
+    case 'take-claims':
+      void shell.during(takeClaims(shell, action))
+      return
+    case 'know-claims':
+      void shell.during(knowClaims(shell, action))
+      return
+    case 'list-ended':
+      void shell.during(listEnded(shell, action))
+      return
+    case 'collect':
+      void shell.during(collect(shell, action))
       return
     case 'make-challenge':
       void shell.during(makeChallenge(shell, action))

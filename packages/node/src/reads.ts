@@ -271,7 +271,7 @@ function repairs(shell: () => Shell) {
 }
 
 /** The claims that came with a block, those that prove themselves. */
-function checkedClaims(shell: Shell, got: Got, from: PeerId): HeldClaim[] {
+export function checkedClaims(shell: Shell, got: Got, from: PeerId): HeldClaim[] {
   const { network, crypto, trusted } = shell
   const claims: HeldClaim[] = []
   for (const proof of got.proofs) {

@@ -43,6 +43,10 @@ export function bulkServer(shell: () => Shell): BulkServer {
       })
       if (block !== undefined) return { bytes: block.bytes, proofs: proofsOf(block, turn++) }
       return shell().damage.isDamaged(key) ? { reason: DAMAGED } : undefined
+    },
+    async claims(_from, key) {
+      const known = await shell().during(shell().store.known(key))
+      return known === undefined ? [] : proofsOf(known, turn++)
     }
   }
 }
@@ -59,7 +63,7 @@ async function readAll(shell: Shell, all: readonly Reading[]): Promise<void> {
 }
 
 /** With more claims than go with a block, another window of them each time: in the end all have travelled. */
-function proofsOf({ claims }: HeldBlock, turn: number): Uint8Array[] {
+function proofsOf({ claims }: Pick<HeldBlock, 'claims'>, turn: number): Uint8Array[] {
   const windows = Math.max(1, Math.ceil(claims.length / PROOFS_MAX))
   const first = (turn % windows) * PROOFS_MAX
   return claims.slice(first, first + PROOFS_MAX).map(({ proof }) => proof)

@@ -3,7 +3,14 @@
  * What may be deleted is the core's to say; that it is still under the same claims, the store's.
  */
 import { hash } from 'node:crypto'
-import type { BlockKey, Copy, CoreAction } from '@cairn/core'
+import {
+  type BlockKey,
+  type Copy,
+  type CoreAction,
+  isEnded,
+  type KnownClaims,
+  type Register
+} from '@cairn/core'
 import type { Identity } from '@cairn/store'
 import type { Shell } from './shell.ts'
 import { asCairnError } from './uploads.ts'
@@ -30,7 +37,8 @@ export async function listCopies(shell: Shell, action: ActionOf<'list-copies'>):
     const lists = await shell.store.lists([...slots], LIST_LIMIT)
     for (const { slot, replicas } of places) {
       for (const head of lists.get(slot) ?? []) {
-        if (head.replicas === replicas && copies.length < limit) copies.push(copyOf(head))
+        if (isEnded(head.claims) || head.replicas !== replicas || copies.length === limit) continue
+        copies.push(copyOf(head))
       }
     }
   } catch (error) {
@@ -42,16 +50,18 @@ export async function listCopies(shell: Shell, action: ActionOf<'list-copies'>):
 /** Reads our copies of what another wants to let go of; one that can't be read is not promised. */
 export async function verifyCopies(shell: Shell, action: ActionOf<'verify-copies'>): Promise<void> {
   const { token, keys } = action
-  const held = new Map<BlockKey, Omit<Copy, 'key'>>()
+  const known = new Map<BlockKey, KnownClaims>()
   try {
     for (const key of keys) {
-      const stat = await shell.store.verified(key)
-      if (stat !== undefined) held.set(key, copyOf(stat))
+      const good = await shell.store.verified(key)
+      const one = good === undefined ? await shell.store.known(key) : { ...good, held: true }
+      // A copy that was not found good is not held, whatever is known of it.
+      if (one !== undefined && (good !== undefined || !one.held)) known.set(key, knownOf(one))
     }
   } catch (error) {
     shell.log('error', `copies can't be read to be promised: ${asCairnError(error).message}`)
   }
-  shell.dispatch({ type: 'verified', token, held })
+  shell.dispatch({ type: 'verified', token, known })
 }
 
 export async function letGo(shell: Shell, { copies }: ActionOf<'let-go'>): Promise<void> {
@@ -64,7 +74,14 @@ export async function letGo(shell: Shell, { copies }: ActionOf<'let-go'>): Promi
   shell.changed()
 }
 
-function copyOf({ key, replicas, claims }: Copy): Copy {
-  const registers = claims.map(({ claimant, sequence, live }) => ({ claimant, sequence, live }))
-  return { key, replicas, claims: registers }
+export function copyOf({ key, replicas, claims }: Copy): Copy {
+  return { key, replicas, claims: registersOf(claims) }
+}
+
+export function knownOf({ held, replicas, claims }: KnownClaims): KnownClaims {
+  return { held, replicas, claims: registersOf(claims) }
+}
+
+function registersOf(claims: readonly Register[]): Register[] {
+  return claims.map(({ claimant, sequence, live }) => ({ claimant, sequence, live }))
 }

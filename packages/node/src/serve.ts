@@ -13,9 +13,12 @@ import {
   encodeHeader,
   entryBytes,
   type Listing,
+  type Message,
   malformed,
   type Outcome,
   type OutEntry,
+  PROOF_BYTES_MAX,
+  PROOFS_MAX,
   readEntries,
   readMessage,
   reasonOf
@@ -38,6 +41,9 @@ const READS_AT_ONCE = 64
 /** An asker that uses up nothing of what it was sent for so long is given up. A guess. */
 const CREDIT_WAIT_MS = 60_000
 
+/** Of one block's claims, as far as they go with it. */
+const CLAIMS_BYTES_MAX = PROOFS_MAX * PROOF_BYTES_MAX
+
 /** What became of the entries of one frame. */
 export interface Answer {
   items: { key: BlockKey; outcome: Outcome; reason?: string }[]
@@ -59,6 +65,8 @@ export interface BulkServer {
     from: PeerId,
     key: BlockKey
   ): Promise<{ bytes: Uint8Array; proofs: readonly Uint8Array[] } | { reason: string } | undefined>
+  /** Claims on a block that is held, or was collected; none when it is not known. */
+  claims(from: PeerId, key: BlockKey): Promise<readonly Uint8Array[]>
 }
 
 export interface ServerBudgets {
@@ -82,6 +90,8 @@ interface Read {
 
 interface Want {
   id: number
+  /** Only the claims are asked for. */
+  claimsOnly: boolean
   keys: BlockKey[]
   /** Of each key, bytes; 0 for what is not held. */
   sizes: number[]
@@ -117,7 +127,7 @@ export async function serveBulk(
   try {
     for (let next = await readMessage(channel); next !== undefined; next = await readMessage(channel)) {
       if (next.type === 'push') await takePush(session, next.id, next.entries)
-      else if (next.type === 'want') startWant(session, next.id, next.keys)
+      else if (next.type === 'want' || next.type === 'ask') startWant(session, next)
       else if (next.type === 'credit') addCredit(session, next.id, next.bytes)
       else if (next.type === 'cancel') cancelWant(session, next.id)
       else throw malformed(`"${next.type}" to the side that serves`)
@@ -168,11 +178,12 @@ async function receive(session: Session, entries: OutEntry[]): Promise<Answer> {
   }
 }
 
-function startWant(session: Session, id: number, keys: BlockKey[]): void {
+function startWant(session: Session, { type, id, keys }: Message & { type: 'want' | 'ask' }): void {
   if (session.wants.has(id)) throw malformed('a request number twice')
   if (session.wants.size >= WANTS_MAX) throw malformed(`more than ${WANTS_MAX} requests at once`)
   const fresh = { sizes: [], asked: 0, reads: [], reading: 0, frame: [], frameBytes: 0, outstanding: 0 }
-  const want: Want = { id, keys, ...fresh, wake: undefined, cancelled: false }
+  const claimsOnly = type === 'ask'
+  const want: Want = { id, keys, claimsOnly, ...fresh, wake: undefined, cancelled: false }
   session.wants.set(id, want)
   void serveWant(session, want)
 }
@@ -197,7 +208,9 @@ function cancelWant(session: Session, id: number): void {
 async function serveWant(session: Session, want: Want): Promise<void> {
   const { budgets, wants, server, from } = session
   try {
-    want.sizes = (await server.sizes(from, want.keys)).map((size) => size ?? 0)
+    want.sizes = want.claimsOnly
+      ? want.keys.map(() => CLAIMS_BYTES_MAX)
+      : (await server.sizes(from, want.keys)).map((size) => size ?? 0)
     while (!want.cancelled && (want.asked < want.keys.length || want.reads.length > 0)) {
       while (hasRoom(want)) startRead(session, want)
       if (want.reads.length > 0) await takeRead(session, want)
@@ -221,7 +234,7 @@ function hasRoom(want: Want): boolean {
 
 function startRead(session: Session, want: Want): void {
   const size = want.sizes[want.asked] as number
-  const read = readOne(session, want.keys[want.asked++] as BlockKey, size)
+  const read = readOne(session, want, { key: want.keys[want.asked++] as BlockKey, bytes: size })
   read.catch(() => {}) // awaited in its turn, by takeRead
   want.reads.push(read)
   want.reading += size
@@ -284,10 +297,15 @@ async function settled(reads: Promise<Read>[]): Promise<Read[]> {
   return results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))
 }
 
-async function readOne(session: Session, key: BlockKey, bytes: number): Promise<Read> {
+async function readOne(
+  session: Session,
+  { claimsOnly }: Want,
+  { key, bytes }: { key: BlockKey; bytes: number }
+): Promise<Read> {
   const { budgets, channel, server, from } = session
   await budgets.reading.take(bytes, channel.gone)
   try {
+    if (claimsOnly) return { entry: { key, proofs: await server.claims(from, key) }, bytes }
     const block = await server.read(from, key)
     return { entry: entryOf(key, block), bytes }
   } catch (cause) {

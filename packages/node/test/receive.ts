@@ -32,7 +32,8 @@ receive(
       bulk: {
         receive: async () => ({ items: [] }),
         sizes: async () => [],
-        read: async () => undefined
+        read: async () => undefined,
+        claims: async () => []
       }
     })
     try {

@@ -61,7 +61,8 @@ async function openBehindWall(network: Network, port: number) {
   const server = {
     receive: async () => ({ items: [] }),
     sizes: async () => [block.length],
-    read: async () => ({ bytes: block, proofs: [] })
+    read: async () => ({ bytes: block, proofs: [] }),
+    claims: async () => []
   }
   await node.handle(BULK_PROTOCOL, async (stream) => {
     asked.streams++

@@ -12,7 +12,7 @@ import {
 } from '@cairn/core'
 import { noteRequest } from './audits.ts'
 import { type Cluster, diskOf, later, quarantine, tellChanges } from './cluster.ts'
-import { hasRoom, sync, write } from './disk.ts'
+import { addClaims, hasRoom, sync, write } from './disk.ts'
 import { delayMs, occupy, reaches } from './network.ts'
 import { enqueue } from './queue.ts'
 import { feed, nodeOf } from './run.ts'
@@ -34,7 +34,7 @@ interface Way {
  * Runs `arrive` after so long if the bytes get from one node to the other, else tells `fail` at the node
  * that began the transfer: soon when the other is known to be gone, late when it is only silent.
  */
-function across(
+export function across(
   cluster: Cluster,
   { from, to, owner, ms }: Way,
   arrive: () => void,
@@ -127,7 +127,9 @@ function keep(cluster: Cluster, node: number, key: BlockKey, sent: Sent): SendOu
     feed(cluster, node, { type: 'describe', facts: { full: true } })
     return 'full'
   }
-  write(disk, key, { size, claims, corrupt: !isGood })
+  if (!bytes)
+    addClaims(disk, key, claims) // at once: it may be collected before the next sync
+  else write(disk, key, { size, claims, corrupt: !isGood })
   return 'held'
 }
 

@@ -3,11 +3,23 @@
  * stalls, freezes, restarts, replaced and full disks, damaged copies, cuts, partitions, loss, joins, leaves.
  * Keeps the account of what was acknowledged and of what was done to whom, by which a run is judged.
  */
-import { type BlockKey, leftToHandOver, type PeerId, pick, type Random, seeded, shuffle } from '@cairn/core'
+import {
+  type BlockKey,
+  type HeldClaim,
+  isEnded,
+  leftToHandOver,
+  mergeClaims,
+  type PeerId,
+  pick,
+  type Random,
+  seeded,
+  shuffle
+} from '@cairn/core'
 import {
   type Cluster,
   copiesOf,
   diskOf,
+  endPut,
   freshKeys,
   type Put,
   put,
@@ -32,6 +44,8 @@ export interface Chaos {
   readonly cluster: Cluster
   readonly random: Random
   readonly puts: { record: Put; keys: readonly BlockKey[] }[]
+  /** Puts whose claims somebody set out to end. */
+  readonly ended: Set<Put>
   /** What became of each node: those never joined, gone for good, and since when a disk is what it is. */
   readonly outside: Set<number>
   readonly left: Set<number>
@@ -50,10 +64,22 @@ export function startChaos(seed: number): Chaos {
     seed,
     nodes,
     link,
-    config: { repairDelayMs: 3_000, releaseAfterMs: 2_000, releaseRetryMs: 5_000 }
+    config: {
+      repairDelayMs: 3_000,
+      releaseAfterMs: 2_000,
+      releaseRetryMs: 5_000,
+      collectGraceMs: 3_000,
+      collectedTellMs: 20_000
+    }
   })
   const outside = new Set(Array.from({ length: pick(random, 3) }, (_, i) => nodes - 1 - i))
-  const none = { puts: [], left: new Set<number>(), damaged: new Set<string>(), log: [] }
+  const none = {
+    puts: [],
+    ended: new Set<Put>(),
+    left: new Set<number>(),
+    damaged: new Set<string>(),
+    log: []
+  }
   const chaos = { cluster, random, outside, diskSinceMs: new Array<number>(nodes).fill(0), ...none }
   if (pick(random, 3) === 0) diskOf(cluster, pick(random, nodes)).limit = SMALL_DISK
   for (let node = 1; node < nodes; node++) if (!outside.has(node)) join(chaos, node)
@@ -67,7 +93,9 @@ export function faultsFor(chaos: Chaos, forMs: number): void {
   while (cluster.nowMs < untilMs) {
     runTo(cluster, cluster.nowMs + 1 + pick(random, 2 * FAULT_GAP_MS))
     const choice = pick(random, 100)
-    if (choice < 40) putSome(chaos)
+    if (choice < 30) putSome(chaos)
+    else if (choice < 35) putAgain(chaos)
+    else if (choice < 45) endSome(chaos)
     else if (choice < 55) readSome(chaos)
     else fault(chaos)
   }
@@ -122,6 +150,27 @@ function putSome(chaos: Chaos): void {
   const ack = (['all', 'all', 'quorum', 'one'] as const)[pick(random, 4)] ?? 'all'
   const keys = freshKeys(cluster, 1 + pick(random, 12))
   puts.push({ keys, record: put(cluster, node, keys, { replicas: REPLICAS, ack }) })
+}
+
+/** The same blocks under another claim, mostly without their bytes: what a put does with what is held. */
+function putAgain(chaos: Chaos): void {
+  const { cluster, random, puts } = chaos
+  const node = anyOf(chaos, upNodes(chaos))
+  const some = anyOf(chaos, puts)
+  if (node === undefined || some === undefined) return
+  const { keys } = some
+  const bytes = pick(random, 3) === 0
+  puts.push({ keys, record: put(cluster, node, keys, { replicas: REPLICAS, bytes }) })
+}
+
+/** What was put is no longer wanted. */
+function endSome(chaos: Chaos): void {
+  const { cluster, puts, ended } = chaos
+  const node = anyOf(chaos, upNodes(chaos))
+  const some = anyOf(chaos, puts)
+  if (node === undefined || some === undefined) return
+  ended.add(some.record)
+  endPut(cluster, node, some.record, some.keys)
 }
 
 function readSome(chaos: Chaos): void {
@@ -244,7 +293,9 @@ export function brokenPromises({ cluster, diskSinceMs, left, damaged }: Chaos): 
         continue
       const isReplaced = (diskSinceMs[other] ?? 0) > atMs - PROMISE_AGE_MS
       const wentLater = cluster.letGo.some((one) => one.node === other && one.key === key && one.atMs >= atMs)
-      if (!isReplaced && !wentLater) broken.push(`${other} broke its promise of ${key} to ${node}`)
+      const isCollected = cluster.collected.some((one) => one.node === other && one.key === key)
+      if (!isReplaced && !wentLater && !isCollected)
+        broken.push(`${other} broke its promise of ${key} to ${node}`)
     }
   }
   return broken
@@ -255,13 +306,31 @@ export function hasLetGo({ cluster }: Chaos, node: number, key: BlockKey): boole
   return cluster.letGo.some((one) => one.node === node && one.key === key)
 }
 
-/** Every block that some node, up or down, has a good copy of, but for those that left. */
-export function allKeys({ cluster, left }: Chaos): Set<BlockKey> {
-  const keys = new Set<BlockKey>()
-  for (const [node, { blocks }] of cluster.disks.entries()) {
-    if (!left.has(node)) for (const key of blocks.keys()) keys.add(key)
+/** Every block that some node, up or down, has a good copy of, but for those that left; and all claims on it. */
+function claimsOnAll({ cluster, left }: Chaos): Map<BlockKey, HeldClaim[]> {
+  const all = new Map<BlockKey, HeldClaim[]>()
+  for (const [node, disk] of cluster.disks.entries()) {
+    if (left.has(node)) continue
+    for (const [key, { claims }] of disk.blocks) all.set(key, mergeClaims(all.get(key) ?? [], claims))
   }
-  return keys
+  for (const [node, disk] of cluster.disks.entries()) {
+    if (left.has(node)) continue
+    for (const [key, claims] of disk.collected) {
+      const known = all.get(key)
+      if (known !== undefined) all.set(key, mergeClaims(known, claims))
+    }
+  }
+  return all
+}
+
+/** Blocks that somebody has and somebody claims, as all disks together know it. */
+export function allKeys(chaos: Chaos): Set<BlockKey> {
+  return new Set([...claimsOnAll(chaos)].filter(([, claims]) => !isEnded(claims)).map(([key]) => key))
+}
+
+/** Blocks that somebody has and nobody claims. */
+export function garbageOf(chaos: Chaos): BlockKey[] {
+  return [...claimsOnAll(chaos)].filter(([, claims]) => isEnded(claims)).map(([key]) => key)
 }
 
 /** Blocks that fewer living nodes hold than should. */

@@ -282,8 +282,10 @@ function comesToRest(world: World, core: readonly number[]): void {
 }
 
 function nothingPends({ cluster }: World, node: number): void {
-  const { fetches, writes, reconciler, surveys, strays } = cluster.cores[node] as (typeof cluster.cores)[0]
+  const { fetches, writes, reconciler, surveys, freeing } = cluster.cores[node] as (typeof cluster.cores)[0]
   const pending = [...fetches.loads.values()].map((load) => load.pending + load.told)
+  const { strays, claiming, collecting } = freeing
+  const { releases } = strays
   const counts = {
     wants: fetches.wants.byKey.size,
     fetches: fetches.transfers.size,
@@ -294,7 +296,9 @@ function nothingPends({ cluster }: World, node: number): void {
     pages: reconciler.listings.served.size,
     lookups: reconciler.listings.lookups.size,
     surveys: surveys.open.size + surveys.lookups.size,
-    attempts: strays.releases.attempts.size + strays.releases.copies.size + strays.releases.checks.size
+    attempts: releases.attempts.size + releases.copies.size + releases.checks.size,
+    claims: claiming.waiting.size + claiming.taking.size + claiming.told.size,
+    ended: collecting.known.size + collecting.asked.size + collecting.questions.size
   }
   for (const [what, count] of Object.entries(counts)) {
     must(count === 0, () => `node ${node} is at rest with ${count} ${what}`)

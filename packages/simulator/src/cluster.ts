@@ -28,6 +28,7 @@ import {
 } from '@cairn/core'
 import { performAudit } from './audits.ts'
 import { fetchBlocks, sendBlocks } from './bulk.ts'
+import { knownTo, performCollect } from './collect.ts'
 import { createDisk, erase, listSlot, type SimulatedDisk, SYNC_MS, summaries } from './disk.ts'
 import { factsOf, seals } from './members.ts'
 import type { Link } from './network.ts'
@@ -114,6 +115,8 @@ export interface Cluster extends Simulation<Message, CoreEvent, CoreAction> {
   readonly ways: Pick<ClusterOptions, 'slowMs' | 'lie'>
   /** Who took whom for dead, and when. */
   readonly deaths: { by: number; of: number; atMs: number }[]
+  /** Blocks collected, by node. */
+  readonly collected: { node: number; key: BlockKey; atMs: number }[]
   /** Blocks moved by repair, in all. */
   repaired: number
   repairedBytes: number
@@ -147,7 +150,7 @@ export function simulateCluster(options: ClusterOptions): Cluster {
     },
     observe: (node, action) => perform(cluster, node, action)
   })
-  const lists = { reads: [] as Read[], letGo: [] as LetGo[], deaths: [] }
+  const lists = { reads: [] as Read[], letGo: [] as LetGo[], collected: [], deaths: [] }
   const maps = { puts: new Map(), surveys: new Map(), ...lists }
   const cancelled = new Set<string>()
   const wrongs = { garbling: new Set<number>(), unreadable: new Set<number>(), cancelled }
@@ -215,6 +218,24 @@ export function put(
   return record
 }
 
+/** The claims of an earlier put of these end, through any node. */
+export function endPut(cluster: Cluster, node: number, ended: Put, keys: readonly BlockKey[]): Put {
+  const id = cluster.nextId++
+  const before = [...cluster.puts.values()].find((one) => one === ended)
+  const claims = new Map<BlockKey, HeldClaim>()
+  for (const key of keys) {
+    const claim = before?.claims.get(key)
+    if (claim !== undefined) claims.set(key, { ...claim, sequence: 2, live: false })
+  }
+  const by = { node, life: cluster.nodes[node]?.life ?? 0 }
+  const none = { settled: undefined, settlements: 0, overs: 0, bytes: false, size: 0 }
+  const record = { by, startedMs: cluster.nowMs, ack: 'all' as const, claims, ...none }
+  cluster.puts.set(id, record)
+  const entries = [...claims].map(([key, { replicas }]) => ({ key, replicas, bytes: false }))
+  if (entries.length > 0) feed(cluster, node, { type: 'put', put: id, ack: 'all', entries })
+  return record
+}
+
 /** A client reads a block through a node that does not have it. */
 export function read(cluster: Cluster, node: number, key: BlockKey, replicas = 3): Read {
   const record: Read = { node, life: cluster.nodes[node]?.life ?? 0, key, found: undefined, isGood: true }
@@ -263,10 +284,11 @@ function perform(cluster: Cluster, node: number, action: CoreAction): void {
       return
     case 'look-up':
       later(cluster, node, SYNC_MS, () => {
-        const found = new Map<BlockKey, { claims: string }>()
+        const found = new Map<BlockKey, { claims: string; held: boolean }>()
         for (const key of cluster.unreadable.has(node) ? [] : action.keys) {
-          const block = disk.blocks.get(key)
-          if (block !== undefined) found.set(key, { claims: claimsDigest(block.claims, sha256) })
+          const known = knownTo(disk, key)
+          if (known === undefined) continue
+          found.set(key, { claims: claimsDigest(known.claims, sha256), held: known.held })
         }
         feed(cluster, node, { type: 'looked-up', token: action.token, found })
       })
@@ -275,6 +297,12 @@ function perform(cluster: Cluster, node: number, action: CoreAction): void {
     case 'verify-copies':
     case 'let-go':
       performRelease(cluster, node, action)
+      return
+    case 'take-claims':
+    case 'know-claims':
+    case 'list-ended':
+    case 'collect':
+      performCollect(cluster, node, action)
       return
     case 'put-settled': {
       const done = cluster.puts.get(action.put) as Put

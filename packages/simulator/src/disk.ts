@@ -12,6 +12,7 @@ import {
   claimsDigest,
   fingerprintOf,
   type HeldClaim,
+  isEnded,
   type Listed,
   mergeClaims,
   replicasOf,
@@ -44,6 +45,8 @@ export interface SimulatedDisk {
   /** Places last told of, so that an emptied one is told once. */
   readonly told: Set<number>
   readonly written: Written[]
+  /** Ended claims of blocks that were collected. */
+  readonly collected: Map<BlockKey, HeldClaim[]>
   /** Copies that rotted, for the scrubber. */
   readonly rotten: Set<BlockKey>
   /** Blocks that it may hold. */
@@ -64,6 +67,7 @@ export function createDisk(sha256: Crypto['sha256']): SimulatedDisk {
     changed: new Set(),
     told: new Set(),
     written: [],
+    collected: new Map(),
     rotten: new Set(),
     limit: Number.POSITIVE_INFINITY,
     syncMs: SYNC_MS,
@@ -120,6 +124,7 @@ export function cutPower(disk: SimulatedDisk, nowMs: number): BlockKey[] {
 /** A disk as it was, to be put back later: an old backup. */
 export function copyOf(disk: SimulatedDisk): SimulatedDisk {
   const copy = createDisk(disk.sha256)
+  for (const [key, claims] of disk.collected) copy.collected.set(key, claims)
   for (const [key, block] of disk.blocks) {
     const { size, claims, corrupt } = block
     store(copy, key, size, claims)
@@ -138,13 +143,22 @@ export function rot(disk: SimulatedDisk, key: BlockKey): void {
 
 export function store(disk: SimulatedDisk, key: BlockKey, size: number, claims: readonly HeldClaim[]): void {
   const known = disk.blocks.get(key)
-  const merged = mergeClaims(known?.claims ?? [], claims)
+  const merged = mergeClaims(known?.claims ?? disk.collected.get(key) ?? [], claims)
+  disk.collected.delete(key)
   disk.blocks.set(key, { size, claims: merged, corrupt: false, firmAtMs: 0, before: undefined })
   disk.rotten.delete(key)
   const slot = slotOf(key)
   const keys = disk.slots.get(slot) ?? new Set()
   disk.slots.set(slot, keys.add(key))
   disk.changed.add(slot)
+}
+
+/** Claims on a block that is held. */
+export function addClaims(disk: SimulatedDisk, key: BlockKey, claims: readonly HeldClaim[]): void {
+  const block = disk.blocks.get(key)
+  if (block === undefined) return
+  block.claims = mergeClaims(block.claims, claims)
+  disk.changed.add(slotOf(key))
 }
 
 export function hasRoom({ blocks, written, limit }: SimulatedDisk): boolean {
@@ -168,7 +182,7 @@ export function listCopies(
   for (const { slot, replicas } of places) {
     for (const key of [...(slots.get(slot) ?? [])].sort()) {
       const { claims } = blocks.get(key) as SimulatedBlock
-      if (replicasOf(claims) === replicas) copies.push({ key, replicas, claims })
+      if (!isEnded(claims) && replicasOf(claims) === replicas) copies.push({ key, replicas, claims })
     }
   }
   return copies.slice(0, limit)
@@ -184,7 +198,8 @@ export function listSlot(
   const keys = [...(disk.slots.get(slot) ?? [])].sort().filter((key) => after === undefined || key > after)
   return keys.slice(0, limit).map((key) => {
     const { size, claims } = disk.blocks.get(key) as SimulatedBlock
-    return { key, size, replicas: replicasOf(claims), claims: claimsDigest(claims, disk.sha256) }
+    const replicas = isEnded(claims) ? 0 : replicasOf(claims)
+    return { key, size, replicas, claims: claimsDigest(claims, disk.sha256) }
   })
 }
 
@@ -194,7 +209,9 @@ export function summaries(disk: SimulatedDisk): SlotSummary[] {
   for (const slot of disk.changed) {
     const byReplicas = new Map<number, BlockKey[]>()
     for (const key of [...(disk.slots.get(slot) ?? [])].sort()) {
-      const replicas = replicasOf(disk.blocks.get(key)?.claims ?? [])
+      const claims = disk.blocks.get(key)?.claims ?? []
+      if (isEnded(claims)) continue
+      const replicas = replicasOf(claims)
       byReplicas.set(replicas, [...(byReplicas.get(replicas) ?? []), key])
     }
     for (let replicas = 1; replicas <= 32; replicas++) {

@@ -1,6 +1,7 @@
 /** What the shell does for letting go, in virtual time: lists copies, reads them again, deletes. */
-import { type BlockKey, type Copy, type CoreAction, isUnchanged, replicasOf } from '@cairn/core'
+import { type BlockKey, type CoreAction, isUnchanged, type KnownClaims } from '@cairn/core'
 import { type Cluster, diskOf, later, quarantine, tellChanges } from './cluster.ts'
+import { knownTo } from './collect.ts'
 import { erase, listCopies, SYNC_MS } from './disk.ts'
 import { feed, nodeOf } from './run.ts'
 
@@ -33,13 +34,14 @@ export function performRelease(cluster: Cluster, node: number, action: Action): 
 }
 
 function verify(cluster: Cluster, node: number, { token, keys }: Action & { type: 'verify-copies' }): void {
-  const held = new Map<BlockKey, Omit<Copy, 'key'>>()
+  const known = new Map<BlockKey, KnownClaims>()
   for (const key of keys) {
     const block = diskOf(cluster, node).blocks.get(key)
     if (block?.corrupt === true) quarantine(cluster, node, key)
-    else if (block !== undefined) held.set(key, { replicas: replicasOf(block.claims), claims: block.claims })
+    const one = knownTo(diskOf(cluster, node), key)
+    if (one !== undefined) known.set(key, one)
   }
-  feed(cluster, node, { type: 'verified', token, held })
+  feed(cluster, node, { type: 'verified', token, known })
 }
 
 function letGo(cluster: Cluster, node: number, { key, claims, replicas, promised }: Going): void {

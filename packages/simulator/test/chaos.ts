@@ -10,6 +10,7 @@ import {
   diskOf,
   faultsFor,
   feed,
+  garbageOf,
   hasLetGo,
   nodeOf,
   read,
@@ -44,6 +45,7 @@ function alwaysHolds(chaos: Chaos): void {
   for (const { record, keys } of chaos.puts) {
     assert.ok(record.settlements <= 1 && record.overs <= 1, 'a put settles once and is over once')
     if (record.settled === undefined) continue
+    if (chaos.ended.has(record)) continue
     for (const key of keys) {
       const { intact } = signersOf(chaos, record, key)
       for (const signer of intact) {
@@ -64,6 +66,7 @@ function finallyHolds(chaos: Chaos): void {
   const took = runUntil(cluster, HEAL_MS, () => shortOf(chaos).length === 0)
   assert.ok(took !== undefined, `${shortOf(chaos).length} of ${allKeys(chaos).size} blocks stay short`)
   for (const { record, keys } of chaos.puts) {
+    if (chaos.ended.has(record)) continue
     for (const key of record.settled === undefined ? [] : keys) {
       const { intact } = signersOf(chaos, record, key)
       if (intact.length > 0) assert.ok(allKeys(chaos).has(key), `${key} was acknowledged and is lost`)
@@ -72,6 +75,7 @@ function finallyHolds(chaos: Chaos): void {
   readsEnd(chaos)
   tellsTheTruth(chaos)
   straysGo(chaos)
+  garbageGoes(chaos)
   comesToRest(chaos)
 }
 
@@ -85,6 +89,15 @@ function straysGo(chaos: Chaos): void {
     runUntil(cluster, HEAL_MS, () => spare().length === 0) !== undefined,
     `${spare().length} to spare`
   )
+}
+
+/** What nobody claims is collected everywhere, and what somebody claims is as it was. */
+function garbageGoes(chaos: Chaos): void {
+  const before = allKeys(chaos)
+  const took = runUntil(chaos.cluster, HEAL_MS, () => garbageOf(chaos).length === 0)
+  assert.ok(took !== undefined, `${garbageOf(chaos).length} blocks that nobody claims are still there`)
+  assert.equal([...allKeys(chaos)].sort(), [...before].sort())
+  assert.is(shortOf(chaos).length, 0)
 }
 
 function readsEnd(chaos: Chaos): void {
@@ -138,7 +151,9 @@ function comesToRest(chaos: Chaos): void {
   const rate = (cluster.bytes - bytes) / 20 / up.length
   assert.ok(rate < 8_192, `${Math.round(rate)} bytes a second of each node, at rest`)
   for (const node of up) {
-    const { fetches, writes, reconciler, surveys, strays } = cluster.cores[node] as (typeof cluster.cores)[0]
+    const { fetches, writes, reconciler, surveys, freeing } = cluster.cores[node] as (typeof cluster.cores)[0]
+    const { strays, claiming, collecting } = freeing
+    const { releases } = strays
     const pending = [...fetches.loads.values()].map((load) => load.pending + load.told)
     const counts = {
       wants: fetches.wants.byKey.size,
@@ -150,8 +165,10 @@ function comesToRest(chaos: Chaos): void {
       pages: reconciler.listings.served.size,
       lookups: reconciler.listings.lookups.size,
       surveys: surveys.open.size + surveys.lookups.size,
-      attempts: strays.releases.attempts.size + strays.releases.copies.size,
-      checks: strays.releases.checks.size
+      attempts: releases.attempts.size + releases.copies.size,
+      checks: releases.checks.size,
+      claims: claiming.waiting.size + claiming.taking.size + claiming.told.size,
+      ended: collecting.known.size + collecting.asked.size + collecting.questions.size
     }
     for (const [what, count] of Object.entries(counts)) assert.is(count, 0, `node ${node}: ${what}`)
   }

@@ -55,6 +55,8 @@ export function sampleClaim(claimant: string, claim: Partial<HeldClaim> = {}): H
   return { claimant, sequence: 1, live: true, replicas: 3, proof: fromHex(claimant), ...claim }
 }
 
+const slotOfSample = ({ key }: Sample): number => slotOf(key)
+
 function sha256Key(bytes: Uint8Array): BlockKey {
   return blockKey(Uint8Array.of(0x12, 32, ...hash('sha256', bytes, 'buffer')))
 }
@@ -74,7 +76,14 @@ export function storeContract(open: OpenStore): Fact[] {
       }
     }
   }
-  return [...blockFacts(run), ...claimFacts(run), ...listFacts(run), ...changeFacts(run), ...limitFacts(run)]
+  return [
+    ...blockFacts(run),
+    ...claimFacts(run),
+    ...collectFacts(run),
+    ...listFacts(run),
+    ...changeFacts(run),
+    ...limitFacts(run)
+  ]
 }
 
 type Run = (check: (opened: Opened, lost: BlockKey[]) => Promise<void>, capacity?: number) => Fact[1]
@@ -335,6 +344,99 @@ function claimFacts(run: Run): Fact[] {
         for (const claim of wrong) {
           await assert.rejects(store.put([{ key, bytes, claims: [{ ...ONE, ...claim }] }]), RangeError)
         }
+      })
+    ]
+  ]
+}
+
+const ENDED = { ...ONE, sequence: 2, live: false }
+
+function collectFacts(run: Run): Fact[] {
+  return [
+    [
+      'a block of which every claim has ended is told of apart, and counts in no slot',
+      run(async ({ store, reopen }) => {
+        const [ended, mixed, bare] = [1, 2, 3].map((seed) => sampleBlock(seed)) as [Sample, Sample, Sample]
+        await store.put([
+          { ...ended, claims: [ENDED] },
+          { ...mixed, claims: [ENDED, TWO] },
+          { ...bare, claims: [] }
+        ])
+        let latest = store
+        for await (const again of nowAndReopened(store, reopen)) {
+          const summaries = await again.changes(100)
+          assert.deepEqual(
+            new Set(summaries.map(({ slot }) => slot)),
+            new Set([mixed, bare].map(slotOfSample))
+          )
+          const { blocks, next } = await again.ended({ collected: false, fromSlot: 0, limit: 10 })
+          assert.deepEqual([blocks.map(({ key }) => key), next], [[ended.key], undefined])
+          assert.deepEqual(
+            (await again.ended({ collected: false, fromSlot: slotOf(ended.key) + 1, limit: 10 })).blocks,
+            []
+          )
+          assert.ok(await again.get(ended.key), 'it is there until it is collected')
+          latest = again
+        }
+        await latest.put([{ key: ended.key, claims: [TWO] }])
+        await latest.changes(100)
+        assert.deepEqual(
+          (await latest.ended({ collected: false, fromSlot: 0, limit: 10 })).blocks,
+          [],
+          'claimed again'
+        )
+      })
+    ],
+    [
+      'a collected block is gone, its ended claims are kept, and it can be put again',
+      run(async ({ store, reopen }) => {
+        const [one, two] = [sampleBlock(1), sampleBlock(2)]
+        await store.put([one, two].map((block) => ({ ...block, claims: [ENDED] })))
+        await store.collect([
+          { key: one.key, claims: [ENDED] },
+          { key: two.key, claims: [ENDED, TWO] }
+        ])
+        assert.ok(await store.get(two.key), 'under other claims than those named it stays')
+        for await (const again of nowAndReopened(store, reopen)) {
+          assert.equal(await again.get(one.key), undefined)
+          assert.equal(await again.stat(one.key), undefined)
+          assert.deepEqual(await again.known(one.key), {
+            key: one.key,
+            held: false,
+            replicas: 3,
+            claims: [ENDED]
+          })
+          const { blocks } = await again.ended({ collected: true, fromSlot: 0, limit: 10 })
+          assert.deepEqual(
+            blocks.map(({ key }) => key),
+            [one.key]
+          )
+          assert.deepEqual([again.usage().blocks, again.usage().bytes], [1, two.bytes.length])
+          await again.put([{ key: one.key, claims: [{ ...TWO, live: false }] }])
+          assert.equal((await again.known(one.key))?.claims.length, 2, 'ended claims are added')
+          await assert.rejects(again.put([{ key: one.key, claims: [TWO] }]), (error) =>
+            CairnError.is(error, 'NOT_FOUND')
+          )
+          await again.put([{ ...one, claims: [sampleClaim('04')] }])
+          assert.deepEqual(await again.get(one.key), one.bytes)
+          assert.equal((await again.stat(one.key))?.claims.length, 3, 'and what had ended is not forgotten')
+          await again.delete([one.key])
+          assert.equal(await again.known(one.key), undefined)
+          await again.put([{ ...one, claims: [ENDED] }])
+          await again.collect([{ key: one.key, claims: [ENDED] }])
+        }
+      })
+    ],
+    [
+      'what is claimed while it is collected stays',
+      run(async ({ store }) => {
+        const { key, bytes } = sampleBlock(1)
+        await store.put([{ key, bytes, claims: [ENDED] }])
+        const claim = store.put([{ key, claims: [TWO] }])
+        await Promise.all([claim, store.collect([{ key, claims: [ENDED] }])])
+        assert.deepEqual(await store.get(key), bytes)
+        await store.collect([{ key, claims: [ENDED, TWO] }])
+        assert.deepEqual(await store.get(key), bytes, 'a live claim is never collected')
       })
     ]
   ]

@@ -3,9 +3,10 @@
  * puts them together, opens, closes and counts; what each decides is in its own.
  */
 import { writeFile } from 'node:fs/promises'
-import { type BlockKey, CairnError } from '@cairn/core'
+import { type BlockKey, CairnError, isEnded, isUnchanged } from '@cairn/core'
 import { Background, COMPACT_BYTES_PER_SECOND, type ScrubOptions, type ScrubStatus } from './background.ts'
 import type { Catalog, SegmentRow } from './catalog.ts'
+import { endedPage } from './ended.ts'
 import { fault } from './fault.ts'
 import { Files } from './files.ts'
 import { ALIGN_BYTES, isSegmentPage, segmentPage } from './format.ts'
@@ -22,9 +23,13 @@ import type { ScrubReport } from './scrub.ts'
 import type {
   BlockHead,
   BlockStat,
+  EndedOptions,
+  EndedPage,
   Entry,
   HeldBlock,
+  KnownBlock,
   KnownCopy,
+  KnownHead,
   ListOptions,
   SlotSummary,
   Store,
@@ -186,10 +191,10 @@ export class DiskStore implements Store {
     this.#background.start()
   }
 
-  /** Claims whose block is lost: they go too, and come back with the block from another holder. */
+  /** Live claims whose block is lost: they go too, and come back with the block from another holder. */
   async #deleteOrphans(): Promise<void> {
-    for await (const [key, { block }] of this.#catalog.all()) {
-      if (block === undefined) await this.#writer.submit([{ type: 'delete', key }], true)
+    for await (const [key, { block, claims }] of this.#catalog.all()) {
+      if (block === undefined && !isEnded(claims)) await this.#writer.submit([{ type: 'delete', key }], true)
     }
   }
 
@@ -244,6 +249,21 @@ export class DiskStore implements Store {
     return this.#noting(this.#reader.heads(keys))
   }
 
+  async known(key: BlockKey): Promise<KnownBlock | undefined> {
+    this.#usable()
+    return this.#noting(this.#reader.known(key))
+  }
+
+  async knownHeads(keys: readonly BlockKey[]): Promise<(KnownHead | undefined)[]> {
+    this.#usable()
+    return this.#noting(this.#reader.knownHeads(keys))
+  }
+
+  async ended(options: EndedOptions): Promise<EndedPage> {
+    this.#usable()
+    return this.#noting(endedPage(this.#catalog, this.#changes.ended(options.fromSlot), options))
+  }
+
   async list(slot: number, { after, limit }: ListOptions): Promise<BlockHead[]> {
     this.#usable()
     return this.#noting(this.#reader.list(this.#catalog.slot(slot, after), limit))
@@ -266,6 +286,17 @@ export class DiskStore implements Store {
 
   async letGo(copies: readonly KnownCopy[]): Promise<void> {
     await this.#delete(copies.map(({ key, claims }) => ({ type: 'let-go', key, claims })))
+  }
+
+  async collect(copies: readonly KnownCopy[]): Promise<void> {
+    const ops: Op[] = []
+    for (const { key, claims } of copies) {
+      const known = await this.known(key)
+      if (known?.held && isUnchanged(known.claims, claims)) {
+        ops.push({ type: 'collect', key, claims: known.claims })
+      }
+    }
+    await this.#delete(ops)
   }
 
   async #delete(ops: readonly Op[]): Promise<void> {

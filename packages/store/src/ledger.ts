@@ -2,9 +2,17 @@
  * What is held, in memory: sizes and claims by slot and key, for stores small enough to keep that there
  * (the one in memory). What an entry would change is decided here, before any byte is kept.
  */
-import { type BlockKey, CairnError, encode, type HeldClaim, SLOTS, slotOf } from '@cairn/core'
+import { type BlockKey, CairnError, encode, type HeldClaim, isEnded, SLOTS, slotOf } from '@cairn/core'
 import { checkClaims, claimsCodec, mergeClaims, newClaims, replicasOf } from './claims.ts'
-import type { BlockStat, Entry, ListOptions, SlotSummary } from './store.ts'
+import type {
+  BlockStat,
+  EndedOptions,
+  EndedPage,
+  Entry,
+  KnownBlock,
+  ListOptions,
+  SlotSummary
+} from './store.ts'
 import { Changes } from './summary.ts'
 import { verifyBytes } from './verify.ts'
 
@@ -23,6 +31,8 @@ interface Held {
 
 export class Ledger {
   readonly #slots = new Map<number, Map<BlockKey, Held>>()
+  /** Ended claims of blocks that were collected. */
+  readonly #collected = new Map<BlockKey, readonly HeldClaim[]>()
   readonly #changes = new Changes({ sweep: false })
   blocks = 0
   bytes = 0
@@ -43,12 +53,12 @@ export class Ledger {
     for (const { key, bytes, claims, verified } of unite(entries)) {
       const held = this.stat(key)
       if (bytes !== undefined && !verified) verifyBytes(key, bytes)
-      if (bytes === undefined && held === undefined) {
+      if (bytes === undefined && held === undefined && !isEnded(claims)) {
         throw new CairnError('NOT_FOUND', `claims for ${key}, which is not held here`, {
           hint: 'Send the block along with its claims.'
         })
       }
-      const merged = mergeClaims(held?.claims ?? [], claims)
+      const merged = mergeClaims(held?.claims ?? this.#collected.get(key) ?? [], claims)
       if (held !== undefined && newClaims(held.claims, claims).length === 0) continue
       plan.push(
         held === undefined && bytes !== undefined ? { key, bytes, claims: merged } : { key, claims: merged }
@@ -57,8 +67,38 @@ export class Ledger {
     return plan
   }
 
+  known(key: BlockKey): KnownBlock | undefined {
+    const held = this.stat(key)
+    const claims = held?.claims ?? this.#collected.get(key)
+    return claims && { key, held: held !== undefined, replicas: replicasOf(claims), claims }
+  }
+
+  /** The block is gone, its ended claims are kept. */
+  collect(key: BlockKey, claims: readonly HeldClaim[]): void {
+    this.remove(key)
+    this.#collected.set(key, claims)
+  }
+
+  /** Collected ones all at once: what is in memory is not that much. */
+  ended({ collected, fromSlot, limit }: EndedOptions): EndedPage {
+    const blocks: EndedPage['blocks'] = []
+    if (collected) {
+      for (const [key, claims] of this.#collected) {
+        if (slotOf(key) >= fromSlot) blocks.push({ key, replicas: replicasOf(claims), size: 0, claims })
+      }
+      return { blocks, next: undefined }
+    }
+    for (const slot of this.#changes.ended(fromSlot)) {
+      if (blocks.length >= limit) return { blocks, next: slot }
+      const all = this.list(slot, { limit: Number.POSITIVE_INFINITY })
+      blocks.push(...all.filter(({ claims }) => isEnded(claims)))
+    }
+    return { blocks, next: undefined }
+  }
+
   set(key: BlockKey, size: number, claims: readonly HeldClaim[]): void {
     this.remove(key)
+    this.#collected.delete(key)
     const slot = slotOf(key)
     const keys = this.#slots.get(slot) ?? new Map<BlockKey, Held>()
     this.#slots.set(slot, keys.set(key, { size, claims }))
@@ -68,6 +108,7 @@ export class Ledger {
   }
 
   remove(key: BlockKey): void {
+    this.#collected.delete(key)
     const held = this.stat(key)
     if (held === undefined) return
     this.#slots.get(slotOf(key))?.delete(key)

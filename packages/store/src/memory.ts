@@ -1,5 +1,5 @@
 /** The store in memory: for tests, the simulator, nodes that keep nothing. All promises but durability. */
-import { type BlockKey, isUnchanged } from '@cairn/core'
+import { type BlockKey, isEnded, isUnchanged } from '@cairn/core'
 import { fullError } from './fault.ts'
 import { claimsBytes, Ledger } from './ledger.ts'
 import type { BlockHead, BlockStat, Store, StoreOptions } from './store.ts'
@@ -21,9 +21,9 @@ export function memoryStore({ capacity, onLost }: StoreOptions): Store {
   }
 
   function remove(key: BlockKey): void {
-    const held = ledger.stat(key)
-    if (held === undefined) return
-    used -= held.size + claimsBytes(held.claims)
+    const known = ledger.known(key)
+    if (known === undefined) return
+    used -= (blocks.get(key)?.length ?? 0) + claimsBytes(known.claims)
     blocks.delete(key)
     ledger.remove(key)
     full = false
@@ -35,13 +35,15 @@ export function memoryStore({ capacity, onLost }: StoreOptions): Store {
       const plan = ledger.plan(entries)
       let more = 0
       for (const { key, bytes, claims } of plan) {
-        more += (bytes?.length ?? 0) + claimsBytes(claims) - claimsBytes(ledger.stat(key)?.claims ?? [])
+        more += (bytes?.length ?? 0) + claimsBytes(claims) - claimsBytes(ledger.known(key)?.claims ?? [])
       }
       full = more > 0 && used + more > capacity
       if (full) throw fullError(capacity)
       for (const { key, bytes, claims } of plan) {
         if (bytes !== undefined) blocks.set(key, new Uint8Array(bytes)) // slice() of a Buffer is a view
-        ledger.set(key, (blocks.get(key) as Uint8Array).length, claims)
+        const held = blocks.get(key)
+        if (held === undefined) ledger.collect(key, claims)
+        else ledger.set(key, held.length, claims)
       }
       used += more
     },
@@ -97,6 +99,36 @@ export function memoryStore({ capacity, onLost }: StoreOptions): Store {
         const stat = ledger.stat(key)
         return stat && headOf(stat)
       })
+    },
+
+    async collect(copies) {
+      open()
+      for (const { key, claims } of copies) {
+        const held = ledger.stat(key)
+        if (held === undefined || !isEnded(held.claims) || !isUnchanged(held.claims, claims)) continue
+        used -= held.size
+        blocks.delete(key)
+        ledger.collect(key, held.claims)
+        full = false
+      }
+    },
+
+    async known(key) {
+      open()
+      return ledger.known(key)
+    },
+
+    async knownHeads(keys) {
+      open()
+      return keys.map((key) => {
+        const known = ledger.known(key)
+        return known && { ...known, claims: known.claims.map(({ proof: _, ...head }) => head) }
+      })
+    },
+
+    async ended(options) {
+      open()
+      return ledger.ended(options)
     },
 
     async list(slot, options) {

@@ -2,7 +2,7 @@
  * What one operation does to one block's row: pure, decided on the row as it is, before anything is
  * written. Positions are not known yet: the objects for what will be written are filled in by the layout.
  */
-import { type BlockKey, CairnError, type HeldClaim, isUnchanged, type Register } from '@cairn/core'
+import { type BlockKey, CairnError, type HeldClaim, isEnded, isUnchanged, type Register } from '@cairn/core'
 import { mergeClaims, newClaims, replaceClaims } from './claims.ts'
 import type { Position } from './record.ts'
 import { type Row, type RowBlock, type RowClaim, without } from './row.ts'
@@ -13,6 +13,8 @@ export type Op =
   | { type: 'delete'; key: BlockKey }
   /** Deletes it only if its claims are these. */
   | { type: 'let-go'; key: BlockKey; claims: readonly Register[] }
+  /** Deletes the block and writes its claims again, if all have ended and are these. */
+  | { type: 'collect'; key: BlockKey; claims: readonly HeldClaim[] }
   /** Deletes only the copy at `at`: it was found damaged. */
   | { type: 'lose'; key: BlockKey; at: Position }
   /** Writes again what compaction found alive: the copy at `from`, and claims by where their proofs lie. */
@@ -49,6 +51,8 @@ export function effectOf(op: Op, row: Row | undefined): Effect | undefined {
     case 'let-go':
       if (row === undefined || !isUnchanged(row.claims, op.claims)) return undefined
       return { key: op.key, before: row, after: undefined, claims: [], deletion: 'here' }
+    case 'collect':
+      return collect(op, row)
     case 'lose':
       if (row?.block === undefined || !isAt(row.block, op.at)) return undefined
       return { key: op.key, before: row, after: undefined, claims: [], deletion: 'here' }
@@ -82,7 +86,7 @@ export function split(effect: Effect): Effect[] {
     const claims = rest.after?.claims.filter(({ claimant }) => !missing.has(claimant)) ?? []
     const between: Row = { block: rest.after?.block, claims: replaceClaims(claims, old) }
     parts.push({ ...rest, after: between, claims: now })
-    const { bytes: _, ...remaining } = rest
+    const { bytes: _, deletion: __, ...remaining } = rest
     rest = { ...remaining, before: between, claims: later }
     i = -1
     bytes = 0
@@ -92,19 +96,35 @@ export function split(effect: Effect): Effect[] {
 
 function put(op: Op & { type: 'put' }, row: Row | undefined): Effect | undefined {
   const { key, bytes } = op
-  if (row?.block === undefined && bytes === undefined && !op.early) {
-    throw new CairnError('NOT_FOUND', `claims for ${key}, which is not held here`, {
-      hint: 'Send the block along with its claims.'
-    })
-  }
   const held = row?.claims ?? []
   const claims = newClaims(held, op.claims).map(unplaced)
+  // Ended claims alone are kept: with them a block that nobody claims does not come back.
+  if (row?.block === undefined && bytes === undefined && !op.early && !isEnded(op.claims)) notHeld(key)
   if (row?.block !== undefined || bytes === undefined) {
     if (claims.length === 0) return undefined
     return { key, before: row, after: { block: row?.block, claims: join(held, claims) }, claims }
   }
   const block: RowBlock = { segment: 0, offset: 0, size: bytes.length }
   return { key, before: row, after: { block, claims: join(held, claims) }, bytes, claims }
+}
+
+function notHeld(key: BlockKey): never {
+  throw new CairnError('NOT_FOUND', `claims for ${key}, which is not held here`, {
+    hint: 'Send the block along with its claims.'
+  })
+}
+
+function collect({ key, claims }: Op & { type: 'collect' }, row: Row | undefined): Effect | undefined {
+  if (row?.block === undefined || !isEnded(row.claims) || !isUnchanged(row.claims, claims)) return undefined
+  const kept = claims.map(unplaced)
+  const after: Row = {
+    block: undefined,
+    claims: replaceClaims(
+      [],
+      kept.map(({ claim }) => claim)
+    )
+  }
+  return { key, before: row, after, claims: kept, deletion: 'here' }
 }
 
 function join(held: readonly RowClaim[], added: readonly { claim: RowClaim }[]): RowClaim[] {

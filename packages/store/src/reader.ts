@@ -12,7 +12,7 @@ import type { Files } from './files.ts'
 import type { Op } from './plan.ts'
 import type { Position } from './record.ts'
 import type { Row, RowClaim } from './row.ts'
-import type { BlockHead, BlockStat, HeldBlock } from './store.ts'
+import type { BlockHead, BlockStat, HeldBlock, KnownBlock, KnownHead } from './store.ts'
 import { matchesAside } from './verify.ts'
 
 /** A compaction moves a block at most once while it is being read; then there is one more try. */
@@ -112,6 +112,19 @@ export class Reader {
     return this.#stat(key, await this.#context.catalog.row(key), new Map())
   }
 
+  /** As `stat`; a block that was collected has claims and no bytes. */
+  async known(key: BlockKey): Promise<KnownBlock | undefined> {
+    const row = await this.#context.catalog.row(key)
+    if (row === undefined) return undefined
+    if (row.block !== undefined) {
+      const stat = await this.stat(key)
+      return stat && { key, held: true, replicas: stat.replicas, claims: stat.claims }
+    }
+    // One that compaction moves is found at the next look; one that is damaged is as if forgotten early.
+    const claims = await this.#claims(row.claims, new Map())
+    return claims && { key, held: false, replicas: replicasOf(claims), claims }
+  }
+
   /** A copy that is good: of a segment that was verified of late, or read now. */
   async verified(key: BlockKey, isScrubbed: (segment: number) => boolean): Promise<BlockStat | undefined> {
     const row = await this.#context.catalog.row(key)
@@ -133,6 +146,15 @@ export class Reader {
   async heads(keys: readonly BlockKey[]): Promise<(BlockHead | undefined)[]> {
     const rows = await this.#context.catalog.rows(keys)
     return keys.map((key, i) => this.#head(key, rows[i]))
+  }
+
+  async knownHeads(keys: readonly BlockKey[]): Promise<(KnownHead | undefined)[]> {
+    const rows = await this.#context.catalog.rows(keys)
+    return keys.map((key, i) => {
+      const row = rows[i]
+      if (row === undefined || this.#losing.has(key)) return undefined
+      return { key, held: row.block !== undefined, replicas: replicasOf(row.claims), claims: row.claims }
+    })
   }
 
   async list(rows: AsyncIterable<[BlockKey, Row]>, limit: number): Promise<BlockHead[]> {
@@ -202,18 +224,19 @@ export class Reader {
   /** What a move of these copies writes, from what of them is still good; damaged ones are lost. */
   async moved(key: BlockKey, row: Row, lies: (at: Position) => boolean): Promise<Op | undefined> {
     const { block } = row
-    if (block === undefined) return undefined
     const proofs: (Position & { claimant: string; proof: Uint8Array })[] = []
     for (const claim of row.claims) {
       if (!lies(claim)) continue
       const proof = claim.length === 0 ? new Uint8Array(0) : await this.#bytesAt(claim, claim.length)
       if (proof === undefined || crc32(proof) !== claim.crc) {
+        if (block === undefined) return { type: 'delete', key } // of a collected block, which is as good as gone
         await this.stat(key) // looks twice, then loses it
         return undefined
       }
       proofs.push({ claimant: claim.claimant, segment: claim.segment, offset: claim.offset, proof })
     }
-    if (!lies(block)) return proofs.length === 0 ? undefined : { type: 'move', key, proofs }
+    if (block === undefined || !lies(block))
+      return proofs.length === 0 ? undefined : { type: 'move', key, proofs }
     const bytes = await this.#bytesAt(block, block.size)
     if (bytes !== undefined && (await matchesAside(key, bytes))) {
       return { type: 'move', key, from: { segment: block.segment, offset: block.offset }, bytes, proofs }

@@ -47,7 +47,15 @@ export interface BlockStat {
   claims: readonly HeldClaim[]
 }
 
-/** All blocks of one slot that want the same N: the unit of comparison. */
+/** What is known of a block: held, or collected, with the ended claims that keep it from coming back. */
+export interface KnownBlock extends Omit<BlockStat, 'size'> {
+  held: boolean
+}
+
+/** The same without proofs, from the index alone. */
+export type KnownHead = Omit<KnownBlock, 'claims'> & Pick<BlockHead, 'claims'>
+
+/** All blocks of one slot that want the same N and that somebody claims: the unit of comparison. */
 export interface SlotSummary {
   slot: number
   replicas: number
@@ -79,6 +87,17 @@ export interface ListOptions {
   limit: number
 }
 
+export interface EndedOptions {
+  collected: boolean
+  fromSlot: number
+  limit: number
+}
+
+export interface EndedPage {
+  blocks: (KnownCopy & { replicas: number; size: number })[]
+  next: number | undefined
+}
+
 /** A block, and the claims under which it was agreed that it may go. */
 export interface KnownCopy {
   key: BlockKey
@@ -91,7 +110,8 @@ export interface Store {
    * before anything is written. A call that rejects with any of the codes below has stored nothing; a
    * crash leaves each entry whole or absent. Putting the same again costs no write.
    *
-   * @throws CairnError BLOCK_CORRUPT, BLOCK_TOO_LARGE, NOT_FOUND (claims for a block not held), FULL,
+   * @throws CairnError BLOCK_CORRUPT, BLOCK_TOO_LARGE, NOT_FOUND (claims for a block not held, unless they
+   *   have all ended), FULL,
    *   READ_ONLY, TOO_MANY_FILES, DISK_FAILED. RangeError for a malformed claim.
    */
   put(entries: readonly Entry[]): Promise<void>
@@ -109,14 +129,25 @@ export interface Store {
   read(keys: readonly BlockKey[]): Promise<(HeldBlock | undefined)[]>
   /** Of each key, in their order. */
   heads(keys: readonly BlockKey[]): Promise<(BlockHead | undefined)[]>
+  /** As `stat`, but also of a block that was collected. */
+  known(key: BlockKey): Promise<KnownBlock | undefined>
+  /** As `heads`, but also of blocks that were collected. */
+  knownHeads(keys: readonly BlockKey[]): Promise<(KnownHead | undefined)[]>
   /** The blocks of a slot, sorted by key. */
   list(slot: number, options: ListOptions): Promise<BlockHead[]>
   /** The first blocks of each of these slots, at most `limit` a slot: far cheaper than one by one. */
   lists(slots: readonly number[], limit: number): Promise<Map<number, BlockHead[]>>
+  /**
+   * Blocks of which every claim has ended, held or `collected`, slot by slot from one on, until there are
+   * `limit`. `next` is where to go on; undefined at the end. Those held as of the last `changes`.
+   */
+  ended(options: EndedOptions): Promise<EndedPage>
   /** Block and claims, durably. Keys not held are passed over. */
   delete(keys: readonly BlockKey[]): Promise<void>
   /** The same, but only of blocks whose claims are still exactly these, looked at as they are deleted. */
   letGo(copies: readonly KnownCopy[]): Promise<void>
+  /** The same, of blocks whose every claim has ended; the claims stay, so that no older claim revives them. */
+  collect(copies: readonly KnownCopy[]): Promise<void>
   /**
    * What changed since it was last returned (everything, after open), at most `limit`; [] when nothing
    * did. A (slot, replicas) that became empty is returned once with `blocks` 0.

@@ -3,7 +3,7 @@
  * 512 KiB whatever the number of blocks.
  */
 import { createHash, type Hash } from 'node:crypto'
-import { type BlockKey, multihashOf, REPLICAS_MAX, SLOTS, toHex } from '@cairn/core'
+import { type BlockKey, isEnded, multihashOf, REPLICAS_MAX, SLOTS, toHex } from '@cairn/core'
 import { claimsDigest, type Register } from './claims.ts'
 import type { SlotSummary } from './store.ts'
 
@@ -47,6 +47,8 @@ export class Changes {
   readonly #blocks = new Map<number, readonly Fingerprinted[]>()
   #reading: Promise<void> | undefined
   readonly #changedWhileReading = new Set<number>()
+  /** Slots with a block of which every claim has ended, as of when they were last looked at. */
+  readonly #ended = new Set<number>()
 
   constructor({ sweep }: { sweep: boolean }) {
     this.#sweep = sweep ? 0 : SLOTS
@@ -56,6 +58,11 @@ export class Changes {
     this.#markBits(slot, bit(replicas))
     this.#blocks.delete(slot)
     if (this.#reading !== undefined) this.#changedWhileReading.add(slot)
+  }
+
+  /** Slots with blocks that nobody claims any more, from one on. */
+  ended(from: number): number[] {
+    return [...this.#ended].filter((slot) => slot >= from).sort((a, b) => a - b)
   }
 
   #markBits(slot: number, bits: number): void {
@@ -83,7 +90,11 @@ export class Changes {
         for (const { slot, bits } of sums.values()) this.#markBits(slot, bits)
         throw cause
       }
-      for (const sum of sums.values()) taken.push(...this.#report(sum, limit - taken.length))
+      for (const sum of sums.values()) {
+        if (sum.ended) this.#ended.add(sum.slot)
+        else this.#ended.delete(sum.slot)
+        taken.push(...this.#report(sum, limit - taken.length))
+      }
     }
     return taken
   }
@@ -154,6 +165,8 @@ function bit(replicas: number): number {
 class Sum {
   readonly slot: number
   readonly bits: number
+  /** Whether it has a block of which every claim has ended. */
+  ended = false
   readonly #groups = new Map<number, { blocks: number; bytes: number; digest: Hash }>()
 
   constructor(slot: number, bits: number) {
@@ -162,6 +175,10 @@ class Sum {
   }
 
   add({ key, size, replicas, claims }: Fingerprinted): void {
+    if (isEnded(claims)) {
+      this.ended = true
+      return
+    }
     if ((this.bits & bit(replicas)) === 0) return
     const group = this.#groups.get(replicas) ?? { blocks: 0, bytes: 0, digest: createHash('sha256') }
     this.#groups.set(replicas, group)

@@ -28,6 +28,28 @@ compact('what is in use is kept, the rest leaves the disk, and a rebuild agrees'
   })
 )
 
+compact('ended claims of what was collected outlive their segment, and a rebuild', () =>
+  inScratch(async (directory) => {
+    const ended = [{ ...sampleClaim('01'), sequence: 2, live: false }]
+    await withStore({ directory, compactBytesPerSecond: 1 }, async (store) => {
+      await store.put(MANY)
+      await store.put(MANY.map(({ key }) => ({ key, claims: ended })))
+      await store.collect(GONE.map((key) => ({ key, claims: ended })))
+      await store.compactNow()
+      await store.delete(KEPT.map(({ key }) => key))
+      await store.compactNow()
+      assert.ok((await segmentNames(directory)).length <= 3, 'of five segments')
+      for (const key of GONE) assert.equal((await store.known(key))?.claims, ended)
+    })
+    await withStore({ directory, rebuild: true }, async (store) => {
+      assert.is(store.usage().blocks, 0)
+      for (const key of GONE)
+        assert.equal(await store.known(key), { key, held: false, replicas: 3, claims: ended })
+      for (const { key } of KEPT) assert.is(await store.known(key), undefined)
+    })
+  })
+)
+
 compact('a byte freed costs at most one written while there is room', () =>
   inScratch((directory) =>
     withStore({ directory }, async (store) => {

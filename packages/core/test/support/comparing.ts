@@ -1,6 +1,7 @@
 /** Some reconcilers with a store in memory each, and every message between them by hand. */
 import type { BlockKey, PeerId } from '../../src/block.ts'
 import { slotOf } from '../../src/block.ts'
+import type { Claimed, ClaimingMessage } from '../../src/claiming.ts'
 import { type CompareAction, type CompareMessage, type Listed, placeOf } from '../../src/compare.ts'
 import { fingerprintOf, type SlotSummary } from '../../src/fingerprint.ts'
 import type { Holders } from '../../src/holders.ts'
@@ -73,9 +74,13 @@ function summaryOf({ store }: Node, place: number, keys: readonly BlockKey[]): S
 
 export interface Traffic {
   messages: CompareMessage[]
+  /** What was told of claims. */
+  told?: ClaimingMessage[]
   bytes: number
   /** Actions `missing`, and whether blocks that are missing are fetched at once. */
   missing: Extract<CompareAction, { type: 'missing' }>[]
+  /** Actions `differing`: of two digests the greater stands for the claims of both. */
+  differing: Extract<CompareAction, { type: 'differing' }>[]
 }
 
 /** Performs actions of one node and all that follows from them. */
@@ -97,12 +102,19 @@ export function settle(
       case 'send': {
         const bytes = encodeMessage(action.message).length
         if (bytes > MESSAGE_BYTES_MAX) throw new Error(`${action.message.type} of ${bytes} bytes`)
-        traffic.messages.push(action.message)
         traffic.bytes += bytes
         const to = nodes.find(({ id }) => id === action.to)
-        if (to === undefined || lost(action.message)) break
+        const { message } = action
+        if (to === undefined) break
+        if (message.type === 'more-claims') {
+          traffic.told?.push(message)
+          if (fetch) takeGreater(to, message.blocks)
+          break
+        }
+        traffic.messages.push(message)
+        if (lost(message)) break
         const said = { from: node.id, mayAsk: true }
-        push(to, onCompareMessage(to.state, to.holders, said, action.message, nowMs))
+        push(to, onCompareMessage(to.state, to.holders, said, message, nowMs))
         break
       }
       case 'list-slots': {
@@ -127,6 +139,10 @@ export function settle(
         )
         break
       }
+      case 'differing':
+        traffic.differing.push(action)
+        if (fetch) takeGreater(node, action.blocks)
+        break
       case 'missing':
         traffic.missing.push(action)
         if (fetch)
@@ -135,6 +151,13 @@ export function settle(
             action.entries.map((entry) => took(action.replicas, entry))
           )
     }
+  }
+}
+
+function takeGreater(node: Node, blocks: readonly Claimed[]): void {
+  for (const { key, claims } of blocks) {
+    const own = node.store.get(key)
+    if (own !== undefined && claims > own.claims) keep(node, [{ key, claims, replicas: own.replicas }])
   }
 }
 
@@ -148,7 +171,7 @@ export function compareFor(
   forMs: number,
   options: Partial<Parameters<typeof settle>[3]> & { fromMs?: number } = {}
 ): { traffic: Traffic; nowMs: number } {
-  const traffic: Traffic = options.traffic ?? { messages: [], bytes: 0, missing: [] }
+  const traffic: Traffic = options.traffic ?? { messages: [], bytes: 0, missing: [], differing: [] }
   let nowMs = options.fromMs ?? 0
   for (const untilMs = nowMs + forMs; nowMs < untilMs; nowMs += 50) {
     for (const one of nodes) {

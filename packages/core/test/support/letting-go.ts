@@ -263,8 +263,8 @@ function* storeSteps(state: State, { bug, replicas }: Scope, n: number): Generat
   const { releases, deleting } = state.members[n] as Member
   for (const token of releases.checks.keys()) {
     const { next, own } = after(state, n, 'answers')
-    const held = new Map([[KEY, { replicas, claims: CLAIMS }]])
-    const { actions } = onVerified(own.releases, { token, held })
+    const known = new Map([[KEY, { held: true, replicas, claims: CLAIMS }]])
+    const { actions } = onVerified(own.releases, { token, known })
     if (bug === 'leases' && actions.length > 0) own.leased = true
     act(next, n, actions)
     yield next

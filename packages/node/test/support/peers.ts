@@ -45,7 +45,8 @@ function memoryServer(blocks: Map<BlockKey, OutEntry>): BulkServer {
     async read(_from, key) {
       const entry = blocks.get(key)
       return entry?.bytes && { bytes: entry.bytes, proofs: entry.proofs }
-    }
+    },
+    claims: async (_from, key) => blocks.get(key)?.proofs ?? []
   }
 }
 

@@ -41,6 +41,7 @@ export async function joinStub(node: CairnNode, bulk: Partial<BulkServer>): Prom
     }),
     sizes: async (_from, keys) => keys.map(() => undefined),
     read: async () => undefined,
+    claims: async () => [],
     ...bulk
   }
   let dispatch: ReturnType<typeof startLoop>['dispatch'] = () => undefined
@@ -63,6 +64,7 @@ export async function joinStub(node: CairnNode, bulk: Partial<BulkServer>): Prom
     bulk: {
       receive: server.receive,
       sizes: server.sizes,
+      claims: server.claims,
       read(from, key) {
         asked.push(key)
         return server.read(from, key)

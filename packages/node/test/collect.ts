@@ -1,0 +1,103 @@
+/** Collecting on whole nodes: what is no longer pinned leaves every disk, and what is put again stays. */
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { Block } from '../src/api.ts'
+import { blocksOf, eventually, type Nodes, openNodes, sameBytes } from './support/nodes.ts'
+import { scoped } from './support/scope.ts'
+
+const BLOCKS = 40
+const config = { collectGraceMs: 1_000, collectIntervalMs: 200 }
+
+const collect = suite('collecting')
+
+async function network(count: number): Promise<Nodes> {
+  const net = await openNodes(1, { config })
+  for (let i = 1; i < count; i++) await net.add({ config })
+  await net.gathered()
+  return net
+}
+
+const copiesIn = async ({ nodes }: Nodes): Promise<number> => {
+  const usages = await Promise.all(nodes.map(async (node) => (await node.status()).usage.blocks))
+  return usages.reduce((sum, blocks) => sum + blocks, 0)
+}
+
+const upload = (net: Nodes, i: number, id: string) => net.at(i).upload(id.repeat(16))
+
+/** Each block a pin of its own, so that nothing needs to be walked. */
+async function pin(net: Nodes, i: number, id: string, blocks: readonly Block[]): Promise<void> {
+  await upload(net, i, id).put(blocks)
+  for (const { cid, bytes } of blocks) {
+    await upload(net, i, id).finish(cid, { bytes: bytes.length, blocks: 1 })
+  }
+}
+
+collect(
+  'what is unpinned leaves every disk, what another pins stays, and the members agree on what is left',
+  scoped(async (use) => {
+    const net = use(await network(4))
+    const [mine, shared] = [blocksOf(BLOCKS), blocksOf(BLOCKS)]
+    await pin(net, 0, 'ab', [...mine, ...shared])
+    await pin(net, 1, 'cd', shared)
+    for (const { cid } of [...mine, ...shared]) await net.at(0).unpin(cid)
+    await eventually(async () => (await copiesIn(net)) === 3 * BLOCKS, 'half of it is collected', 20_000)
+    const healthy = async () => {
+      const { verdict, blocks, byCopies } = await net.at(2).status()
+      return verdict === 'healthy' && blocks === BLOCKS && byCopies.at(-1) === BLOCKS
+    }
+    await eventually(healthy, 'the rest is whole')
+    for (const { cid, bytes } of shared) assert.ok(sameBytes(await net.at(3).get(cid), bytes))
+  })
+)
+
+collect(
+  'a member that was away while it ended hears of it, and brings nothing back',
+  scoped(async (use) => {
+    const net = use(await network(4))
+    const blocks = blocksOf(BLOCKS)
+    await pin(net, 0, 'ab', blocks)
+    await eventually(async () => (await copiesIn(net)) === 3 * BLOCKS, 'three copies of each')
+    const away = net.at(3)
+    const held = (await away.status()).usage.blocks
+    assert.ok(held > 0)
+    await away.stop()
+    const seen = () =>
+      net
+        .at(0)
+        .peers()
+        .find(({ id }) => id === away.id)?.state
+    await eventually(async () => seen() === 'dead', 'it is known to be gone')
+    for (const { cid } of blocks) await net.at(0).unpin(cid)
+    const others = async () => {
+      const usages = await Promise.all([0, 1, 2].map(async (i) => (await net.at(i).status()).usage.blocks))
+      return usages.every((count) => count === 0)
+    }
+    await eventually(others, 'the others have collected it', 20_000)
+    await net.restart(3, { config })
+    await net.gathered()
+    await eventually(async () => (await copiesIn(net)) === 0, 'it collects its own', 20_000)
+  })
+)
+
+collect(
+  'what is put again while it is collected is kept',
+  scoped(async (use) => {
+    const net = use(await network(4))
+    const blocks = blocksOf(BLOCKS)
+    await pin(net, 0, 'ab', blocks)
+    for (const { cid } of blocks) await net.at(0).unpin(cid)
+    const some = async () => {
+      const copies = await copiesIn(net)
+      return copies > 0 && copies < 3 * BLOCKS
+    }
+    await eventually(some, 'collecting is under way', 20_000)
+    const outcome = await upload(net, 1, 'ef').put(blocks)
+    assert.is(outcome.replicas, 3)
+    await eventually(async () => (await copiesIn(net)) === 3 * BLOCKS, 'all of it is here again', 20_000)
+    await new Promise((resolve) => setTimeout(resolve, 3 * config.collectGraceMs))
+    for (const { cid, bytes } of blocks) assert.ok(sameBytes(await net.at(2).get(cid), bytes))
+    assert.is(await copiesIn(net), 3 * BLOCKS)
+  })
+)
+
+collect.run()
