@@ -232,7 +232,10 @@ export function replicasOf(claims: readonly Pick<HeldClaim, 'replicas' | 'live'>
   return (live.length > 0 ? live : claims).reduce((most, claim) => Math.max(most, claim.replicas), 1)
 }
 
-/** Whether nobody claims it any more: every claim that is known has ended, and one is. No claims is no evidence. */
+/**
+ * Whether nobody claims it any more: every claim that is known has ended, and one is. No claims is no
+ * evidence.
+ */
 export function isEnded(claims: readonly Pick<HeldClaim, 'live'>[]): boolean {
   return claims.length > 0 && claims.every(({ live }) => !live)
 }

@@ -36,7 +36,10 @@ type MessageOf<K extends CollectMessage['type']> = Extract<CollectMessage, { typ
 
 export type CollectAction =
   | { type: 'send'; to: PeerId; message: CollectMessage }
-  /** List blocks held whose every claim has ended, or those that were collected, from a slot on; answer `ended`. */
+  /**
+   * List blocks held whose every claim has ended, or those that were collected, from a slot on; answer
+   * `ended`.
+   */
   | { type: 'list-ended'; token: number; collected: boolean; fromSlot: number; limit: number }
   /** See what is known of these, held or collected; answer `claims-known`. */
   | { type: 'know-claims'; token: number; keys: BlockKey[] }
@@ -105,7 +108,8 @@ export function collectTick(state: Collecting, holders: Holders, nowMs: number):
 }
 
 /**
- * What was collected is told to the slot's holders, in turn and again whenever they change: one that missed the
+ * What was collected is told to the slot's holders, in turn and again whenever they change: one that
+ * missed the
  * end would bring the block back to those that forgot it.
  */
 function tellCollected(state: Collecting, holders: Holders, nowMs: number): CollectAction[] {

@@ -45,7 +45,10 @@ export const DATA_DEFAULTS = {
   releaseRetryMs: 30_000,
   /** Between audits that a member begins, of each that it shares slots with in turn: see `audit.ts`. */
   auditIntervalMs: 300_000,
-  /** What nobody claims any more is kept for so long, as far as this run of a holder knows: `rm` was a mistake. */
+  /**
+   * What nobody claims any more is kept for so long, as far as this run of a holder knows: `rm` was a
+   * mistake.
+   */
   collectGraceMs: 600_000,
   /** Between looks at what has ended, and rounds of asking about `collectKeys` of it. A guess. */
   collectIntervalMs: 2_000,

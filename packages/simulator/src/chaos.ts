@@ -306,7 +306,10 @@ export function hasLetGo({ cluster }: Chaos, node: number, key: BlockKey): boole
   return cluster.letGo.some((one) => one.node === node && one.key === key)
 }
 
-/** Every block that some node, up or down, has a good copy of, but for those that left; and all claims on it. */
+/**
+ * Every block that some node, up or down, has a good copy of, but for those that left; and all claims
+ * on it.
+ */
 function claimsOnAll({ cluster, left }: Chaos): Map<BlockKey, HeldClaim[]> {
   const all = new Map<BlockKey, HeldClaim[]>()
   for (const [node, disk] of cluster.disks.entries()) {

@@ -1,5 +1,6 @@
 /**
- * Blocks of which every claim has ended, from the index alone: proofs are read when a block goes. Those held are
+ * Blocks of which every claim has ended, from the index alone: proofs are read when a block goes.
+ * Those held are
  * in slots that are known to have some; those collected are looked for row by row, a stretch at a time.
  */
 import { isEnded, SLOTS } from '@cairn/core'
@@ -32,7 +33,10 @@ async function take(rows: Rows, collected: boolean, blocks: EndedPage['blocks'])
   }
 }
 
-/** Slots with collected blocks among the next some hundred rows; one with too many rows is looked at anyway. */
+/**
+ * Slots with collected blocks among the next some hundred rows; one with too many rows is looked at
+ * anyway.
+ */
 async function collectedIn(catalog: Catalog, fromSlot: number): Promise<{ slots: number[]; end: number }> {
   const { slots, end } = await catalog.run(fromSlot)
   const has = [...slots].filter(([, rows]) => rows?.some(([, { block }]) => block === undefined) ?? true)

@@ -229,7 +229,8 @@ export class Reader {
       if (!lies(claim)) continue
       const proof = claim.length === 0 ? new Uint8Array(0) : await this.#bytesAt(claim, claim.length)
       if (proof === undefined || crc32(proof) !== claim.crc) {
-        if (block === undefined) return { type: 'delete', key } // of a collected block, which is as good as gone
+        // of a collected block, which is as good as gone
+        if (block === undefined) return { type: 'delete', key }
         await this.stat(key) // looks twice, then loses it
         return undefined
       }
