@@ -25,7 +25,14 @@ import {
 } from './codec.ts'
 import { type Crypto, SHA256_BYTES, SIGNATURE_BYTES } from './crypto.ts'
 import { CairnError } from './errors.ts'
-import { merklePath, merkleRoot, merkleTree, merkleVerify, PATH_STEPS_MAX } from './merkle.ts'
+import {
+  type KnownNodes,
+  merklePath,
+  merkleRoot,
+  merkleTree,
+  merkleVerify,
+  PATH_STEPS_MAX
+} from './merkle.ts'
 
 /** N may be 1 to this. Above it a copy more protects from nothing that a copy less does not. */
 export const REPLICAS_MAX = 32
@@ -176,7 +183,8 @@ export function readClaim(
   }
   const { index, path } = value
   const proved = { leaf: encode(leaf, mine), index, count: head.parts, path, root: head.root }
-  if (!merkleVerify(proved, crypto.sha256)) refuse('a path that does not lead to the signed root')
+  const nodes = trusted?.nodes(`${toHex(head.root)} ${head.parts}`)
+  if (!merkleVerify(proved, crypto.sha256, nodes)) refuse('a path that does not lead to the signed root')
   const signed = signedBytes(head)
   const seen = trusted && toHex(crypto.sha256(concat([signed, value.signature])))
   if (seen === undefined || !trusted?.has(seen)) {
@@ -194,15 +202,30 @@ function refuse(what: string): never {
 export interface TrustedHeaders {
   has(hash: string): boolean
   add(hash: string): void
+  /** Of a change's tree, what is known of it; to be added to. The trees least lately asked for go first. */
+  nodes(tree: string): KnownNodes
 }
+
+/** Trees whose nodes are remembered, and of one at most so many nodes: at 100 bytes each, 13 MB in all. */
+const TREES_KNOWN_MAX = 8
+const NODES_KNOWN_MAX = 16_384
 
 export function trustedHeaders(max: number): TrustedHeaders {
   const hashes = new Set<string>()
+  const trees = new Map<string, KnownNodes>()
   return {
     has: (hash) => hashes.has(hash),
     add(hash) {
       hashes.add(hash)
       if (hashes.size > max) hashes.delete(hashes.values().next().value as string)
+    },
+    nodes(tree) {
+      const nodes = trees.get(tree) ?? new Map()
+      trees.delete(tree)
+      trees.set(tree, nodes)
+      if (trees.size > TREES_KNOWN_MAX) trees.delete(trees.keys().next().value as string)
+      if (nodes.size > NODES_KNOWN_MAX) nodes.clear()
+      return nodes
     }
   }
 }

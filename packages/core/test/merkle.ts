@@ -54,6 +54,39 @@ merkle('every leaf is proved at its place and at no other, by its own path alone
   }
 })
 
+merkle('what is known of a tree saves hashes and changes no answer', () => {
+  for (let count = 1; count <= 34; count++) {
+    const leaves = leavesOf(count)
+    const tree = merkleTree(leaves, sha256)
+    const root = merkleRoot(tree)
+    const known = new Map<number, Uint8Array>()
+    let hashes = 0
+    const counted = (bytes: Uint8Array) => {
+      hashes++
+      return sha256(bytes)
+    }
+    for (const round of [0, 1]) {
+      for (let index = 0; index < count; index++) {
+        const path = merklePath(tree, index)
+        const good = { leaf: leaves[index] as Uint8Array, index, count, path, root }
+        for (let i = 0; i < path.length; i++) {
+          const bent = path.map((one, at) => (at === i ? one.map((byte) => byte ^ 1) : one))
+          assert.not.ok(merkleVerify({ ...good, path: bent }, sha256, known), `step ${i} of ${index}`)
+        }
+        assert.not.ok(merkleVerify({ ...good, leaf: toUtf8('other') }, sha256, known))
+        assert.not.ok(merkleVerify({ ...good, path: [...path, root] }, sha256, known))
+        if (path.length > 0) assert.not.ok(merkleVerify({ ...good, path: path.slice(1) }, sha256, known))
+        for (let other = 0; other < count; other++) {
+          if (other !== index) assert.not.ok(merkleVerify({ ...good, index: other }, sha256, known))
+        }
+        hashes = 0
+        assert.ok(merkleVerify(good, counted, known), `${index} of ${count}`)
+        if (round === 1) assert.is(hashes, 1, 'its own')
+      }
+    }
+  }
+})
+
 merkle('a node can not be passed off as a leaf', () => {
   const leaves = leavesOf(4)
   const tree = merkleTree(leaves, sha256)

@@ -6,8 +6,11 @@ import type { CoreEvent } from '@cairn/core'
 import type { Store, Usage } from '@cairn/store'
 import type { Shell } from './shell.ts'
 
-/** A put changes many slots many times: they are summed up once per this. */
-const GATHER_MS = 100
+/**
+ * A put changes many slots many times: they are summed up once per this. What is under way by direct mail is
+ * not repaired for longer anyway (`settleMs`), and each summing up reads all that changed. A guess.
+ */
+const GATHER_MS = 400
 /** Slots in one event. */
 const PIECE = 1_024
 /** Room may come back without a put (blocks deleted, a disk made writable), and reading may have failed. */
