@@ -21,6 +21,7 @@ import { feed } from './run.ts'
 
 /** Of a small file with its sync and its directory's. */
 const KEEP_MS = 3
+const LATE_MS = 1_000
 /** What refs are signed for. */
 export const NETWORK = '5'.repeat(32)
 
@@ -29,11 +30,16 @@ export interface RefWorld {
   readonly asked: Map<number, { node: number; life: number; tell: (action: RefAction) => void }>
   /** Told of what becomes known as acknowledged, and of refs to renew. */
   onRef: (node: number, action: CoreAction & { type: 'ref-changed' | 'renew-ref' }) => void
+  /** Told of every record that a writer signs. */
+  onSigned: (record: RefRecord) => void
+  /** A planted bug: the disk says that it has kept what it writes only a second later. */
+  keepsLate: boolean
 }
 
 export function createRefWorld(nodes: number): RefWorld {
   const disks = Array.from({ length: nodes }, () => ({ boot: 0, states: new Map() }))
-  return { disks, asked: new Map(), onRef: () => undefined }
+  const told = { onRef: () => undefined, onSigned: () => undefined }
+  return { disks, asked: new Map(), ...told, keepsLate: false }
 }
 
 /** What a starting node finds on its disk. */
@@ -50,7 +56,9 @@ export function performRef(cluster: Cluster, node: number, action: Performed): v
   switch (action.type) {
     case 'keep-ref':
       later(cluster, node, KEEP_MS, () => {
-        disk.states.set(action.id, action.bytes)
+        if (cluster.refs.keepsLate)
+          later(cluster, node, LATE_MS, () => disk.states.set(action.id, action.bytes))
+        else disk.states.set(action.id, action.bytes)
         feed(cluster, node, { type: 'ref-kept', token: action.token, atMs: cluster.nowMs })
       })
       return
@@ -101,6 +109,7 @@ export function setRef(
         return
       case 'sign': {
         const record = signRef(next.body, { sha256, ...seals(want.owner) })
+        cluster.refs.onSigned(record)
         go(onRefWriter(writer, { type: 'signed', record }))
         return
       }
