@@ -131,14 +131,15 @@ interface Below {
 
 /**
  * Every block of the DAG below `cid`, itself first, depth first in the order of the links. A block comes
- * once, where it is met first; a leaf may come again after half a million different ones.
+ * once, where it is met first; a leaf may come again after half a million different ones. What `skip` knows
+ * is left out, with all that is below it.
  *
  * @throws CairnError BAD_DAG when it is not made of files and directories
  */
 export async function* dagBlocks(
   cid: CID,
   getBlock: GetBlock,
-  { readAhead }: { readAhead?: number } = {}
+  { readAhead, skip }: { readAhead?: number; skip?: (cid: CID) => boolean } = {}
 ): AsyncGenerator<Block, void> {
   keyOf(cid)
   checkCodec(cid)
@@ -154,7 +155,7 @@ export async function* dagBlocks(
         if (!leaf || leaves <= LEAVES_REMEMBERED_MAX) seen.add(seenAs(below.cid))
         return linksBelow(below, bytes)
       },
-      skip: (below) => seen.has(seenAs(below.cid)),
+      skip: (below) => seen.has(seenAs(below.cid)) || skip?.(below.cid) === true,
       readAhead
     }
   )

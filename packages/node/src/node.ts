@@ -268,7 +268,7 @@ function runningShell({ ending, there, refFiles, ways, scrub, ...parts }: ShellP
   const { core, home, store, log } = parts
   const uploads = createUploads(there)
   const reads = createReads(there)
-  const refs = createNodeRefs(there, refFiles)
+  const refs = createNodeRefs(there, refFiles, home.path)
   const asked: Shell['asked'] = new Map()
   const tasks = new Set<Promise<unknown>>()
   const stopped = (): CairnError =>

@@ -26,6 +26,7 @@ import {
 } from '@cairn/core'
 import { CID } from 'multiformats/cid'
 import type { RefAsked, RefDraft, RefOutcome, RefRecordView, RefUpdate, RefView } from './api-refs.ts'
+import { createRefClaims } from './ref-claims.ts'
 import type { RefFiles } from './ref-files.ts'
 import type { Shell } from './shell.ts'
 import { asCairnError } from './uploads.ts'
@@ -51,7 +52,7 @@ export interface NodeRefs {
   close(error: CairnError): void
 }
 
-export function createNodeRefs(shell: () => Shell, files: RefFiles): NodeRefs {
+export function createNodeRefs(shell: () => Shell, files: RefFiles, home: string): NodeRefs {
   const waiting = new Map<number, { resolve(action: RefAction): void; reject(error: unknown): void }>()
   const renewing = new Set<string>()
   let nextRequest = 1
@@ -65,8 +66,11 @@ export function createNodeRefs(shell: () => Shell, files: RefFiles): NodeRefs {
     return promise as Promise<Told<T>>
   }
   const draftOf = async (want: RefWant) => (await ask<'ref-drafted'>({ type: 'ref-draft', want })).draft
-  const vote = async (record: RefRecord) =>
-    (await ask<'ref-updated'>({ type: 'ref-propose', record })).outcome
+  const claims = createRefClaims(shell, home)
+  const vote = async (record: RefRecord) => {
+    if (record.root !== undefined) await claims.hold(record)
+    return (await ask<'ref-updated'>({ type: 'ref-propose', record })).outcome
+  }
 
   const update = async (want: RefWant): Promise<RefResult> => {
     const { writer, step } = newRefWriter(want)
@@ -116,7 +120,7 @@ export function createNodeRefs(shell: () => Shell, files: RefFiles): NodeRefs {
         // What may have been acknowledged, and is not known to be, is decided before it is told.
         const decide = latest && begun !== undefined && more === undefined && tries === 0
         if (!decide) return entry.best && viewOf(shell(), entry, quorum)
-        await vote(begun.record)
+        await ask<'ref-updated'>({ type: 'ref-propose', record: begun.record })
       }
     },
     async set(name, asked) {

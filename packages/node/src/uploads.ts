@@ -33,7 +33,7 @@ export interface Uploads {
   put(
     upload: string,
     blocks: readonly Pending[],
-    options?: PutOptions & { end?: boolean }
+    options?: PutOptions & { end?: boolean; claim?: Claimant }
   ): Promise<PutOutcome>
   send(action: CoreAction & { type: 'send-blocks' }): void
   settled(action: Settled): void
@@ -43,6 +43,9 @@ export interface Uploads {
   /** Puts whose bytes are still held, and those bytes. */
   held(): { puts: number; bytes: number }
 }
+
+/** Whose claim it is, where it is not the upload's own. */
+export type Claimant = Pick<Change, 'kind' | 'id' | 'sequence' | 'live'>
 
 /** A block to be kept; without bytes its holders are to have it already. */
 export interface Pending {
@@ -84,14 +87,14 @@ export function createUploads(shell: () => Shell): Uploads {
     async put(upload, blocks, options = {}) {
       if (!UPLOAD_ID.test(upload)) throw new CairnError('BAD_REQUEST', `not an upload's id: ${upload}`)
       if (blocks.length === 0) throw new RangeError('a put needs a block')
-      const { signal, ack = 'all', end = false } = options
+      const { signal, ack = 'all', end = false, claim } = options
       signal?.throwIfAborted()
       shell().usable()
       const replicas = options.replicas ?? shell().network.replicas
       if (!Number.isInteger(replicas) || replicas < 1 || replicas > REPLICAS_MAX) {
         throw new CairnError('BAD_REQUEST', `a block has 1 to ${REPLICAS_MAX} replicas, not ${replicas}`)
       }
-      const entries = claimed(shell(), upload, blocks, { replicas, end })
+      const entries = claimed(shell(), upload, blocks, { replicas, end, claim })
       const cids = new Map(blocks.map(({ cid }) => [keyOf(cid), cid]))
       const bytes = bytesOf(entries)
       const { promise, resolve, reject } = Promise.withResolvers<SettledBlock[]>()
@@ -179,7 +182,7 @@ function claimed(
   { network, id, crypto }: Shell,
   upload: string,
   blocks: readonly Pending[],
-  { replicas, end }: { replicas: number; end: boolean }
+  { replicas, end, claim }: { replicas: number; end: boolean; claim: Claimant | undefined }
 ): Map<BlockKey, Entry> {
   const change: Change = {
     network: network.id,
@@ -188,6 +191,7 @@ function claimed(
     id: upload.padEnd(2 * CLAIMANT_ID_BYTES, '0'),
     sequence: end ? 2 : 1,
     live: !end,
+    ...claim,
     replicas,
     lifetimeMs: 0
   }

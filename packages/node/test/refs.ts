@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { cidOf } from '@cairn/blocks'
-import { decodeRefBody, type PeerId, refSigned, sealRef } from '@cairn/core'
+import { type Block, CHUNK_BYTES, cidOf, fileBlocks, keyOf } from '@cairn/blocks'
+import { decodeRefBody, type PeerId, refSigned, SLOTS, sealRef } from '@cairn/core'
+import { openStore } from '@cairn/store'
+import type { CID } from 'multiformats/cid'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { CairnNode } from '../src/api.ts'
@@ -14,12 +16,20 @@ import { codeOf } from './support/peers.ts'
 const refs = suite('refs of nodes')
 const root = (n: number) => cidOf(Uint8Array.of(n))
 
+/** What the names of a test point to: a name is not pointed to what nobody keeps. */
+async function putRoots(node: CairnNode): Promise<void> {
+  const blocks = [1, 2, 3].map((n) => ({ cid: root(n), bytes: Uint8Array.of(n) }))
+  await node.upload('cd'.repeat(16)).put(blocks)
+}
+
 refs('what one sets every other reads, also after all have started again', async () => {
   const cluster = await openNodes(3)
   try {
     await cluster.gathered()
     const [one] = cluster.nodes as [CairnNode]
     const ref = { owner: one.id, name: 'photos' }
+    assert.is(await codeOf(one.refs.set('photos', { root: root(1) })), 'NO_PROVIDER')
+    await putRoots(one)
     const first = await one.refs.set('photos', { root: root(1), metadata: { size: '1' } })
     assert.is(first.sequence, 1)
     assert.ok(first.receipts.length >= 2, `${first.receipts.length} receipts`)
@@ -58,6 +68,7 @@ refs('a key that no node has signs what any node carries; a lost member stops no
   const keys = await temporary()
   try {
     await cluster.gathered()
+    await putRoots(cluster.at(0))
     const crypto = cryptoOf(await openIdentity(join(keys.path, 'key')))
     const owner = (await openIdentity(join(keys.path, 'key'))).id
     const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest()
@@ -79,5 +90,67 @@ refs('a key that no node has signs what any node carries; a lost member stops no
     await keys[Symbol.asyncDispose]()
   }
 })
+
+refs('what a name points to is claimed for it, and of the next tree only what is new', async () => {
+  const cluster = await openNodes(3)
+  try {
+    await cluster.gathered()
+    const [one] = cluster.nodes as [CairnNode]
+    const file = async function* (size: number, last: number) {
+      const bytes = new Uint8Array(size).fill(7)
+      bytes[size - 1] = last
+      yield bytes
+    }
+    const put = async (last: number) => {
+      const blocks: Block[] = []
+      const writing = fileBlocks(file(4 * CHUNK_BYTES, last))
+      let next = await writing.next()
+      for (; next.done !== true; next = await writing.next()) blocks.push(next.value)
+      await one.upload('ef'.repeat(16)).put(blocks)
+      return { root: next.value.cid, blocks }
+    }
+    const first = await put(1)
+    await one.refs.set('big', { root: first.root })
+    const second = await put(2)
+    await one.refs.set('big', { root: second.root })
+    await cluster.stopAll()
+    const held = await claimsAt(cluster.home(0))
+    const sequences = (cid: CID) =>
+      held
+        .get(keyOf(cid))
+        ?.filter(({ kind }) => kind === 0)
+        .map((c) => c.sequence)
+    assert.equal(sequences(first.root), [1])
+    assert.equal(sequences(second.root), [2])
+    const shared = second.blocks.find(({ cid }) => first.blocks.some((block) => block.cid.equals(cid)))
+    assert.equal(sequences((shared as Block).cid), [1], 'claimed once')
+  } finally {
+    await cluster[Symbol.asyncDispose]()
+  }
+})
+
+/** The claims on each block of a disk: kind and sequence. */
+async function claimsAt(home: string) {
+  const store = await openStore({
+    directory: join(home, 'store'),
+    capacity: 2 ** 30,
+    onLost() {},
+    onError() {}
+  })
+  try {
+    const found = new Map<string, { kind: number; sequence: number }[]>()
+    for (let slot = 0; slot < SLOTS; slot++) {
+      for (const { key, claims } of await store.list(slot, { limit: 100 })) {
+        const kinds = claims.map(({ claimant, sequence }) => {
+          return { kind: Number.parseInt(claimant.slice(0, 2), 16), sequence }
+        })
+        found.set(key, kinds)
+      }
+    }
+    return found
+  } finally {
+    await store.close()
+  }
+}
 
 refs.run()
