@@ -12,7 +12,8 @@ const BENCHMARKS: Readonly<Record<string, string>> = {
   digests: 'what MD5, SHA-1, SHA-256 and SHA-512 cost a put [MiB]',
   blocks: 'files to blocks and CAR and back [MiB]',
   membership: 'what membership costs',
-  placement: 'what placement costs'
+  placement: 'what placement costs',
+  refs: 'updates of a name: latency, and time to the next when a voter is killed [--kills N]'
 }
 
 const [name = '', ...args] = process.argv.slice(2)

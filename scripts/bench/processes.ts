@@ -14,6 +14,8 @@ export interface Running<T> {
   peakMiB(): number
   /** Closes its stdin and waits for its end. */
   end(): Promise<void>
+  /** Ends it where it stands. */
+  kill(): Promise<void>
 }
 
 /** Starts a script of this directory; resolves with the line of JSON that it says. */
@@ -32,6 +34,12 @@ function meterOf(child: ChildProcess) {
     async end() {
       const ended = child.exitCode !== null || child.signalCode !== null ? undefined : once(child, 'exit')
       child.stdin?.end()
+      await ended
+    },
+    async kill() {
+      if (child.exitCode !== null || child.signalCode !== null) return
+      const ended = once(child, 'exit')
+      child.kill('SIGKILL')
       await ended
     }
   }

@@ -6,7 +6,7 @@
 import type { PeerId } from './block.ts'
 import { type Decoded, hex, list, optional, struct, text, u8, varint } from './codec.ts'
 import { SHA256_BYTES } from './crypto.ts'
-import { compareRefs, type RefRecord, votersAfter } from './ref.ts'
+import { compareRefs, majorityOf, type RefRecord, votersAfter } from './ref.ts'
 import { type KnownRef, knownAcknowledged, type RefEntry, recordsOf, refEntryCodec } from './ref-entry.ts'
 
 /** Fellow voters of one ref whose starts are remembered: those of two electorates. */
@@ -68,7 +68,19 @@ export function judge(ballot: Ballot, entry: RefEntry, proposal: Proposal, self:
   if (best !== undefined && best.hash !== record.hash && compareRefs(record, best) <= 0)
     return refuse('stale')
   if (!isFounded(ballot, entry, proposal)) return refuse('unfounded')
-  return record.sequence < ballot.floor ? refuse('unproven') : { type: 'vote' }
+  if (record.sequence < ballot.floor && !isBacked(entry, record, self)) return refuse('unproven')
+  return { type: 'vote' }
+}
+
+/** Whether so many others voted for it that whatever this voter forgot can have no majority beside it. */
+function isBacked(entry: RefEntry, record: RefRecord, self: PeerId): boolean {
+  const receipts = recordsOf(entry).find((one) => one.record.hash === record.hash)?.receipts
+  if (receipts === undefined) return false
+  return record.voters.every((group) => {
+    if (!group.includes(self)) return true
+    const others = group.filter((peer) => peer !== self && receipts.has(peer)).length
+    return others >= group.length - majorityOf(group) + 1
+  })
 }
 
 /** A recovery begins an epoch: whoever it names votes for it, whatever came before. */

@@ -95,6 +95,7 @@ import {
   type RefAction,
   type RefEvent,
   type RefOptions,
+  type RefScene,
   type Refs,
   refsDeadline,
   refsTick
@@ -212,6 +213,8 @@ export interface Core {
   placed: Member
   /** Time lost to stalls of our own, ms: what waits is not kept waiting longer than we could answer. */
   stalledMs: number
+  /** When this life began. */
+  readonly bornMs: number
   /** When the last event was applied. */
   steppedMs: number
   /** Incarnations of living members, to see who may have begun a new life. */
@@ -255,6 +258,7 @@ export function createCore(options: CoreOptions, nowMs: number): Core {
     placed,
     stalledMs: 0,
     steppedMs: nowMs,
+    bornMs: nowMs,
     lives: new Map(),
     asked: new Map(),
     askedSecond: 0
@@ -300,7 +304,7 @@ export function coreStep(core: Core, event: CoreEvent, nowMs: number): CoreActio
   emit(freeingTick(core.freeing, core, dataMs))
   emit(fetchTick(core.fetches, core.holders, dataMs))
   emit(surveysTick(core.surveys, dataMs))
-  emit(refsTick(core.refs, { holders: core.holders, nowMs: dataMs }))
+  emit(refsTick(core.refs, refScene(core, dataMs)))
   emit(auditTick(core.auditing, core.reconciler, viewOf(core, dataMs)))
   return actions
 }
@@ -385,7 +389,7 @@ function apply(core: Core, event: CoreEvent, nowMs: number, dataMs: number): rea
     case 'ref-propose':
     case 'ref-list':
     case 'ref-kept':
-      return onRefEvent(core.refs, { holders, nowMs: dataMs }, event)
+      return onRefEvent(core.refs, refScene(core, dataMs), event)
     case 'challenge':
     case 'challenge-made':
     case 'proved':
@@ -426,7 +430,7 @@ function receive(
     return membershipStep(core.membership, { type: 'message', from, message }, nowMs)
   }
   if (!mayAsk(core, from, message, nowMs)) return []
-  if (isRef(message)) return onRefMessage(core.refs, { holders: core.holders, nowMs: dataMs }, from, message)
+  if (isRef(message)) return onRefMessage(core.refs, refScene(core, dataMs), from, message)
   if (message.type === 'bad-copy') {
     return [{ type: 'check-copy', key: message.key, from, reason: message.reason }]
   }
@@ -436,6 +440,14 @@ function receive(
   if (!isCompare(message)) return onSurveyMessage(core.surveys, from, message, () => ownTally(core))
   const peer = { from, mayAsk: hasRepairRoom(core.fetches, from) }
   return onCompareMessage(core.reconciler, core.holders, peer, message, dataMs)
+}
+
+/** For as long after a start those of whom only the address is known are waited for. As long as a join takes. */
+const JOIN_WAIT_MS = 30_000
+
+function refScene({ holders, membership, bornMs }: Core, nowMs: number): RefScene {
+  const waits = membership.joining.candidates.size > 0 && nowMs < bornMs + JOIN_WAIT_MS
+  return { holders, nowMs, apart: waits && livingMembers(holders).length < 2 }
 }
 
 /** Messages that cost work without our having asked for them. */

@@ -32,6 +32,8 @@ export const REF_MESSAGES = {
   'ref-propose': struct({
     token: varint,
     record: bytes(REF_BYTES_MAX),
+    /** Votes that it has already. */
+    receipts: list(refReceiptBytes, 64),
     chain: list(known, Math.max(RIVALS_MAX, PREDECESSORS_MAX) + 1)
   }),
   'ref-vote': struct({ token: varint, receipt: refReceiptBytes }),

@@ -40,6 +40,8 @@ import {
 
 /** How long members have to tell what they know of a ref. */
 const GATHER_MS = 1_000
+/** Those that have not told are asked once more after this: a question or its answer was lost. */
+const ASK_AGAIN_MS = 250
 /** Reads and drafts under way. */
 const GATHERS_MAX = 1_024
 /** Proposals that wait for one member to know whether it may vote. */
@@ -83,6 +85,7 @@ interface Gather {
   readonly latest: boolean
   readonly asked: Set<PeerId>
   readonly heard: Set<PeerId>
+  againAtMs: number
   readonly untilMs: number
 }
 
@@ -149,6 +152,8 @@ export function createRefs(
 export interface RefScene {
   holders: Holders
   nowMs: number
+  /** There are members, and none of them was heard in this life: who knows what they have. */
+  apart: boolean
 }
 
 export function onRefEvent(refs: Refs, scene: RefScene, event: RefEvent): RefAction[] {
@@ -225,6 +230,7 @@ export function refsTick(refs: Refs, scene: RefScene): RefAction[] {
   for (const update of [...refs.updates.values()]) actions.push(...advance(refs, scene, update))
   for (const gather of [...refs.gathers.values()]) {
     if (nowMs >= gather.untilMs) actions.push(...finishGather(refs, scene, gather, false))
+    else if (nowMs >= gather.againAtMs) actions.push(...askAgain(gather, nowMs))
   }
   for (const [id, { proof }] of [...refs.proofs]) {
     if (nowMs >= proof.untilMs) actions.push(...judgeWaiting(refs, scene, id))
@@ -241,7 +247,7 @@ export function refsDeadline(refs: Refs): number {
   for (const { againAtMs, untilMs, kept } of refs.updates.values()) {
     next = Math.min(next, kept ? againAtMs : untilMs, untilMs)
   }
-  for (const { untilMs } of refs.gathers.values()) next = Math.min(next, untilMs)
+  for (const { untilMs, againAtMs } of refs.gathers.values()) next = Math.min(next, untilMs, againAtMs)
   for (const { proof } of refs.proofs.values()) next = Math.min(next, proof.untilMs)
   return next
 }
@@ -306,7 +312,7 @@ function onPropose(
 ): RefAction[] {
   const { table } = refs
   const records = readEntry(
-    { records: [{ record: message.record, receipts: [] }, ...message.chain] },
+    { records: [{ record: message.record, receipts: message.receipts }, ...message.chain] },
     table.network,
     table.crypto
   )
@@ -479,7 +485,8 @@ function advance(refs: Refs, scene: RefScene, update: Update): RefAction[] {
   const told = known && recordsOf(known).find((one) => one.record.hash === record.hash)
   for (const [peer, receipt] of told?.receipts ?? []) update.receipts.set(peer, receipt)
   const chain = writeEntry({ id: record.id, best: undefined, rivals: [...update.chain], forks: [] }).records
-  const proposal = { type: 'ref-propose' as const, token: request, record: record.bytes, chain }
+  const receipts = [...update.receipts.values()].map(({ bytes }) => bytes)
+  const proposal = { type: 'ref-propose' as const, token: request, record: record.bytes, receipts, chain }
   for (const to of toAsk(update, scene.nowMs)) actions.push(...post(refs, scene, to, proposal))
   const outcome = refs.updates.get(request) === update ? outcomeOf(update, scene.nowMs) : undefined
   if (outcome === undefined) return actions
@@ -570,10 +577,12 @@ function gather(
   ask: Pick<Gather, 'request' | 'id' | 'latest' | 'want'>
 ): RefAction[] {
   if (refs.gathers.size >= GATHERS_MAX) {
-    return over(refs, scene, { ...ask, asked: new Set(), heard: new Set(), untilMs: 0 }, false)
+    return over(refs, scene, { ...ask, asked: new Set(), heard: new Set(), againAtMs: 0, untilMs: 0 }, false)
   }
   const own = isCarrier(refs, scene, ask.id) || refs.table.carried.has(ask.id) ? [refs.table.self] : []
-  const open = { ...ask, asked: new Set<PeerId>(), heard: new Set(own), untilMs: scene.nowMs + GATHER_MS }
+  const { nowMs } = scene
+  const times = { againAtMs: nowMs + ASK_AGAIN_MS, untilMs: nowMs + GATHER_MS }
+  const open: Gather = { ...ask, asked: new Set(), heard: new Set(own), ...times }
   refs.gathers.set(ask.request, open)
   return [...askMore(refs, scene, open), ...finishGather(refs, scene, open, true)]
 }
@@ -584,6 +593,13 @@ function askMore(refs: Refs, { holders }: RefScene, open: Gather): RefAction[] {
   const next = livingCarriers(refs.table, holders, id).filter((peer) => !asked.has(peer))
   for (const peer of next) asked.add(peer)
   return next.map((to) => ({ type: 'send', to, message: { type: 'ref-ask', token, id } }))
+}
+
+function askAgain(open: Gather, nowMs: number): RefAction[] {
+  const { id, request: token, asked, heard } = open
+  open.againAtMs = nowMs + ASK_AGAIN_MS
+  const silent = [...asked].filter((peer) => !heard.has(peer))
+  return silent.map((to) => ({ type: 'send', to, message: { type: 'ref-ask', token, id } }))
 }
 
 function onTold(
@@ -622,6 +638,7 @@ function over(refs: Refs, scene: RefScene, { request, id, want }: Gather, quorum
   if (want === undefined) return [{ type: 'ref-read-over', request, entry, quorum }]
   const known = entry.best !== undefined || entry.rivals.length > 0
   // Of a ref of which nobody was there to tell, the next would be taken for the first.
-  if (!quorum && !known) return [{ type: 'ref-drafted', request, draft: { type: 'unknown' } }]
+  if ((!quorum || scene.apart) && !known)
+    return [{ type: 'ref-drafted', request, draft: { type: 'unknown' } }]
   return [{ type: 'ref-drafted', request, draft: drafted(refs, scene, entry, want) }]
 }

@@ -84,6 +84,9 @@ ballots('below its floor a member abstains', () => {
   const chain = [voted(first, 'b', 'c')]
   assert.is(judged(second, chain, { floor: 3 }), 'unproven')
   assert.is(judged(second, chain, { floor: 2 }), 'vote')
+  const backed = [voted(second, 'b', 'c'), voted(first, 'b', 'c')]
+  assert.is(judged(second, chain, { floor: 3 }, backed), 'vote', 'enough others voted for the same')
+  assert.is(judged(second, chain, { floor: 3 }, [voted(second, 'b')]), 'unproven')
 })
 
 ballots('a recovery gets the vote of those that it names, over any vote of an older epoch', () => {

@@ -11,7 +11,7 @@ const entry = { records: [{ record: bytes, receipts: [bytes] }] }
 
 messages('every one reads back from its bytes', () => {
   const all: Message[] = [
-    { type: 'ref-propose', token: 1, record: bytes, chain: entry.records },
+    { type: 'ref-propose', token: 1, record: bytes, receipts: [bytes], chain: entry.records },
     { type: 'ref-vote', token: 1, receipt: bytes },
     { type: 'ref-refuse', token: 1, why: 'rival', entry },
     { type: 'ref-ask', token: 1, id },

@@ -43,7 +43,7 @@ function start(n: number, boot: number, states: readonly Uint8Array[]): Refs {
 
 /** Performs actions until there are none, in order. */
 function perform(at: World, n: number, actions: readonly RefAction[]): void {
-  const scene = () => ({ holders: at.holders, nowMs: at.nowMs })
+  const scene = () => ({ holders: at.holders, nowMs: at.nowMs, apart: false })
   for (const action of actions) {
     if (action.type === 'send') {
       const to = Number(action.to.slice(5))
@@ -68,7 +68,8 @@ function perform(at: World, n: number, actions: readonly RefAction[]): void {
 function tick(at: World, ms: number): void {
   at.nowMs += ms
   at.refs.forEach((refs, n) => {
-    if (!at.down.has(n)) perform(at, n, refsTick(refs, { holders: at.holders, nowMs: at.nowMs }))
+    if (!at.down.has(n))
+      perform(at, n, refsTick(refs, { holders: at.holders, nowMs: at.nowMs, apart: false }))
   })
 }
 
@@ -80,7 +81,7 @@ function draft(at: World, n: number, root: number): RefRecord | undefined {
     n,
     onRefEvent(
       at.refs[n] as Refs,
-      { holders: at.holders, nowMs: at.nowMs },
+      { holders: at.holders, nowMs: at.nowMs, apart: false },
       { type: 'ref-draft', request: 1, want }
     )
   )
@@ -91,7 +92,7 @@ function draft(at: World, n: number, root: number): RefRecord | undefined {
 
 function propose(at: World, n: number, record: RefRecord): string | undefined {
   at.told.length = 0
-  const scene = { holders: at.holders, nowMs: at.nowMs }
+  const scene = { holders: at.holders, nowMs: at.nowMs, apart: false }
   perform(at, n, onRefEvent(at.refs[n] as Refs, scene, { type: 'ref-propose', request: 2, record }))
   return outcome(at)
 }
@@ -180,7 +181,7 @@ suiteOfRefs('a read asks those that carry it, and the latest a majority', () => 
   for (const latest of [false, true]) {
     for (let n = 0; n < 5; n++) {
       at.told.length = 0
-      const scene = { holders: at.holders, nowMs: at.nowMs }
+      const scene = { holders: at.holders, nowMs: at.nowMs, apart: false }
       perform(at, n, onRefEvent(at.refs[n] as Refs, scene, { type: 'ref-read', request: 3, id, latest }))
       const told = at.told.find((one) => one.type === 'ref-read-over')
       assert.is(told?.type === 'ref-read-over' && told.entry.best?.record.sequence, 1)
@@ -192,7 +193,7 @@ suiteOfRefs('a read asks those that carry it, and the latest a majority', () => 
 suiteOfRefs('a ref of our own whose electorate lost a member is to be renewed', () => {
   const at = world(5)
   const want = { owner: peer(0), name: 'mine', root: Uint8Array.of(1) }
-  const scene = () => ({ holders: at.holders, nowMs: at.nowMs })
+  const scene = () => ({ holders: at.holders, nowMs: at.nowMs, apart: false })
   perform(at, 0, onRefEvent(at.refs[0] as Refs, scene(), { type: 'ref-draft', request: 1, want }))
   const told = at.told.find((one) => one.type === 'ref-drafted')
   if (told?.type !== 'ref-drafted' || told.draft.type !== 'draft') throw new Error('no draft')
@@ -212,7 +213,7 @@ suiteOfRefs('a ref of our own whose electorate lost a member is to be renewed', 
 
 suiteOfRefs('bytes that prove nothing are dropped', () => {
   const at = world(3)
-  const scene = { holders: at.holders, nowMs: 0 }
+  const scene = { holders: at.holders, nowMs: 0, apart: false }
   const junk: RefMessage = {
     type: 'ref-take',
     token: 1,

@@ -61,7 +61,12 @@ const known = fc.record({ record: bytes(300), receipts: some(bytes(120)) })
 const entry = fc.record({ records: some(known) })
 const refAfter = fc.option(hex(32), { nil: undefined })
 const refMessages = {
-  'ref-propose': fc.record({ token: varint, record: bytes(300), chain: some(known) }),
+  'ref-propose': fc.record({
+    token: varint,
+    record: bytes(300),
+    receipts: some(bytes(120)),
+    chain: some(known)
+  }),
   'ref-vote': fc.record({ token: varint, receipt: bytes(120) }),
   'ref-refuse': fc.record({ token: varint, why: fc.constantFrom('stale', 'rival', 'unproven'), entry }),
   'ref-ask': fc.record({ token: varint, id: hex(32) }),
