@@ -51,7 +51,8 @@ async function met(): Promise<Map<string, string>> {
 function told(ms: number[]): string {
   const sorted = [...ms].sort((a, b) => a - b)
   const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? 0
-  return `p50 ${at(0.5).toFixed(1)} ms, p99 ${at(0.99).toFixed(1)} ms, most ${(sorted.at(-1) ?? 0).toFixed(1)} ms`
+  const said = (ms: number) => `${ms.toFixed(1)} ms`
+  return `p50 ${said(at(0.5))}, p99 ${said(at(0.99))}, most ${said(sorted.at(-1) ?? 0)}`
 }
 
 async function timed(work: () => Promise<unknown>): Promise<number> {
@@ -72,7 +73,9 @@ try {
   }
   console.log(`${UPDATES} updates, N = 3, ${NODES} nodes: ${told(latencies)}`)
   const latest: number[] = []
-  for (let i = 0; i < UPDATES; i++) latest.push(await timed(() => client.refs.get('bench', { latest: true })))
+  for (let i = 0; i < UPDATES; i++) {
+    latest.push(await timed(() => client.refs.get('bench', { latest: true })))
+  }
   console.log(`${UPDATES} reads of the latest: ${told(latest)}`)
   const failovers: number[] = []
   for (let i = 0; i < Number(values.kills); i++) {

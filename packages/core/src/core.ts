@@ -442,7 +442,7 @@ function receive(
   return onCompareMessage(core.reconciler, core.holders, peer, message, dataMs)
 }
 
-/** For as long after a start those of whom only the address is known are waited for. As long as a join takes. */
+/** So long after a start, those of whom only the address is known are waited for. As a join takes. */
 const JOIN_WAIT_MS = 30_000
 
 function refScene({ holders, membership, bornMs }: Core, nowMs: number): RefScene {

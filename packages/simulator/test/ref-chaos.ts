@@ -52,7 +52,8 @@ checker(
         counts.set(`${kind} ${result}`, (counts.get(`${kind} ${result}`) ?? 0) + 1)
       }
       if (found.length === 0) continue
-      const command = `CAIRN_SEEDS=${seed}-${seed} node --conditions=cairn-src packages/simulator/test/ref-chaos.ts`
+      const file = 'packages/simulator/test/ref-chaos.ts'
+      const command = `CAIRN_SEEDS=${seed}-${seed} node --conditions=cairn-src ${file}`
       failures.push(
         `seed ${seed}: ${found.slice(0, 4).join('; ')}\nreplay: ${command}\n${chaos.log.join('\n')}`
       )
