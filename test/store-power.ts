@@ -3,10 +3,7 @@
  * The power fails under a store: ext4 on a loop device is shut down without flushing its log, mounted
  * again, and must hold what was acknowledged. Then with a sync that lies, and with one that fails.
  */
-import { execFileSync, spawn, spawnSync } from 'node:child_process'
-import { mkdirSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { CairnError, pick, seeded } from '@cairn/core'
@@ -15,70 +12,13 @@ import { sampleBlock, sampleClaim } from '@cairn/store/contract'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { check, expectations } from './store-model.ts'
+import { canMount, onDisk, ownMounts } from './support/disk.ts'
 
 const CHILD = fileURLToPath(new URL('store-child.ts', import.meta.url))
 const CAPACITY_BYTES = 32 * 1024 * 1024
-/** Of the file system: the store's capacity, its journal, and room. */
-const DISK_BYTES = 128 * 1024 * 1024
 /** How many in the test: 500 were run with CAIRN_POWER_CUTS=500; each takes some 0.4 s. */
 const CUTS = Number(process.env.CAIRN_POWER_CUTS ?? 60)
-/** EXT4_IOC_SHUTDOWN, and EXT4_GOING_FLAGS_NOLOGFLUSH: what is not on the disk yet never gets there. */
-const SHUTDOWN = 'my $f = pack("L", 2); open(F, "<", $ARGV[0]) or die; ioctl(F, 0x8004587d, $f) or die "$!"'
-
-/** Set in the process that has its mounts to itself. */
-const OWN_MOUNTS = 'CAIRN_TEST_OWN_MOUNTS'
-
 const power = suite('a store whose power fails')
-
-class Disk {
-  readonly path: string
-  readonly #image: string
-
-  constructor(directory: string) {
-    this.path = join(directory, 'mnt')
-    this.#image = join(directory, 'disk.img')
-    mkdirSync(this.path)
-    run('truncate', '-s', String(DISK_BYTES), this.#image)
-    run('mkfs.ext4', '-q', '-F', this.#image)
-    this.mount()
-  }
-
-  mount(): void {
-    run('mount', '-o', 'loop', this.#image, this.path)
-  }
-
-  cut(): void {
-    run('perl', '-e', SHUTDOWN, this.path)
-  }
-
-  unmount(): void {
-    run('umount', this.path)
-  }
-
-  /** Unmounts however many times and files it takes; for the end of a test. */
-  drop(): void {
-    try {
-      run('umount', '-l', this.path)
-    } catch {
-      // not mounted: the test failed between two mounts
-    }
-  }
-}
-
-function run(command: string, ...args: string[]): void {
-  execFileSync(command, args, { stdio: ['ignore', 'ignore', 'pipe'] })
-}
-
-async function onDisk(work: (disk: Disk) => Promise<void>): Promise<void> {
-  const directory = await mkdtemp(join(tmpdir(), 'cairn-power-'))
-  const disk = new Disk(directory)
-  try {
-    await work(disk)
-  } finally {
-    disk.drop()
-    await rm(directory, { recursive: true })
-  }
-}
 
 interface Told {
   lines: string[]
@@ -141,26 +81,8 @@ async function verify(directory: string, said: string, rebuild: boolean): Promis
   }
 }
 
-function canMount(): boolean {
-  try {
-    run('unshare', '-m', 'true')
-    run(
-      'sh',
-      '-c',
-      'test -e /dev/loop-control && command -v mkfs.ext4 && command -v perl && test "$(id -u)" = 0'
-    )
-    return true
-  } catch {
-    return false
-  }
-}
-
-if (canMount() && process.env[OWN_MOUNTS] === undefined) {
-  // Where mounts are shared, another process's namespace may keep the file system that was shut down.
-  const again = [process.execPath, ...process.execArgv, fileURLToPath(import.meta.url)]
-  const env = { ...process.env, [OWN_MOUNTS]: 'yes' }
-  process.exit(spawnSync('unshare', ['-m', ...again], { stdio: 'inherit', env }).status ?? 1)
-} else if (canMount()) {
+ownMounts(import.meta.url)
+if (canMount()) {
   power(`at ${CUTS} random instants keeps what it acknowledged`, () =>
     onDisk(async (disk) => {
       const random = seeded(20_261_122)
