@@ -22,11 +22,11 @@ export class Disk {
   readonly path: string
   readonly #image: string
 
-  constructor(directory: string) {
+  constructor(directory: string, bytes: number) {
     this.path = join(directory, 'mnt')
     this.#image = join(directory, 'disk.img')
     mkdirSync(this.path)
-    run('truncate', '-s', String(DISK_BYTES), this.#image)
+    run('truncate', '-s', String(bytes), this.#image)
     run('mkfs.ext4', '-q', '-F', this.#image)
     this.mount()
   }
@@ -59,9 +59,9 @@ export function run(command: string, ...args: string[]): void {
 }
 
 /** Does the work on a disk, nothing of which is left. */
-export async function onDisk(work: (disk: Disk) => Promise<void>): Promise<void> {
+export async function onDisk(work: (disk: Disk) => Promise<void>, bytes = DISK_BYTES): Promise<void> {
   const directory = await mkdtemp(join(tmpdir(), 'cairn-power-'))
-  const disk = new Disk(directory)
+  const disk = new Disk(directory, bytes)
   try {
     await work(disk)
   } finally {
@@ -90,7 +90,8 @@ export function canMount(): boolean {
  */
 export function ownMounts(testUrl: string): void {
   if (!canMount() || process.env[OWN_MOUNTS] !== undefined) return
-  const again = [process.execPath, ...process.execArgv, fileURLToPath(testUrl)]
+  const script = [fileURLToPath(testUrl), ...process.argv.slice(2)]
+  const again = [process.execPath, ...process.execArgv, ...script]
   const env = { ...process.env, [OWN_MOUNTS]: 'yes' }
   process.exit(spawnSync('unshare', ['-m', ...again], { stdio: 'inherit', env }).status ?? 1)
 }
