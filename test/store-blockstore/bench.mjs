@@ -1,7 +1,8 @@
 /**
  * Other blockstores, measured as Cairn's is by the benchmark `store`, one line of JSON:
- * `fs|level SIZE COUNT WRITERS DIRECTORY`. blockstore-fs acknowledges before anything is synced: here a sync of the file and of
- * its directory is added. blockstore-level is left as it is: it does not sync. Neither verifies.
+ * `fs|level SIZE COUNT WRITERS DIRECTORY`. blockstore-fs acknowledges before anything is synced: here a
+ * sync of the file and of its directory is added. blockstore-level is left as it is: it does not sync.
+ * Neither verifies.
  */
 import { open, readdir, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'

@@ -76,7 +76,8 @@ export function canMount(): boolean {
     run(
       'sh',
       '-c',
-      'test -e /dev/loop-control && command -v mkfs.ext4 && command -v perl && command -v strace && test "$(id -u)" = 0'
+      'for tool in mkfs.ext4 perl strace; do command -v $tool || exit 1; done; ' +
+        'test -e /dev/loop-control && test "$(id -u)" = 0'
     )
     return true
   } catch {
