@@ -28,8 +28,8 @@ async function synced(path) {
 async function bytesBelow(path) {
   let bytes = 0
   for (const name of await readdir(path, { recursive: true })) {
-    const { size, blocks, ...is } = await stat(join(path, name))
-    bytes += is.isFile?.() === false ? 0 : Math.max(size, 512 * blocks)
+    const is = await stat(join(path, name)).catch(() => undefined) // LevelDB removes files as it goes
+    if (is?.isFile()) bytes += Math.max(is.size, 512 * is.blocks)
   }
   return bytes
 }

@@ -87,7 +87,7 @@ export function faceOf(shell: Shell, { notes, closed, disk, stop }: Life): Cairn
       const connected = new Set(transport.connectedPeers())
       return members(core.membership).map((member) => {
         const self = member.id === id
-        const rttMs = self ? 0 : transport.rttMs(member.id)
+        const rttMs = self ? 0 : (shell.roundTrips.lastMs(member.id) ?? transport.rttMs(member.id))
         const audit = auditOf(shell, member.id)
         return { ...member, rttMs, connected: self || connected.has(member.id), self, audit }
       })

@@ -28,6 +28,7 @@ export function hearTransport(to: {
       const message = decoded(from, bytes, log)
       if (message === undefined) return
       const shell = to.shell()
+      shell?.roundTrips.heard(from, message, monotonicMs())
       const error = shell && twin.hear(message, shell.core.placed, monotonicMs())
       if (error === undefined) return dispatch({ type: 'message', from, message })
       log('error', error.message)

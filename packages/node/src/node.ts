@@ -40,6 +40,7 @@ import { bulkServer } from './receive.ts'
 import { openRefFiles, type RefFiles } from './ref-files.ts'
 import { createNodeRefs } from './refs.ts'
 import { lifeOf } from './release.ts'
+import { roundTrips } from './round-trips.ts'
 import { monotonicMs, startLoop } from './runtime.ts'
 import { scrubOf } from './scrub.ts'
 import { createNetworkScrubs } from './scrub-network.ts'
@@ -292,6 +293,7 @@ function runningShell({ ending, there, refFiles, ways, scrub, ...parts }: ShellP
   })
   return {
     ...{ ...parts, id: home.identity.id, crypto: cryptoOf(home.identity), uploads, reads },
+    roundTrips: roundTrips(),
     ...{ refs, asked, settled, scrubs: createNetworkScrubs(there, scrub) },
     trusted: trustedHeaders(TRUSTED_HEADERS_MAX),
     dispatch: loop.dispatch,

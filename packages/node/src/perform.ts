@@ -7,6 +7,7 @@ import { makeChallenge, prove, tellFault } from './audits.ts'
 import { collect, knowClaims, listEnded, takeClaims } from './collect.ts'
 import { listSlots, lookUp } from './lookups.ts'
 import { letGo, listCopies, verifyCopies } from './release.ts'
+import { monotonicMs } from './runtime.ts'
 import type { Shell } from './shell.ts'
 import { asCairnError } from './uploads.ts'
 
@@ -14,6 +15,7 @@ export function perform(shell: Shell, action: CoreAction): void {
   const { transport, uploads, reads } = shell
   switch (action.type) {
     case 'send':
+      shell.roundTrips.sent(action.to, action.message, monotonicMs())
       transport.send(action.to, encodeMessage(action.message))
       return
     case 'dial':

@@ -8,6 +8,7 @@ import type { Home } from './home.ts'
 import type { Network } from './network.ts'
 import type { Reads } from './reads.ts'
 import type { NodeRefs } from './refs.ts'
+import type { RoundTrips } from './round-trips.ts'
 import type { NetworkScrubs } from './scrub-network.ts'
 import type { Transport } from './transport.ts'
 import type { Uploads } from './uploads.ts'
@@ -26,6 +27,7 @@ export interface Shell {
   readonly scrubs: NetworkScrubs
   readonly refs: NodeRefs
   readonly events: Broadcast<NodeEvent>
+  readonly roundTrips: RoundTrips
   /** Headers of claims whose signature was seen to be good. */
   readonly trusted: TrustedHeaders
   /** Questions put to the members, by request number: who waits for the answer. */
