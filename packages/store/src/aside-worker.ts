@@ -1,5 +1,6 @@
 /** One hashing thread: hashes what lies in a slot of shared memory, in the order that it is asked to. */
 import { hash } from 'node:crypto'
+import { getPriority, setPriority } from 'node:os'
 import { parentPort, workerData } from 'node:worker_threads'
 
 export interface Asked {
@@ -15,6 +16,10 @@ export interface Hashed {
   /** Hex. */
   digest: string
 }
+
+/** Below the event loop, which must not wait for a core: on Linux 0 means this thread, elsewhere the process. */
+const NICER = 5
+if (process.platform === 'linux') setPriority(0, Math.min(19, getPriority(0) + NICER))
 
 const memory = workerData as SharedArrayBuffer
 
