@@ -1,5 +1,6 @@
 /** A store of a million blocks in a process of its own: `put|sweep|rebuild DIRECTORY`; lines of JSON. */
 import { hash, randomBytes } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import type { BlockKey } from '@cairn/core'
 import { openStore, rebuildStore } from '@cairn/store'
 import { pooled, seconds } from './store-work.ts'
@@ -13,7 +14,15 @@ const PROOF_BYTES = 100
 
 const [phase = '', directory = ''] = process.argv.slice(2)
 const options = { directory, capacity: 64 * 1024 ** 3 }
-const rssMb = (): number => process.memoryUsage().rss / 1e6
+
+/** Resident, of its own and mapped: LevelDB maps its files, and those pages are the system's to take back. */
+function rssMb(): { own: number; mapped: number } {
+  const status = readFileSync('/proc/self/status', 'utf8')
+  const mb = (name: string): number =>
+    (Number(new RegExp(`${name}:\\s+(\\d+)`).exec(status)?.[1]) * 1024) / 1e6
+  return { own: mb('RssAnon'), mapped: mb('RssFile') }
+}
+
 const say = (value: object): void => console.log(JSON.stringify(value))
 
 async function put(): Promise<void> {

@@ -10,18 +10,23 @@ import { start } from './processes.ts'
 
 const DISK_BYTES = 3 * 1024 ** 3
 
+interface Memory {
+  own: number
+  mapped: number
+}
+
 interface Put {
   perSecond: number
-  rssMb: number
+  rssMb: Memory
 }
 
 interface Swept {
   open: number
   blocks: number
-  openedMb: number
+  openedMb: Memory
   summaries: number
   sweep: number
-  sweptMb: number
+  sweptMb: Memory
 }
 
 const script = 'store-million-process.ts'
@@ -32,13 +37,16 @@ async function phase<T>(name: string, directory: string): Promise<T> {
   return child.said
 }
 
+const memory = ({ own, mapped }: Memory): string =>
+  `${own.toFixed(0)} MB of its own, ${mapped.toFixed(0)} MB of files mapped`
+
 function tell(what: string, figure: string, note = ''): void {
   console.log(`| ${what} | ${figure}${note === '' ? '' : `; ${note}`} |`)
 }
 
 function tellSwept(how: string, { open, blocks, openedMb, summaries, sweep, sweptMb }: Swept): void {
-  tell(`open after ${how}`, `${(1000 * open).toFixed(0)} ms`, `${blocks} blocks, ${openedMb.toFixed(0)} MB`)
-  tell('all summaries then', `${sweep.toFixed(1)} s`, `${summaries} of them, ${sweptMb.toFixed(0)} MB`)
+  tell(`open after ${how}`, `${(1000 * open).toFixed(0)} ms`, `${blocks} blocks, ${memory(openedMb)}`)
+  tell('all summaries then', `${sweep.toFixed(1)} s`, `${summaries} of them, ${memory(sweptMb)}`)
 }
 
 export async function million(): Promise<void> {
@@ -46,10 +54,10 @@ export async function million(): Promise<void> {
   console.log('\n### A million blocks of 100 bytes; memory is that of the whole process\n\n| | |\n|---|---|')
   try {
     const { perSecond, rssMb } = await phase<Put>('put', directory)
-    tell('put, 100 a call, 16 callers', `${perSecond.toFixed(0)}/s`, `${rssMb.toFixed(0)} MB`)
+    tell('put, 100 a call, 16 callers', `${perSecond.toFixed(0)}/s`, `${memory(rssMb)}`)
     tellSwept('a clean stop', await phase<Swept>('sweep', directory))
-    const rebuilt = await phase<{ rebuild: number; rssMb: number }>('rebuild', directory)
-    tell('rebuild', `${rebuilt.rebuild.toFixed(1)} s`, `${rebuilt.rssMb.toFixed(0)} MB`)
+    const rebuilt = await phase<{ rebuild: number; rssMb: Memory }>('rebuild', directory)
+    tell('rebuild', `${rebuilt.rebuild.toFixed(1)} s`, `${memory(rebuilt.rssMb)}`)
   } finally {
     await rm(directory, { recursive: true })
   }

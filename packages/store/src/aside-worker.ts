@@ -17,7 +17,7 @@ export interface Hashed {
   digest: string
 }
 
-/** Below the event loop, which must not wait for a core: on Linux 0 means this thread, elsewhere the process. */
+/** Below the event loop, which must not wait for a core. On Linux 0 is this thread, elsewhere the process. */
 const NICER = 5
 if (process.platform === 'linux') setPriority(0, Math.min(19, getPriority(0) + NICER))
 
