@@ -40,8 +40,8 @@ async function put(): Promise<void> {
     )
   )
   say({ perSecond: COUNT / took, rssMb: rssMb() })
-  await new Promise((resolve) => process.stdin.resume().once('end', resolve)) // the power may fail here
-  await store.close()
+  await new Promise((resolve) => process.stdin.resume().once('end', resolve))
+  await store.close().catch(() => undefined) // the power may have failed: then there is no disk to close
 }
 
 async function sweep(): Promise<void> {
