@@ -48,7 +48,7 @@ export function createRefClaims(shell: () => Shell, home: string): RefClaims {
       if (some.length === 0) return
       const upload = id.slice(0, 2 * UPLOAD_ID_BYTES)
       const put = (blocks: readonly Pending[]) =>
-        shell().uploads.put(upload, blocks, { replicas, claim: about })
+        shell().uploads.put(upload, blocks, { replicas, ack: 'quorum', claim: about })
       const { absent } = await put(some.map((one) => ({ cid: one })))
       // A holder that is new to its place has it not yet: as for any put, it is sent.
       for (let at = 0; at < absent.length; at += SEND_BLOCKS) {
