@@ -500,6 +500,13 @@ function ownTally(core: Core): Tally {
   return tally(core.reconciler, core.holders, core.fetches)
 }
 
+/** Members that vanished together, and for how long only last copies are repaired; undefined when all are. */
+export function brakedFor(core: Core): { members: number; ms: number } | undefined {
+  const { gone, untilMs } = core.holders.brake
+  const ms = untilMs - (core.steppedMs - core.stalledMs)
+  return ms > 0 ? { members: gone.size, ms } : undefined
+}
+
 /** What a member that leaves has not yet handed over. */
 export function leftToHandOver(core: Core): Count {
   return toHandOver(core.reconciler, core.holders)

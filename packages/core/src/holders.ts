@@ -4,6 +4,7 @@
  * down to its last copy; a full one keeps what it has, and the next in the order acts beside it.
  */
 import type { PeerId } from './block.ts'
+import { type Brake, createBrake, noteBack, noteGone } from './brake.ts'
 import { REPLICAS_MAX } from './claim.ts'
 import { DATA_LIMITS as LIMITS } from './limits.ts'
 import { isLiving, type Member } from './member.ts'
@@ -13,14 +14,16 @@ import { weightOf } from './score.ts'
 interface Standing {
   living: boolean
   full: boolean
-  /** When its place is given away; undefined while it lives. */
+  /** When its place is given away, unless the brake is on; undefined while it lives. */
   vacantAtMs: number | undefined
+  capacity: number
 }
 
 export interface Holders {
   readonly repairDelayMs: number
   readonly placement: Placement
   readonly standing: Map<PeerId, Standing>
+  readonly brake: Brake
   /** Found to have lied about what they hold: they act, and are not counted. */
   readonly distrusted: Set<PeerId>
   /** Rises with each change of any answer below. */
@@ -37,7 +40,7 @@ const DEPTH = REPLICAS_MAX + LIMITS.standIns
 export function createHolders(repairDelayMs: number): Holders {
   const placement = createPlacement({ depth: DEPTH })
   const none = { standing: new Map(), distrusted: new Set<PeerId>(), cache: new Map(), living: undefined }
-  return { repairDelayMs, placement, version: 0, ...none }
+  return { repairDelayMs, placement, brake: createBrake(), version: 0, ...none }
 }
 
 /** Takes a member's news. What its state means for placement is decided here and nowhere else. */
@@ -51,11 +54,13 @@ export function placeMember(holders: Holders, member: Member, nowMs: number): vo
     const version = placement.version
     if (placement.has(id)) placement.update(placed)
     else placement.add(placed)
-    standing.set(id, { living, full, vacantAtMs: undefined })
+    standing.set(id, { living, full, vacantAtMs: undefined, capacity })
+    if (before?.living !== true) noteBack(holders.brake, id, livingCapacity(holders))
     if (before?.living && before.full === full && placement.version === version) return
   } else if (member.state === 'dead') {
     if (before === undefined || !before.living) return
-    standing.set(id, { living, full, vacantAtMs: nowMs + repairDelayMs })
+    standing.set(id, { living, full, vacantAtMs: nowMs + repairDelayMs, capacity })
+    noteGone(holders.brake, { id, capacity }, livingCapacity(holders), nowMs)
   } else {
     if (placement.has(id)) placement.remove(id)
     standing.delete(id)
@@ -63,8 +68,15 @@ export function placeMember(holders: Holders, member: Member, nowMs: number): vo
   changed(holders)
 }
 
-/** Gives away the places of those dead for longer than the delay. */
+function livingCapacity({ standing }: Holders): number {
+  let sum = 0
+  for (const { living, capacity } of standing.values()) if (living) sum += capacity
+  return sum
+}
+
+/** Gives away the places of those dead for longer than the delay, unless too many are. */
 export function vacatePlaces(holders: Holders, nowMs: number): void {
+  if (nowMs < holders.brake.untilMs) return
   for (const [id, { vacantAtMs }] of holders.standing) {
     if (vacantAtMs === undefined || vacantAtMs > nowMs) continue
     holders.placement.remove(id)
@@ -79,7 +91,7 @@ export function vacancyDeadline(holders: Holders): number {
   for (const { vacantAtMs } of holders.standing.values()) {
     if (vacantAtMs !== undefined && vacantAtMs < next) next = vacantAtMs
   }
-  return next
+  return Math.max(next, holders.brake.untilMs)
 }
 
 function changed(holders: Holders): void {

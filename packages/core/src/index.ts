@@ -9,6 +9,7 @@ export * from './codec.ts'
 export type { Listed } from './compare.ts'
 export * from './config.ts'
 export {
+  brakedFor,
   type Core,
   type CoreAction,
   type CoreEvent,

@@ -1,6 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import {
+  brakedFor,
   type Core,
   type CoreAction,
   type CoreEvent,
@@ -220,6 +221,17 @@ core('a member whose connection closed, or that has another incarnation, is aske
   settle()
   hear(one, 1, { type: 'news', rumours: [{ type: 'facts', member: reborn }] })
   assert.is(leftToHandOver(one).blocks, 2)
+})
+
+core('says for how long repair is braked after a mass loss', () => {
+  const one = newCore()
+  for (let n = 1; n <= 14; n++) meet(one, n)
+  assert.is(brakedFor(one), undefined)
+  for (let n = 1; n <= 10; n++) {
+    const rumour = { type: 'dead', id: peer(n), incarnation: member(n).incarnation } as const
+    hear(one, 14, { type: 'news', rumours: [rumour] }, 1_000)
+  }
+  assert.equal(brakedFor(one), { members: 10, ms: 600_000 })
 })
 
 core('a store that could not be read answers nobody', () => {

@@ -3,7 +3,7 @@
  * block.
  */
 import { keyOf } from '@cairn/blocks'
-import { type AuditEvent, type BlockKey, members, type PeerId, type Tally } from '@cairn/core'
+import { type AuditEvent, type BlockKey, brakedFor, members, type PeerId, type Tally } from '@cairn/core'
 import type { CID } from 'multiformats/cid'
 import type { DagStatus, Safety, Verdict } from './api.ts'
 import { type Reached, reachable } from './dag.ts'
@@ -97,6 +97,14 @@ function verdictOf(byCopies: readonly number[], wanted: number): Verdict {
   return byCopies.slice(0, wanted).some((blocks) => blocks > 0) ? 'under-replicated' : 'healthy'
 }
 
+function brakeText(braked: { members: number; ms: number }, short: number, wanted: number): string {
+  return (
+    `${short} blocks have fewer than ${wanted} copies. ${braked.members} members with over a third of ` +
+    'the capacity vanished together, as in a partition: if they stay away, all is repaired in ' +
+    `${Math.ceil(braked.ms / 60_000)} min; until then, what is down to one copy`
+  )
+}
+
 function reasonOf(
   shell: Shell,
   told: { verdict: Verdict; wanted: number; short: number; silent: readonly PeerId[] }
@@ -108,6 +116,8 @@ function reasonOf(
     return `${placed} of ${wanted} members: ${short} blocks wait for a member to join${quiet}`
   }
   if (verdict === 'healthy') return `every block has ${wanted} copies${quiet}`
+  const braked = brakedFor(shell.core)
+  if (braked !== undefined) return `${brakeText(braked, short, wanted)}${quiet}`
   const gone = members(shell.core.membership).filter(({ state }) => state === 'dead')
   const why = gone.length === 0 ? '' : ` since ${gone.map(({ id }) => shell.nameOf(id)).join(', ')} died`
   return `${short} blocks have fewer than ${wanted} copies${why}; their holders are fetching them${quiet}`

@@ -92,6 +92,7 @@ export function sendBlocks(
     feed(cluster, to, { type: 'stored', keys: kept })
     const back = { from: to, to: node, owner: node, ms: to === node ? 0 : delayMs(cluster.network) }
     across(cluster, back, () => feed(cluster, node, { type: 'answered', transfer, items }), fail)
+    for (const key of kept) record?.signedMs.set(`${to} ${key}`, cluster.nowMs)
     cluster.receipted(to, kept)
   }
   const take = () => {

@@ -65,6 +65,8 @@ export interface Put {
   /** Of each block. */
   readonly size: number
   readonly claims: ReadonlyMap<BlockKey, HeldClaim>
+  /** When each receipt was given: `node key`. */
+  readonly signedMs: Map<string, number>
   settled: SettledBlock[] | undefined
   /** Times that the core said so: one each. */
   settlements: number
@@ -211,8 +213,9 @@ export function put(
   }
   const claims = new Map(keys.map((key) => [key, { ...claim, replicas, proof: new Uint8Array() }]))
   const by = { node, life: cluster.nodes[node]?.life ?? 0 }
-  const outcome = { settled: undefined, settlements: 0, overs: 0 }
-  const record = { by, startedMs: cluster.nowMs, ack, size, ...outcome, claims, bytes }
+  const outcome = { signedMs: new Map<string, number>(), settled: undefined, settlements: 0, overs: 0 }
+  const signedMs = new Map<string, number>()
+  const record = { by, startedMs: cluster.nowMs, ack, size, ...outcome, claims, bytes, signedMs }
   cluster.puts.set(id, record)
   feed(cluster, node, { type: 'put', put: id, ack, entries: keys.map((key) => ({ key, replicas, bytes })) })
   return record
@@ -228,7 +231,8 @@ export function endPut(cluster: Cluster, node: number, ended: Put, keys: readonl
     if (claim !== undefined) claims.set(key, { ...claim, sequence: 2, live: false })
   }
   const by = { node, life: cluster.nodes[node]?.life ?? 0 }
-  const none = { settled: undefined, settlements: 0, overs: 0, bytes: false, size: 0 }
+  const signedMs = new Map<string, number>()
+  const none = { signedMs, settled: undefined, settlements: 0, overs: 0, bytes: false, size: 0 }
   const record = { by, startedMs: cluster.nowMs, ack: 'all' as const, claims, ...none }
   cluster.puts.set(id, record)
   const entries = [...claims].map(([key, { replicas }]) => ({ key, replicas, bytes: false }))

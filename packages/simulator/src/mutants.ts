@@ -48,13 +48,13 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a promise from the index',
     file: 'simulator/src/release.ts',
-    find: 'if (block?.corrupt === true) quarantine(cluster, node, key)\n    else if',
-    put: 'if'
+    find: 'if (block?.corrupt === true) quarantine(cluster, node, key)\n    const one',
+    put: 'const one'
   },
   {
     name: 'a second claim is not kept',
     file: 'simulator/src/disk.ts',
-    find: 'mergeClaims(known?.claims ?? [], claims)',
+    find: 'mergeClaims(known?.claims ?? disk.collected.get(key) ?? [], claims)',
     put: '(known?.claims ?? [...claims])'
   },
   {
@@ -78,8 +78,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a place is never given away',
     file: 'core/src/holders.ts',
-    find: 'if (vacantAtMs === undefined || vacantAtMs > nowMs) continue',
-    put: 'if (nowMs >= 0) continue'
+    find: 'if (nowMs < holders.brake.untilMs) return',
+    put: 'if (nowMs >= 0) return'
   },
   {
     name: 'a full member counts as a holder with room',
@@ -156,8 +156,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "a promise without the asker's claims",
     file: 'core/src/release.ts',
-    find: 'if (own === undefined || !covers(own.claims, copy.claims)) lacking.push(copy)',
-    put: 'if (own === undefined) lacking.push(copy)'
+    find: 'else if (!covers(own.claims, copy.claims)) unpromised.lacking.push(copy)',
+    put: ''
   },
   {
     name: 'leased release: a promise of an attempt that ended counts',

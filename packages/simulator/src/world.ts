@@ -154,19 +154,29 @@ export const PROMISE_AGE_MS = 60_000
  * copy go, those that promised it to keep theirs; but for those from which a fault has taken it since.
  */
 export function keepersOf(world: World, record: Put, key: BlockKey): number[] {
-  const { settled, startedMs } = record
+  const { settled, startedMs, signedMs } = record
   const receipts = settled?.find((block) => block.key === key)?.receipts ?? []
-  const sinceMs = new Map(receipts.map((id) => [nodeOf(id), startedMs]))
+  const sinceMs = new Map(
+    receipts.map((id) => [nodeOf(id), signedMs.get(`${nodeOf(id)} ${key}`) ?? startedMs])
+  )
   for (const { node, atMs, promised } of letGoOf(world, key)) {
-    if (atMs < startedMs || !sinceMs.delete(node)) continue
+    const signed = sinceMs.get(node) ?? Number.POSITIVE_INFINITY
+    if (atMs < signed) continue
+    sinceMs.delete(node)
+    const gone = lostMs(world, node, key)
+    if (gone >= signed && gone <= atMs) continue // what it let go was another copy, got since
     for (const other of promised) sinceMs.set(other, Math.max(startedMs, atMs - PROMISE_AGE_MS))
   }
   return [...sinceMs].flatMap(([node, ms]) => {
-    const id = `${node} ${key}`
-    const lostMs = Math.max(world.taken.get(id) ?? -1, world.found.get(id) ?? -1)
     const isRotten = diskOf(world.cluster, node).rotten.has(key) // nobody knows yet
-    return lostMs < ms && !isRotten && !world.left.has(node) ? [node] : []
+    return lostMs(world, node, key) < ms && !isRotten && !world.left.has(node) ? [node] : []
   })
+}
+
+/** When a fault last took a node's copy, or showed it to be damaged. */
+function lostMs({ taken, found }: World, node: number, key: BlockKey): number {
+  const id = `${node} ${key}`
+  return Math.max(taken.get(id) ?? -1, found.get(id) ?? -1)
 }
 
 /** The copies of a block that were let go of, in order. */
