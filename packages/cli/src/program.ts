@@ -9,6 +9,7 @@ import { addCat } from './commands/cat.ts'
 import { addCid } from './commands/cid.ts'
 import { addCluster } from './commands/cluster.ts'
 import { addFind } from './commands/find.ts'
+import { addGc } from './commands/gc.ts'
 import { addGet } from './commands/get.ts'
 import { addInvite } from './commands/invite.ts'
 import { addJoin } from './commands/join.ts'
@@ -47,7 +48,7 @@ const GROUPS: [string, ((root: Command, program: Program) => void)[]][] = [
   ['Names:', [addRef, addKey]],
   ['Checks:', [addStat, addFind, addSums, addVerify, addReceipts, addScrub]],
   ['Network:', [addStart, addJoin, addInvite, addPeers, addStatus, addLeave, addStop, addCluster]],
-  ['Other:', [addStore, addVersion]]
+  ['Other:', [addGc, addStore, addVersion]]
 ]
 
 export function buildProgram(program: Program): Command {

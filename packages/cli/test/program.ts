@@ -49,7 +49,7 @@ program('with --json the same error is one object on stdout, and stderr is empty
 
 program('every command has help on stdout, with the global options', async () => {
   const words =
-    'put get cat ls rm pin cid car start join invite peers status leave stop cluster scrub store version'
+    'put get cat ls rm pin cid car start join invite peers status leave stop cluster scrub gc store version'
   const { exit, stdout } = await cairn(['--help'])
   assert.is(exit, 0)
   for (const word of words.split(' ')) assert.match(stdout, new RegExp(`^  ${word}\\b`, 'm'))

@@ -33,7 +33,7 @@ import {
   treeFrom,
   walkFrom
 } from './get.ts'
-import { toDagStatus, toNodeInfo, toNodeStatus, toPeers, toPins, toText } from './json.ts'
+import { toDagStatus, toGcResult, toNodeInfo, toNodeStatus, toPeers, toPins, toText } from './json.ts'
 import type { RefKey } from './keys.ts'
 import { type EventOptions, eventsOf, leave, proveDag, scrub, scrubNetwork } from './lines.ts'
 import { createNodes, type Fetch, type NodeAt, type Nodes } from './nodes.ts'
@@ -52,6 +52,7 @@ import type {
   Ack,
   ContentStat,
   DagStatus,
+  GcResult,
   HeldReceipt,
   LeaveProgress,
   NetworkScrub,
@@ -172,6 +173,8 @@ export interface Client {
   scrubNetwork(
     options?: Signalled & { onProgress?: (progress: ScrubProgress) => void }
   ): Promise<NetworkScrub>
+  /** What the first node holds that nobody claims any more; with `now`, it collects it without a grace. */
+  gc(options?: Signalled & { now?: boolean }): Promise<GcResult>
   /** The first node, and no other, leaves the network for good. */
   leave(options?: Signalled & { onProgress?: (left: LeaveProgress) => void }): Promise<void>
   /** The first node, and no other, stops. */
@@ -274,6 +277,8 @@ export function createClient(options: ClientOptions): Client {
     prove: (cid, options = {}) => proveDag(nodes, parseCid(cid), options),
     scrub: (options = {}) => scrub(nodes, first, options),
     scrubNetwork: (options = {}) => scrubNetwork(nodes, first, options),
+    gc: async ({ now = false, signal } = {}) =>
+      toGcResult(await nodes.json(first, { method: now ? 'POST' : 'GET', path: '/v1/gc', signal })),
     leave: (options = {}) => leave(nodes, first, options),
     async stop() {
       await nodes.json(first, { method: 'POST', path: '/v1/stop' })

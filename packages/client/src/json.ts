@@ -3,6 +3,7 @@ import { parseCid } from '@cairn/blocks'
 import { CairnError, fromHex } from '@cairn/core'
 import type {
   DagStatus,
+  GcResult,
   HeldReceipt,
   NodeEvent,
   NodeInfo,
@@ -25,6 +26,10 @@ function object(value: unknown): Json {
 function list(value: unknown): Json[] {
   if (!Array.isArray(value)) object(undefined)
   return (value as unknown[]).map(object)
+}
+
+export function toGcResult(value: unknown): GcResult {
+  return object(value) as unknown as GcResult
 }
 
 export function toOutcome(value: unknown): Outcome {

@@ -108,6 +108,13 @@ export interface DamageStatus {
 }
 
 /** How much of the node's disk was read again lately, and what was found. */
+/** What a node holds that nobody claims any more, when asked; and how much of it is gone by now. */
+export interface GcResult {
+  blocks: number
+  bytes: number
+  collected: number
+}
+
 export interface ScrubStatus {
   /** Bytes a second that the round in the background may read. */
   bytesPerSecond: number

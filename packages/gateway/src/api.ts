@@ -84,6 +84,8 @@ function answersOf(node: CairnNode): Answers {
       await node.unpin(cid(c))
       return {}
     },
+    garbage: (c) => node.gc(signal(c)),
+    collect: (c) => node.gc({ ...signal(c), now: true }),
     refs: async (c) => {
       const owner = query(c).get('owner')
       const refs = await node.refs.list(owner === null ? undefined : askedOwner(owner, node.id))

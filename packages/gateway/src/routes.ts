@@ -15,6 +15,8 @@ export type JsonRouteName =
   | 'invite'
   | 'pins'
   | 'unpin'
+  | 'garbage'
+  | 'collect'
   | 'keep'
   | 'finish'
   | 'refs'
@@ -48,6 +50,8 @@ export const ROUTES: readonly Route[] = [
   { kind: 'json', name: 'status-of', path: '/v1/status/:cid', ...read },
   { kind: 'json', name: 'peers', path: '/v1/peers', ...read },
   { kind: 'json', name: 'pins', path: '/v1/pins', ...read },
+  { kind: 'json', name: 'garbage', path: '/v1/gc', ...read },
+  { kind: 'json', name: 'collect', path: '/v1/gc', ...act, body: 'none' },
   { kind: 'json', name: 'refs', path: '/v1/refs', ...read },
   { kind: 'json', name: 'ref', path: '/v1/refs/:owner/:name', ...read },
   { kind: 'json', name: 'set-ref', path: '/v1/refs/:owner/:name', ...act, body: 'json' },

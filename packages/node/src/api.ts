@@ -250,6 +250,8 @@ export interface CairnNode {
    * have come, as long as any comes. @throws BUSY when one is under way, or the signal's reason
    */
   scrub(options?: ScrubOptions): Promise<ScrubResult>
+  /** What this node holds that nobody claims any more; with `now`, it is collected without its grace. */
+  gc(options?: GcOptions): Promise<GcResult>
   /** Has all living members read their disks again, and adds up. Refused by those of an open network. */
   scrubNetwork(options?: ScrubOptions): Promise<NetworkScrub>
   /** From now on, at most 1,000 waiting; the oldest are dropped and counted in a log event. */
@@ -308,6 +310,19 @@ export interface NetworkScrub extends ScrubResult {
 export interface ScrubProgress extends ScrubResult {
   /** Bytes of blocks that are to be read in all. */
   total: number
+}
+
+export interface GcOptions {
+  now?: boolean
+  signal?: AbortSignal
+}
+
+export interface GcResult {
+  /** Held when asked. */
+  blocks: number
+  bytes: number
+  /** Of those, gone by now. */
+  collected: number
 }
 
 export interface LeaveOptions {

@@ -6,6 +6,7 @@ import type { CairnNode, Pin, Upload } from './api.ts'
 import { auditOf } from './audits.ts'
 import { reachable } from './dag.ts'
 import { depart } from './departure.ts'
+import { collectGarbage } from './gc.ts'
 import { formatInvite } from './network.ts'
 import { openPins, type Pins } from './pins.ts'
 import { proofOf } from './proofs.ts'
@@ -93,6 +94,7 @@ export function faceOf(shell: Shell, { notes, closed, disk, stop }: Life): Cairn
       })
     },
     scrub: disk.scrub,
+    gc: (options) => collectGarbage(shell, options),
     scrubNetwork: (options = {}) => shell.scrubs.run(options),
     events: (signal) => shell.events.listen(signal),
     async leave(options = {}) {

@@ -181,6 +181,7 @@ export function loneNode({
       const holders = [{ peer: id, name, state: 'alive' as const, ...count }]
       return { root, wanted: 1, blocks: 1, bytes: 1, unread: 0, byProofs: [0, 1], holders }
     },
+    gc: async () => ({ blocks: 0, bytes: 0, collected: 0 }),
     async scrubNetwork(options = {}) {
       const sum = await lone.scrub(options)
       return { ...sum, members: [{ peer: id, name, state: 'done', ...sum }] }
