@@ -10,8 +10,8 @@ export function addGc(root: Command, program: Program): void {
     .command('gc')
     .summary('what nobody claims any more: how much there is, or --now')
     .description(
-      'What was removed is collected on every node by itself, some minutes later. --dry-run tells how much one ' +
-        'node still holds of it; --now has that node collect it at once, as far as the other holders agree.'
+      'What was removed is collected on every node by itself, some minutes later. --dry-run tells how much ' +
+        'one node still holds of it; --now has that node collect it at once, as far as other holders agree.'
     )
     .option('--dry-run', 'only tell how much there is (the default)')
     .option('--now', 'collect it now, without the grace')
@@ -33,5 +33,6 @@ function text({ blocks, bytes, collected }: GcResult, now: boolean): string {
   if (!now) return `${found}: collected by itself after its grace, or by cairn gc --now`
   const left = blocks - collected
   if (left === 0) return `${found}: collected`
-  return `${found}: ${count(collected)} collected; ${count(left)} when more of their holders are there to agree`
+  const rest = `${count(left)} when more of their holders are there to agree`
+  return `${found}: ${count(collected)} collected; ${rest}`
 }

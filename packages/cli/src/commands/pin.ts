@@ -52,6 +52,6 @@ export async function removePin(session: Session, text: string): Promise<number>
   const cid = parseCid(text)
   await (await session.client()).pins.rm(cid)
   session.out.result({ removed: cid.toString() }, () => `no longer pinned: ${cid}`)
-  session.out.note('Its blocks stay until collection is built; nothing is deleted yet.')
+  session.out.note('What nobody else claims is collected on every node, some minutes from now: cairn gc')
   return EXIT.ok
 }
