@@ -6,13 +6,16 @@ import { type CoreAction, type CoreEvent, createCore, seeded } from '@cairn/core
 import { startLoop, type Timing } from '@cairn/node'
 import {
   type Cluster,
+  createRefWorld,
   factsOf,
   feed,
   freshKeys,
   kill,
+  lifeOf,
   peerOf,
   put,
   read,
+  refsOf,
   restart,
   runTo,
   seals,
@@ -26,6 +29,7 @@ const one = suite('one core')
 
 /** Some of what people do, in the first minute of a network. */
 const END_MS = 60_000
+const NODES = 5
 const WATCHED = 0
 const LINK = { delayMsMin: 1, delayMsMax: 1, loss: 0.05, duplication: 0.02 }
 const CONFIG = { repairDelayMs: 3_000 }
@@ -65,7 +69,7 @@ function watch(cluster: Cluster): Lived {
 }
 
 function live(seed: number): Lived {
-  const cluster = simulateCluster({ seed, nodes: 5, link: LINK, config: CONFIG })
+  const cluster = simulateCluster({ seed, nodes: NODES, link: LINK, config: CONFIG })
   const lived = watch(cluster)
   for (const node of [1, 2, 3, 4]) feed(cluster, node, { type: 'join', addresses: [peerOf(0)] })
   runTo(cluster, 5_000)
@@ -105,10 +109,9 @@ function liveAgain(seed: number, events: readonly Told<CoreEvent>[]): Told<strin
   const facts = { ...factsOf(WATCHED), capacity: 2 ** 40, zone: undefined }
   const crypto = { sha256, ...seals(id) }
   const random = seeded((seed * 1_000_003 + WATCHED * 8_191) | 0)
-  const core = createCore(
-    { id, facts, incarnation: 0, life: '00'.repeat(8), config: CONFIG, random, crypto },
-    0
-  )
+  const refs = refsOf(createRefWorld(NODES), WATCHED)
+  const about = { id, facts, incarnation: 0, life: lifeOf(0), config: CONFIG, random, crypto, refs }
+  const core = createCore(about, 0)
   const actions: Told<string>[] = []
   const loop = startLoop(core, {
     timing,
@@ -117,6 +120,7 @@ function liveAgain(seed: number, events: readonly Told<CoreEvent>[]): Told<strin
       throw error
     }
   })
+  let lastMs = -1
   for (const { atMs, what } of events) {
     assert.ok(
       timer !== undefined && timer.atMs >= atMs,
@@ -124,9 +128,13 @@ function liveAgain(seed: number, events: readonly Told<CoreEvent>[]): Told<strin
     )
     clock.nowMs = atMs
     if (what.type === 'tick') {
-      assert.is(timer.atMs, atMs, 'the tick is due when the simulator had it')
+      // The shell sets its timer anew after each event, a millisecond away at least: one that was due in the
+      // very millisecond of an event comes in the next, and the simulator has it at once.
+      const isDelayed = timer.atMs === atMs + 1 && lastMs === atMs
+      if (!isDelayed) assert.is(timer.atMs, atMs, 'the tick is due when the simulator had it')
       timer.run()
     } else loop.dispatch(what)
+    lastMs = atMs
   }
   loop.stop()
   return actions
