@@ -78,7 +78,7 @@ cluster('a directory goes in, is looked at, and comes back', async () => {
     assert.is(ok(await run('cat', `${cid}/a.txt`)).stdout, 'hello')
     assert.is(ok(await run('get', `${cid}/a.txt`, '--range', '1-3')).stdout, 'ell')
     ok(await run('cat', `${cid}/none`), 4)
-    ok(await run('ls', 'notacid'), 2)
+    ok(await run('ls', 'notacid'), 4) // it may be a name, and nobody has it
 
     const back = join(home, '..', 'back')
     ok(await run('get', cid, '-o', back))
