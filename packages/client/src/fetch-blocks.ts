@@ -296,10 +296,22 @@ function guardProgress(node: NodeAt, ms: number): ProgressGuard {
     signal: controller.signal,
     progress,
     async *over(pieces) {
-      for await (const piece of pieces) {
-        bytes += piece.length
-        if (bytes >= PROGRESS_BYTES) progress()
-        yield piece
+      const { signal } = controller
+      const { promise: aborted, reject } = Promise.withResolvers<never>()
+      aborted.catch(() => {}) // whoever reads is told
+      signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+      const iterator = pieces[Symbol.asyncIterator]()
+      try {
+        for (;;) {
+          // not left to the body: one that stands still does not always end with its signal
+          const next = await Promise.race([iterator.next(), aborted])
+          if (next.done === true) return
+          bytes += next.value.length
+          if (bytes >= PROGRESS_BYTES) progress()
+          yield next.value
+        }
+      } finally {
+        iterator.return?.(undefined).catch(() => {}) // not awaited, for the same reason
       }
     },
     stop() {

@@ -84,6 +84,12 @@ export function elsewhere(error: CairnError): boolean {
   return ELSEWHERE.has(error.code)
 }
 
+/**
+ * What ends each answer. A signal made of others is collected as garbage unless somebody holds it, and with it
+ * the last way to end an answer that stands still.
+ */
+const following = new WeakMap<Response, AbortSignal>()
+
 export function createNodes(
   urls: readonly { url: string; token?: string | undefined }[],
   fetch: Fetch
@@ -95,9 +101,11 @@ export function createNodes(
     asked.signal?.throwIfAborted()
     const watch = asked.unwatched === true ? undefined : watchOver(node, fetch)
     const signals = [asked.signal, watch?.signal].filter((signal) => signal !== undefined)
+    const signal = signals.length === 1 ? (signals[0] as AbortSignal) : AbortSignal.any(signals)
     let response: Response
     try {
-      response = await fetch(node.url + asked.path, initOf(node, asked, AbortSignal.any(signals)))
+      response = await fetch(node.url + asked.path, initOf(node, asked, signal))
+      following.set(response, signal)
     } catch (cause) {
       asked.signal?.throwIfAborted()
       throw unreachable(node, watch?.signal.aborted === true ? watch.signal.reason : cause)
