@@ -8,7 +8,7 @@ import { varint } from 'multiformats'
 import type { CID } from 'multiformats/cid'
 
 /** Blocks' bytes of one batch: what the node turns into one group of receipts. A guess. */
-export const BATCH_BYTES = 8 * 1024 * 1024
+export const BATCH_BYTES = 6 * 1024 * 1024
 export const BATCH_BLOCKS = 1_024
 /** A CID and the length before it: sha2-512 with the longest codec takes 77 + 5 bytes. */
 const PREFIX_BYTES = 96
