@@ -14,7 +14,7 @@ import { addOutcomes, addShort, newTally, type Tally } from './outcome.ts'
 import type { Ack, HeldReceipt, Outcome, Pin } from './types.ts'
 
 /** Batches under way at once, besides the one being filled: with its buffers, some 50 MiB. */
-const BATCHES_MAX = 4
+const BATCHES_MAX = 3
 /** A whole put below this is sent without asking whether it must be. A guess: a round trip's worth. */
 const ASK_BYTES_MIN = 64 * 1024
 /** Once nothing was there, only one batch in so many is asked about. */

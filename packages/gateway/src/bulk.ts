@@ -12,7 +12,7 @@ import { askedBlocks, askedPut, askedUpload, BLOCKS_BODY_BYTES_MAX } from './ask
 import { type Budget, createBudget } from './budget.ts'
 import { CONTENT_TYPES } from './routes.ts'
 
-/** Bulk requests at once; more are told BUSY. A client has four in flight. */
+/** Bulk requests at once; more are told BUSY. A client has three in flight. */
 export const BULK_MAX = 64
 /** The most that one upload's body may hold; the slack is for the CAR's header and CIDs. */
 export const CAR_BYTES_MAX = 64 * 1024 * 1024

@@ -7,7 +7,7 @@
 const SIZES_BYTES = [256 * 1024, 1024 * 1024, 2 * 1024 * 1024] as const
 const LEAST_BYTES = 64 * 1024
 /** Kept for use, of each size: beyond it they are left to the garbage collector. */
-const KEPT_BYTES_MAX = 8 * 1024 * 1024
+const KEPT_BYTES_MAX = 4 * 1024 * 1024
 
 export interface Buffers {
   /** Exactly so long; what is in it is whatever was. */

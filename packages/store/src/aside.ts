@@ -14,7 +14,7 @@ export type HashName = Asked['name']
 /** One thread leaves half of two cores unused; a third would take turns with the event loop. */
 const THREADS_MAX = 2
 /** Of shared memory: the event loop may be late by some hashes. Pages that are never used cost nothing. */
-const SLOTS = 4 * THREADS_MAX
+const SLOTS = 2 * THREADS_MAX
 /** Waiting for a slot. Their callers hold the bytes already; one more is refused. */
 const WAITING_MAX = 65_536
 

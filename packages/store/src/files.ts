@@ -133,6 +133,11 @@ export class Files {
     }
   }
 
+  /** Closes the segments that nobody reads or writes now: somebody needs descriptors more. */
+  async rest(): Promise<void> {
+    for (const [segment, { users }] of [...this.#open]) if (users === 0) await this.#close(segment)
+  }
+
   async close(): Promise<void> {
     await this.#direct?.close()
     for (const segment of [...this.#open.keys()]) await this.#close(segment)

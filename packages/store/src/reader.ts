@@ -99,9 +99,12 @@ export class Reader {
   async #lose(key: BlockKey, at: Position): Promise<void> {
     const { write, catalog, onLost } = this.#context
     try {
-      await write([{ type: 'lose', key, at: { segment: at.segment, offset: at.offset } }])
+      const held = (await catalog.row(key))?.block
+      const isThere = held?.segment === at.segment && held.offset === at.offset
+      if (isThere) await write([{ type: 'lose', key, at: { segment: at.segment, offset: at.offset } }])
       this.#losing.delete(key)
-      if ((await catalog.row(key))?.block === undefined) onLost(key)
+      // Once for each copy: a slower reader of the same one finds it gone, or whole again.
+      if (isThere) onLost(key)
     } catch (cause) {
       if (!CairnError.is(cause)) throw cause
       onLost(key) // it stays in `#losing`, so it is absent and told once

@@ -390,7 +390,10 @@ export class Writer {
     const { catalog, room, files } = this.#context
     for (let attempt = 0; ; attempt++) {
       try {
-        if (attempt > 0) await catalog.reopen()
+        if (attempt > 0) {
+          await files.rest() // the index takes as many descriptors again to be opened
+          await catalog.reopen()
+        }
         const grew = room.indexGrew(await catalog.apply(update, this.#syncIndex))
         if (grew || this.#syncIndex) room.indexMeasured(await catalog.diskBytes())
         this.#syncIndex = false
