@@ -85,7 +85,7 @@ export function elsewhere(error: CairnError): boolean {
 }
 
 /**
- * What ends each answer. A signal made of others is collected as garbage unless somebody holds it, and with it
+ * What ends each answer. A signal made of others is garbage unless somebody holds it, and with it goes
  * the last way to end an answer that stands still.
  */
 const following = new WeakMap<Response, AbortSignal>()
