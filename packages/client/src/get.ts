@@ -12,8 +12,8 @@ import {
 import type { CID } from 'multiformats/cid'
 import type { FetchBlock } from './fetch-blocks.ts'
 
-/** Blocks asked for ahead of the reader: four requests of eight. */
-export const READ_AHEAD_BLOCKS = 32
+/** Blocks asked for ahead of the reader: four requests of four. */
+export const READ_AHEAD_BLOCKS = 16
 /** Entries of a tree that are looked at ahead, and bytes of the small files among them. */
 const AHEAD_ENTRIES = 256
 const AHEAD_BYTES = 8 * 1024 * 1024

@@ -24,7 +24,7 @@ const GROUP_BLOCKS = 4_096
 const SENDING_BYTES = 32 * 1024 * 1024
 /** Of one answer, blocks asked for ahead of the one being written; and of all answers, bytes in memory. */
 const AHEAD_BLOCKS = 64
-const ANSWERING_BYTES = 64 * 1024 * 1024
+const ANSWERING_BYTES = 24 * 1024 * 1024
 /** Blocks that are named when short of copies; as in PutOutcome. */
 const SHORT_MAX = 100
 
