@@ -30,8 +30,7 @@ export type ClaimingMessage = {
 
 /**
  * What came of one block's claims. `revived`: it is not here, and some claim on it is live. `partly`:
- * there may
- * be more of them.
+ * there may be more of them.
  */
 export type TakeOutcome = 'taken' | 'partly' | 'revived' | 'failed'
 
@@ -66,10 +65,7 @@ export function createClaiming(): Claiming {
   return { waiting: new Map(), taking: new Map(), told: new Map(), nextTransfer: 1, nextToken: 1 }
 }
 
-/**
- * Notes that a member has claims that are not here. With too many waiting, the next comparison finds
- * them.
- */
+/** Notes that a member has claims that are not here. Of too many, the next comparison finds the rest. */
 export function claimsDiffer(state: Claiming, from: PeerId, blocks: readonly Claimed[]): void {
   const waiting = state.waiting.get(from) ?? new Map<BlockKey, string>()
   state.waiting.set(from, waiting)

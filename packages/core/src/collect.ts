@@ -109,8 +109,7 @@ export function collectTick(state: Collecting, holders: Holders, nowMs: number):
 
 /**
  * What was collected is told to the slot's holders, in turn and again whenever they change: one that
- * missed the
- * end would bring the block back to those that forgot it.
+ * missed the end would bring the block back to those that forgot it.
  */
 function tellCollected(state: Collecting, holders: Holders, nowMs: number): CollectAction[] {
   const { telling, config } = state

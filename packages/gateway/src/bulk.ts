@@ -17,7 +17,7 @@ export const BULK_MAX = 64
 /** The most that one upload's body may hold; the slack is for the CAR's header and CIDs. */
 export const CAR_BYTES_MAX = 64 * 1024 * 1024
 const CAR_SLACK_BYTES = 1024 * 1024
-/** Blocks handed to the node at once: one claim and one group of receipts each. As a client's batch. */
+/** Blocks handed to the node at once: one claim and one group of receipts each. */
 const GROUP_BYTES = 16 * 1024 * 1024
 const GROUP_BLOCKS = 4_096
 /** Of all uploads together, bytes read and not yet on the holders' disks. */

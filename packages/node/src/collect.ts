@@ -63,9 +63,8 @@ export async function knowClaims(shell: Shell, action: ActionOf<'know-claims'>):
   const { token, keys } = action
   const known = new Map<BlockKey, KnownClaims>()
   try {
-    for (const key of keys) {
-      const one = await shell.store.known(key)
-      if (one !== undefined) known.set(key, knownOf(one))
+    for (const one of await shell.store.knownHeads(keys)) {
+      if (one !== undefined) known.set(one.key, knownOf(one))
     }
   } catch (error) {
     shell.log('error', `claims can't be looked up: ${asCairnError(error).message}`)

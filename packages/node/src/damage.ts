@@ -46,7 +46,7 @@ export interface Damage {
 
 export async function openDamage(
   home: string,
-  { store, log }: { store: Pick<Store, 'stat'>; log: Shell['log'] }
+  { store, log }: { store: Pick<Store, 'heads'>; log: Shell['log'] }
 ): Promise<Damage> {
   const path = join(home, FILE)
   const kept = await read(path, log)
@@ -62,12 +62,14 @@ export async function openDamage(
     writing = writing.then(() => writeWhole(path, text)).catch(failed)
   }
   const look = async (): Promise<void> => {
-    for (const key of [...missing].slice(0, LOOKED_UP_MAX)) {
+    const some = [...missing].slice(0, LOOKED_UP_MAX)
+    const heads = await store.heads(some)
+    some.forEach((key, i) => {
       missing.delete(key)
-      if ((await store.stat(key)) === undefined)
+      if (heads[i] === undefined)
         missing.add(key) // at the end: the others have their turn
       else heal(kept, key)
-    }
+    })
   }
   const arm = (): void => {
     timer ??= setTimeout(() => {

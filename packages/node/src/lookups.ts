@@ -10,18 +10,11 @@ import { asCairnError } from './uploads.ts'
 type ListSlots = CoreAction & { type: 'list-slots' }
 type LookUp = CoreAction & { type: 'look-up' }
 
-/** Slots of one question read together: up to 256 blocks each, with all their claims, are in memory then. */
-const SLOTS_AT_ONCE = 256
-
 export async function listSlots(shell: Shell, action: ListSlots): Promise<void> {
   const { token, slots, limit } = action
   try {
     const first = slots.filter(({ after }) => after === undefined).map(({ slot }) => slot)
-    const lists = new Map<number, BlockHead[]>()
-    for (let at = 0; at < first.length; at += SLOTS_AT_ONCE) {
-      const some = await shell.store.lists(first.slice(at, at + SLOTS_AT_ONCE), limit)
-      for (const [slot, list] of some) lists.set(slot, list)
-    }
+    const lists = await shell.store.lists(first, limit)
     const told: ReturnType<typeof entriesOf>[] = []
     for (const { slot, after } of slots) {
       const heads = after === undefined ? lists.get(slot) : await shell.store.list(slot, { after, limit })

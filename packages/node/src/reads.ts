@@ -17,7 +17,7 @@ import type { CID } from 'multiformats/cid'
 import { received } from './buffers.ts'
 import type { Got } from './bulk.ts'
 import { reasonOf } from './frame.ts'
-import { gathered } from './gather.ts'
+import { gathered, together } from './gather.ts'
 import type { Answer } from './serve.ts'
 import type { Shell } from './shell.ts'
 import { outOfRoom } from './summaries.ts'
@@ -39,17 +39,6 @@ interface Waiting {
   reject(error: unknown): void
 }
 
-interface Looking {
-  key: BlockKey
-  resolve(bytes: Uint8Array | undefined): void
-  reject(error: unknown): void
-}
-
-interface Keeping {
-  entry: Entry
-  resolve(item: Answer['items'][number]): void
-}
-
 /** Blocks of one transfer that are on their way to the disk, bytes: they share its syncs. A guess. */
 const KEEPING_BYTES_MAX = 8 * 1024 * 1024
 /** Blocks looked for on this disk, or asked of others, together. Callers bound their bytes. */
@@ -65,12 +54,11 @@ export function createReads(shell: () => Shell): Reads {
   const waiting = new Map<BlockKey, Set<Waiting>>()
   const transfers = new Map<number, AbortController>()
   const repaired = repairs(shell)
-  const keep = gathered<Keeping>((all) => void shell().during(keepAll(shell(), all)), {
+  const keep = together((entries: Entry[]) => shell().during(keepAll(shell(), entries)), {
     most: KEEP_MAX,
     soon: setImmediate
   })
-
-  const look = gathered<Looking>((all) => void lookAll(shell(), all), {
+  const look = together((keys: BlockKey[]) => shell().store.getMany(keys), {
     most: LOOK_MAX,
     soon: queueMicrotask
   })
@@ -110,9 +98,7 @@ export function createReads(shell: () => Shell): Reads {
     if (purpose === 'read') return said('held')
     const claims = checkedClaims(shell(), got, from)
     if (claims.length === 0) return said('failed', 'it came without a claim')
-    const item = await new Promise<Answer['items'][number]>((resolve) => {
-      keep({ entry: { key, bytes, claims, verified: true }, resolve })
-    })
+    const item = await keep({ key, bytes, claims, verified: true })
     if (!isRead) received.give(bytes)
     if (item.outcome !== 'held') return said('failed', item.reason)
     repaired.add(size)
@@ -155,9 +141,7 @@ export function createReads(shell: () => Shell): Reads {
       signal?.throwIfAborted()
       shell().usable()
       const key = keyOf(cid)
-      const local = await new Promise<Uint8Array | undefined>((resolve, reject) => {
-        look({ key, resolve, reject })
-      })
+      const local = await look(key)
       if (local !== undefined) return local
       signal?.throwIfAborted() // meanwhile: an event that was before its listener never comes
       shell().usable()
@@ -211,24 +195,13 @@ export function createReads(shell: () => Shell): Reads {
   }
 }
 
-async function lookAll(shell: Shell, all: readonly Looking[]): Promise<void> {
-  try {
-    const found = await shell.store.getMany(all.map(({ key }) => key))
-    all.forEach(({ resolve }, i) => {
-      resolve(found[i])
-    })
-  } catch (error) {
-    for (const { reject } of all) reject(error)
-  }
-}
-
 /** Stores what came in one turn with one call: they share a claim's check, a record and a sync. */
-async function keepAll(shell: Shell, all: readonly Keeping[]): Promise<void> {
-  const byKey = new Map(all.map(({ entry }) => [entry.key, entry]))
+async function keepAll(shell: Shell, entries: readonly Entry[]): Promise<Answer['items']> {
+  const byKey = new Map(entries.map((entry) => [entry.key, entry]))
   const { items } = await storeEntries(shell, [...byKey.values()])
   shell.changed()
   const outcome = new Map(items.map((item) => [item.key, item]))
-  for (const { entry, resolve } of all) resolve(outcome.get(entry.key) as Answer['items'][number])
+  return entries.map(({ key }) => outcome.get(key) as Answer['items'][number])
 }
 
 async function lastLook(

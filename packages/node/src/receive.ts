@@ -5,7 +5,7 @@
 import { type BlockKey, CairnError, type HeldClaim, isWatched, type PeerId, readClaim } from '@cairn/core'
 import type { Entry, HeldBlock } from '@cairn/store'
 import { type OutEntry, PROOFS_MAX } from './frame.ts'
-import { gathered } from './gather.ts'
+import { together } from './gather.ts'
 import { receiptFor, receiptItem } from './receipts.ts'
 import type { Answer, BulkServer } from './serve.ts'
 import type { Shell } from './shell.ts'
@@ -17,15 +17,9 @@ const READ_MAX = 256
 /** What the reader of a block is told of a copy that was put aside. */
 const DAMAGED = 'its copy was damaged and is put aside'
 
-interface Reading {
-  key: BlockKey
-  resolve(block: HeldBlock | undefined): void
-  reject(error: unknown): void
-}
-
 export function bulkServer(shell: () => Shell): BulkServer {
   let turn = 0
-  const read = gathered<Reading>((all) => void shell().during(readAll(shell(), all)), {
+  const read = together((keys: BlockKey[]) => shell().during(shell().store.read(keys)), {
     most: READ_MAX,
     soon: queueMicrotask
   })
@@ -38,9 +32,7 @@ export function bulkServer(shell: () => Shell): BulkServer {
       // It said that it holds this: that it asks for it is for the core to judge.
       if (isWatched(shell().core.auditing.faults, from, key))
         shell().dispatch({ type: 'requested', from, key })
-      const block = await new Promise<HeldBlock | undefined>((resolve, reject) => {
-        read({ key, resolve, reject })
-      })
+      const block = await read(key)
       if (block !== undefined) return { bytes: block.bytes, proofs: proofsOf(block, turn++) }
       return shell().damage.isDamaged(key) ? { reason: DAMAGED } : undefined
     },
@@ -48,17 +40,6 @@ export function bulkServer(shell: () => Shell): BulkServer {
       const known = await shell().during(shell().store.known(key))
       return known === undefined ? [] : proofsOf(known, turn++)
     }
-  }
-}
-
-async function readAll(shell: Shell, all: readonly Reading[]): Promise<void> {
-  try {
-    const blocks = await shell.store.read(all.map(({ key }) => key))
-    all.forEach(({ resolve }, i) => {
-      resolve(blocks[i])
-    })
-  } catch (error) {
-    for (const { reject } of all) reject(error)
   }
 }
 

@@ -14,7 +14,7 @@ const LOOK_MS = 200
 /** Looked up at a time: a disk may have lost more than anybody waits for in one look. */
 const LOOKED_UP = 64
 
-export type Scrubbed = Pick<DiskStore, 'scrubNow' | 'scrubStatus' | 'stat' | 'usage'>
+export type Scrubbed = Pick<DiskStore, 'heads' | 'scrubNow' | 'scrubStatus' | 'usage'>
 
 export function scrubOf(disk: Scrubbed, usable: () => void): CairnNode['scrub'] {
   let busy = false
@@ -64,7 +64,7 @@ async function scrub(
 /** Takes out of `missing`, of its first ones, those that are held again. False when none was. */
 async function takeThoseBack(disk: Scrubbed, missing: BlockKey[]): Promise<boolean> {
   const some = missing.splice(0, LOOKED_UP)
-  const held = await Promise.all(some.map((key) => disk.stat(key)))
+  const held = await disk.heads(some)
   const absent = some.filter((_, i) => held[i] === undefined)
   missing.push(...absent) // at the end: those that never come must not hide those that came
   return absent.length < some.length

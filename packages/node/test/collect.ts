@@ -3,7 +3,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Block } from '../src/api.ts'
-import { blocksOf, eventually, type Nodes, openNodes, sameBytes } from './support/nodes.ts'
+import { blocksOf, copiesIn, eventually, type Nodes, openNodes, sameBytes } from './support/nodes.ts'
 import { scoped } from './support/scope.ts'
 
 const BLOCKS = 40
@@ -12,18 +12,6 @@ const release = { releaseAfterMs: 1_000, releaseIntervalMs: 200, releaseRetryMs:
 const config = { collectGraceMs: 1_000, collectIntervalMs: 200, ...release }
 
 const collect = suite('collecting')
-
-async function network(count: number): Promise<Nodes> {
-  const net = await openNodes(1, { config })
-  for (let i = 1; i < count; i++) await net.add({ config })
-  await net.gathered()
-  return net
-}
-
-const copiesIn = async ({ nodes }: Nodes): Promise<number> => {
-  const usages = await Promise.all(nodes.map(async (node) => (await node.status()).usage.blocks))
-  return usages.reduce((sum, blocks) => sum + blocks, 0)
-}
 
 const upload = (net: Nodes, i: number, id: string) => net.at(i).upload(id.repeat(16))
 
@@ -38,7 +26,7 @@ async function pin(net: Nodes, i: number, id: string, blocks: readonly Block[]):
 collect(
   'what is unpinned leaves every disk, what another pins stays, and the members agree on what is left',
   scoped(async (use) => {
-    const net = use(await network(4))
+    const net = use(await openNodes(4, { config }))
     const [mine, shared] = [blocksOf(BLOCKS), blocksOf(BLOCKS)]
     await pin(net, 0, 'ab', [...mine, ...shared])
     await pin(net, 1, 'cd', shared)
@@ -56,7 +44,7 @@ collect(
 collect(
   'a member that was away while it ended hears of it, and brings nothing back',
   scoped(async (use) => {
-    const net = use(await network(4))
+    const net = use(await openNodes(4, { config }))
     const blocks = blocksOf(BLOCKS)
     await pin(net, 0, 'ab', blocks)
     await eventually(async () => (await copiesIn(net)) === 3 * BLOCKS, 'three copies of each')
@@ -103,7 +91,7 @@ collect(
 collect(
   'what is put again while it is collected is kept',
   scoped(async (use) => {
-    const net = use(await network(4))
+    const net = use(await openNodes(4, { config }))
     const blocks = blocksOf(BLOCKS)
     await pin(net, 0, 'ab', blocks)
     for (const { cid } of blocks) await net.at(0).unpin(cid)

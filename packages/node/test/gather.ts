@@ -1,6 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { gathered } from '../src/gather.ts'
+import { gathered, together } from '../src/gather.ts'
 
 const gather = suite('gathered')
 
@@ -32,6 +32,33 @@ gather('so many do not wait for more, and nothing is done twice or left', () => 
   ])
   for (let i = 0; i < 3; i++) run()
   assert.equal(done.flat(), [1, 2, 3, 4, 5, 6, 7])
+})
+
+gather('each who asked gets the answer to his own, from one piece of work', async () => {
+  const asked: number[][] = []
+  const double = together<number, number>(
+    async (all) => {
+      asked.push(all)
+      return all.map((one) => 2 * one)
+    },
+    { most: 100, soon: queueMicrotask }
+  )
+  assert.equal(await Promise.all([3, 1, 3].map(double)), [6, 2, 6])
+  assert.equal(asked, [[3, 1, 3]])
+})
+
+gather('work that fails fails for all who asked, and for nobody after', async () => {
+  const work = async (all: number[]): Promise<number[]> => {
+    if (all.includes(0)) throw new Error('no zero')
+    return all
+  }
+  const ask = together(work, { most: 100, soon: queueMicrotask })
+  const answers = await Promise.allSettled([1, 0].map(ask))
+  assert.equal(
+    answers.map(({ status }) => status),
+    ['rejected', 'rejected']
+  )
+  assert.is(await ask(1), 1)
 })
 
 gather.run()

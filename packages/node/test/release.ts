@@ -1,7 +1,7 @@
 /** Letting go on whole nodes: who joins takes its share, and what it displaces goes, never below N. */
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { blocksOf, eventually, type Nodes, onDisk, openNodes, uploadOn } from './support/nodes.ts'
+import { blocksOf, copiesIn, eventually, onDisk, openNodes, uploadOn } from './support/nodes.ts'
 import { scoped } from './support/scope.ts'
 
 const BLOCKS = 60
@@ -9,22 +9,10 @@ const config = { releaseAfterMs: 1_000, releaseIntervalMs: 200, releaseRetryMs: 
 
 const release = suite('letting go')
 
-async function network(count: number): Promise<Nodes> {
-  const net = await openNodes(1, { config })
-  for (let i = 1; i < count; i++) await net.add({ config })
-  await net.gathered()
-  return net
-}
-
-const copiesIn = async ({ nodes }: Nodes): Promise<number> => {
-  const usages = await Promise.all(nodes.map(async (node) => (await node.status()).usage.blocks))
-  return usages.reduce((sum, blocks) => sum + blocks, 0)
-}
-
 release(
   'a sixth node takes its share, and the copies that it displaces go, for good',
   scoped(async (use) => {
-    const net = use(await network(5))
+    const net = use(await openNodes(5, { config }))
     const blocks = blocksOf(BLOCKS)
     await uploadOn(net.at(0)).put(blocks)
     await eventually(async () => (await copiesIn(net)) === 3 * BLOCKS, 'three copies of each')

@@ -64,7 +64,9 @@ export class Reader {
   async #read(key: BlockKey, found: Row | undefined): Promise<Uint8Array | undefined> {
     let row = found
     for (let attempt = 1; ; attempt++) {
-      if (row?.block === undefined || this.#losing.has(key)) return undefined
+      const losing = this.#losing.get(key)
+      await losing // whoever hears that it is not here can be told why by then
+      if (row?.block === undefined || losing !== undefined) return undefined
       const { block } = row
       const bytes = await this.#bytesAt(block, block.size)
       if (bytes !== undefined && (await matchesAside(key, bytes))) return bytes

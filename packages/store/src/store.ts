@@ -146,10 +146,7 @@ export interface Store {
   delete(keys: readonly BlockKey[]): Promise<void>
   /** The same, but only of blocks whose claims are still exactly these, looked at as they are deleted. */
   letGo(copies: readonly KnownCopy[]): Promise<void>
-  /**
-   * The same, of blocks whose every claim has ended; the claims stay, so that no older claim revives
-   * them.
-   */
+  /** The same, of blocks whose every claim has ended; the claims stay, so that no older one revives them. */
   collect(copies: readonly KnownCopy[]): Promise<void>
   /**
    * What changed since it was last returned (everything, after open), at most `limit`; [] when nothing

@@ -35,6 +35,7 @@ export interface Nodes extends AsyncDisposable {
   stopAll(): Promise<void>
 }
 
+/** @param first the first node's options; all others have its `config` */
 export async function openNodes(count: number, first: Partial<NodeOptions> = {}): Promise<Nodes> {
   const directory = await mkdtemp(join(tmpdir(), 'cairn-nodes-'))
   const nodes: CairnNode[] = []
@@ -80,7 +81,8 @@ export async function openNodes(count: number, first: Partial<NodeOptions> = {})
   }
   try {
     await opened.add({ create: { open: false, replicas: 3 }, ...first })
-    for (let i = 1; i < count; i++) await opened.add()
+    const { config = {} } = first
+    for (let i = 1; i < count; i++) await opened.add({ config })
     await opened.gathered()
   } catch (cause) {
     await opened[Symbol.asyncDispose]()
@@ -94,6 +96,12 @@ export function blocksOf(count: number, bytes = 10_000): Block[] {
     const content = new Uint8Array(randomBytes(bytes))
     return { cid: cidOf(content), bytes: content }
   })
+}
+
+/** Copies on all disks, of all blocks. */
+export async function copiesIn({ nodes }: Nodes): Promise<number> {
+  const usages = await Promise.all(nodes.map(async (node) => (await node.status()).usage.blocks))
+  return usages.reduce((sum, blocks) => sum + blocks, 0)
 }
 
 export const sameBytes = (a: Uint8Array, b: Uint8Array) => Buffer.compare(a, b) === 0
