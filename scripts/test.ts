@@ -41,7 +41,11 @@ const chosen =
   filters.length === 0 ? all : all.filter(({ path }) => filters.some((part) => path.includes(part)))
 
 if (check && filters.length === 0) for await (const outcome of runChecks(root)) show(outcome)
-const together = chosen.filter(({ exclusive }) => !exclusive).values()
+// the longest first, so that none of them is left to run on its own at the end
+const together = chosen
+  .filter(({ exclusive }) => !exclusive)
+  .sort((a, b) => b.limitMs - a.limitMs)
+  .values()
 await Promise.all(Array.from({ length: AT_ONCE }, () => runEach(together)))
 await runEach(chosen.filter(({ exclusive }) => exclusive).values())
 finish()

@@ -1,5 +1,6 @@
 /** What each package would ship if it were published: its compiled program alone, and all of that. */
 // limit: 180 s
+// beside others
 import { execFile } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,4 +1,5 @@
 // limit: 120 s
+// beside others
 /** Runs the public suite for blockstores over Cairn's, from a small workspace that it installs first. */
 import { execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'

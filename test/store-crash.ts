@@ -1,4 +1,5 @@
 // limit: 600 s
+// beside others
 /**
  * A store's process is killed at the Nth write, sync, rename, unlink, for every N of its protocol,
  * and once more while it recovers. What it acknowledged is there, and nothing that it deleted.

@@ -18,7 +18,7 @@ export interface TestFile {
   /** Relative to the root, with forward slashes. */
   path: string
   limitMs: number
-  /** Crosses packages, starts processes of its own: nothing else runs beside it. */
+  /** Crosses packages, starts nodes in processes of their own: nothing else runs beside it. */
   exclusive: boolean
   /** Why it can't be run as it stands. */
   problem?: string
@@ -45,11 +45,15 @@ export function importsUvu(source: string): boolean {
   return /^import\s[^'"]*['"]uvu['"]/m.test(source)
 }
 
-/** A test as the runner needs it. `// limit: 300 s` on a line of its own near the top asks for more time. */
+/**
+ * A test as the runner needs it. On a line of its own near the top, `// limit: 300 s` asks for more time, and
+ * `// beside others` says of one below test/ that it minds no load.
+ */
 export function describe(root: string, path: string): TestFile {
   const head = readFileSync(join(root, path), 'utf8').slice(0, HEAD_CHARS)
   const seconds = Number(/^\/\/ limit: (\d+) s$/m.exec(head)?.[1] ?? LIMIT_DEFAULT_S)
-  const file: TestFile = { path, limitMs: seconds * 1_000, exclusive: path.startsWith('test/') }
+  const exclusive = path.startsWith('test/') && !/^\/\/ beside others$/m.test(head)
+  const file: TestFile = { path, limitMs: seconds * 1_000, exclusive }
   if (seconds <= LIMIT_MAX_S) return file
   return {
     ...file,

@@ -47,6 +47,12 @@ const GOOD = ['good', 'skips']
 
 const runner = suite('runner')
 
+runner('a file below test/ runs alone, unless it says that it minds nothing', () => {
+  assert.is(describe(root, 'test/detection.ts').exclusive, true)
+  assert.is(describe(root, 'test/packaging.ts').exclusive, false)
+  assert.is(describe(root, 'packages/core/test/core.ts').exclusive, false)
+})
+
 for (const [fixture, why] of Object.entries(BROKEN)) {
   runner(`${fixture} fails`, async () => {
     const outcome = await run(fixture)
