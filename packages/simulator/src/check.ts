@@ -2,8 +2,9 @@
  * What must be true of a run: all along, and once the faults are over. The checks look at what nodes have on
  * their disks, what they told their clients and what they say of themselves, never at how they decide.
  */
-import type { BlockKey } from '@cairn/core'
+import type { BlockKey, Core } from '@cairn/core'
 import { copiesOf, diskOf, read } from './cluster.ts'
+import { pendingOf } from './pending.ts'
 import { feed, nodeOf, runTo, runUntil } from './run.ts'
 import {
   activeNodes,
@@ -282,25 +283,7 @@ function comesToRest(world: World, core: readonly number[]): void {
 }
 
 function nothingPends({ cluster }: World, node: number): void {
-  const { fetches, writes, reconciler, surveys, freeing } = cluster.cores[node] as (typeof cluster.cores)[0]
-  const pending = [...fetches.loads.values()].map((load) => load.pending + load.told)
-  const { strays, claiming, collecting } = freeing
-  const { releases } = strays
-  const counts = {
-    wants: fetches.wants.byKey.size,
-    fetches: fetches.transfers.size,
-    repairing: fetches.repairing,
-    pending: Math.max(0, ...pending),
-    puts: writes.puts.size,
-    sends: writes.transfers.size,
-    pages: reconciler.listings.served.size,
-    lookups: reconciler.listings.lookups.size,
-    surveys: surveys.open.size + surveys.lookups.size,
-    attempts: releases.attempts.size + releases.copies.size + releases.checks.size,
-    claims: claiming.waiting.size + claiming.taking.size + claiming.told.size,
-    ended: collecting.known.size + collecting.asked.size + collecting.questions.size
-  }
-  for (const [what, count] of Object.entries(counts)) {
+  for (const [what, count] of Object.entries(pendingOf(cluster.cores[node] as Core))) {
     must(count === 0, () => `node ${node} is at rest with ${count} ${what}`)
   }
 }

@@ -1,4 +1,4 @@
-import type { PeerId } from '@cairn/core'
+import type { Core, PeerId } from '@cairn/core'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import {
@@ -13,6 +13,7 @@ import {
   garbageOf,
   hasLetGo,
   nodeOf,
+  pendingOf,
   read,
   runTo,
   runUntil,
@@ -20,19 +21,15 @@ import {
   signersOf,
   startChaos
 } from '../src/index.ts'
+import { seedsOr } from './support/seeds.ts'
 
 /** Seeds of a run; `CAIRN_SEEDS=1000` for more, `CAIRN_SEEDS=17-17` for one. */
-const [FIRST, LAST] = range(process.env.CAIRN_SEEDS ?? '40')
+const [FIRST, LAST] = seedsOr(40)
 /** Failures that are printed in full. */
 const SHOWN_MAX = 10
 const FAULTS_MS = 60_000
 /** From the end of all faults to N copies of everything: detection, refutation, retries, comparing. */
 const HEAL_MS = 120_000
-
-function range(text: string): [number, number] {
-  const [first, last] = text.split('-').map(Number)
-  return last === undefined ? [1, first ?? 1] : [first ?? 1, last]
-}
 
 function isUp({ cluster }: Chaos, id: PeerId): boolean {
   return cluster.nodes[nodeOf(id)]?.up === true
@@ -151,26 +148,8 @@ function comesToRest(chaos: Chaos): void {
   const rate = (cluster.bytes - bytes) / 20 / up.length
   assert.ok(rate < 8_192, `${Math.round(rate)} bytes a second of each node, at rest`)
   for (const node of up) {
-    const { fetches, writes, reconciler, surveys, freeing } = cluster.cores[node] as (typeof cluster.cores)[0]
-    const { strays, claiming, collecting } = freeing
-    const { releases } = strays
-    const pending = [...fetches.loads.values()].map((load) => load.pending + load.told)
-    const counts = {
-      wants: fetches.wants.byKey.size,
-      fetches: fetches.transfers.size,
-      repairing: fetches.repairing,
-      pending: Math.max(0, ...pending),
-      puts: writes.puts.size,
-      sends: writes.transfers.size,
-      pages: reconciler.listings.served.size,
-      lookups: reconciler.listings.lookups.size,
-      surveys: surveys.open.size + surveys.lookups.size,
-      attempts: releases.attempts.size + releases.copies.size,
-      checks: releases.checks.size,
-      claims: claiming.waiting.size + claiming.taking.size + claiming.told.size,
-      ended: collecting.known.size + collecting.asked.size + collecting.questions.size
-    }
-    for (const [what, count] of Object.entries(counts)) assert.is(count, 0, `node ${node}: ${what}`)
+    const pending = Object.entries(pendingOf(cluster.cores[node] as Core))
+    for (const [what, count] of pending) assert.is(count, 0, `node ${node}: ${what}`)
   }
 }
 

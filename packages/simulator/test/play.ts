@@ -2,15 +2,11 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { drawScenario, play } from '../src/index.ts'
+import { seedsOr } from './support/seeds.ts'
 
 /** Seeds of a run; `CAIRN_SEEDS=1000` for more, `CAIRN_SEEDS=17-17` for one. `npm run simulate` has more. */
-const [FIRST, LAST] = range(process.env.CAIRN_SEEDS ?? '24')
+const [FIRST, LAST] = seedsOr(24)
 const SIZE = { nodes: 8, minutes: 3 }
-
-function range(text: string): [number, number] {
-  const [first, last] = text.split('-').map(Number)
-  return last === undefined ? [1, first ?? 1] : [first ?? 1, last]
-}
 
 const playing = suite('scenarios')
 

@@ -11,18 +11,14 @@ import {
   startRefChaos,
   wrongs
 } from '../src/index.ts'
+import { seedsOr } from './support/seeds.ts'
 
 /** Seeds of a run; `CAIRN_SEEDS=200` for more, `CAIRN_SEEDS=17-17` for one. */
-const [FIRST, LAST] = range(process.env.CAIRN_SEEDS ?? '3')
+const [FIRST, LAST] = seedsOr(3)
 const WRITERS = 4
 const FAULTS_MS = 45_000
 /** Seeds within which each planted bug must be found. */
 const BUG_SEEDS = 60
-
-function range(text: string): [number, number] {
-  const [first, last] = text.split('-').map(Number)
-  return last === undefined ? [1, first ?? 1] : [first ?? 1, last]
-}
 
 function run(seed: number, bug?: RefBug): { chaos: RefChaos; found: string[] } {
   const chaos = startRefChaos(seed, bug)
