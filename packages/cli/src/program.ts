@@ -31,6 +31,7 @@ import { addStore } from './commands/store.ts'
 import { addSums } from './commands/sums.ts'
 import { addVerify } from './commands/verify.ts'
 import { addVersion } from './commands/version.ts'
+import { addWhatif } from './commands/whatif.ts'
 import { parseDuration } from './parse.ts'
 import type { Program } from './session.ts'
 
@@ -47,7 +48,7 @@ const GROUPS: [string, ((root: Command, program: Program) => void)[]][] = [
   ['Data:', [addPut, addGet, addCat, addLs, addRm, addPin, addCid, addCar]],
   ['Names:', [addRef, addKey]],
   ['Checks:', [addStat, addFind, addSums, addVerify, addReceipts, addScrub]],
-  ['Network:', [addStart, addJoin, addInvite, addPeers, addStatus, addLeave, addStop, addCluster]],
+  ['Network:', [addStart, addJoin, addInvite, addPeers, addStatus, addWhatif, addLeave, addStop, addCluster]],
   ['Other:', [addGc, addStore, addVersion]]
 ]
 

@@ -1,6 +1,6 @@
 /** What a node in the foreground tells of its life: members that come and go, repairs, warnings. */
-import type { NodeEvent } from '@cairn/node'
-import { plural, safe, size } from './format.ts'
+import type { Forecast, NodeEvent } from '@cairn/node'
+import { duration, plural, safe, size } from './format.ts'
 import type { Output } from './output.ts'
 
 /** A line for a person; `undefined` for what only a program wants. */
@@ -10,6 +10,8 @@ export function eventText(event: NodeEvent): string | undefined {
       return memberText(event)
     case 'repair':
       return repairText(event)
+    case 'safe':
+      return `all is safe again: ${forecastText(event)}`
     case 'block-lost':
       return `block ${event.cid}: ${safe(event.reason)}`
     case 'fault':
@@ -24,6 +26,11 @@ export function eventText(event: NodeEvent): string | undefined {
 /** What it did, before the CID of the block. */
 export function faultText(kind: 'wrong-answer' | 'asked-for-it'): string {
   return kind === 'wrong-answer' ? 'signed a wrong proof of' : 'asked for what it had signed that it holds,'
+}
+
+/** `it was said to take 14 s, and took 12 s`. */
+export function forecastText({ saidSeconds, tookSeconds }: Forecast): string {
+  return `it was said to take ${duration(1_000 * saidSeconds)}, and took ${duration(1_000 * tookSeconds)}`
 }
 
 function repairText({ blocks, bytes, left }: Extract<NodeEvent, { type: 'repair' }>): string | undefined {

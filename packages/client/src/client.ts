@@ -63,10 +63,13 @@ import type {
   Pin,
   ProofProgress,
   ProofResult,
+  Safety,
   ScrubProgress,
-  ScrubResult
+  ScrubResult,
+  WhatIf
 } from './types.ts'
 import { type Means, type UploadOptions, wait } from './upload.ts'
+import { safetyWithout, type WhatIfOptions, whatIf } from './what-if.ts'
 
 /** Between two looks of `waitFor`, ms: repairs are counted in seconds. */
 const LOOK_MS = 500
@@ -143,6 +146,13 @@ export interface Client {
   find(digest: string, options?: Signalled): AsyncGenerator<Found, void>
   status(): Promise<NodeStatus>
   status(cid: CID | string, options?: Signalled): Promise<DagStatus>
+  /**
+   * What would be lost, or have too few copies, with `node:NAME`, `node:ID`, `zone:ZONE`: of all that is kept,
+   * and of each pin and ref. @throws NOT_FOUND, BAD_REQUEST for members that are not known
+   */
+  whatIf(lose: readonly string[], options?: WhatIfOptions): Promise<WhatIf>
+  /** The first part of that: in numbers. */
+  safetyWithout(lose: readonly string[], options?: Signalled): Promise<Safety>
   /** Resolves when every block of the DAG has as many copies. */
   waitFor(cid: CID | string, options: { replicas: number; signal?: AbortSignal }): Promise<DagStatus>
   node(): Promise<NodeInfo>
@@ -248,6 +258,9 @@ export function createClient(options: ClientOptions): Client {
       yield* findByDigest(recordsOf(signal), parseDigest(digest))
     },
     status,
+    whatIf: (lose, options = {}) =>
+      whatIf({ nodes, refs, pins: listPins(nodes, options.signal) }, lose, options),
+    safetyWithout: (lose, { signal } = {}) => safetyWithout(nodes, lose, signal),
     async waitFor(cid, { replicas, signal }) {
       for (;;) {
         signal?.throwIfAborted()

@@ -19,3 +19,4 @@ export type {
 export type { DirEntry, PathContent, Source } from './source.ts'
 export type { Found, WithDigests } from './stored.ts'
 export type * from './types.ts'
+export type { WhatIfOptions } from './what-if.ts'

@@ -73,7 +73,8 @@ export function toNodeStatus(value: unknown): NodeStatus {
 
 export function toDagStatus(value: unknown): DagStatus {
   const json = object(value)
-  return { ...(json as unknown as DagStatus), root: parseCid(String(json.root)) }
+  const lost = Array.isArray(json.lost) ? json.lost.map((cid) => parseCid(String(cid))) : []
+  return { ...(json as unknown as DagStatus), root: parseCid(String(json.root)), lost }
 }
 
 export function toPeers(value: unknown): PeerInfo[] {
@@ -86,6 +87,7 @@ export function toEvent(value: unknown): NodeEvent | undefined {
   switch (json.type) {
     case 'member':
     case 'repair':
+    case 'safe':
     case 'log':
       return json as unknown as NodeEvent
     case 'fault':

@@ -76,6 +76,8 @@ export interface Safety {
   bytes: number
   /** Blocks by living copies: [0 copies, 1 copy, 2, …, N or more]. */
   byCopies: number[]
+  /** Their bytes, as far as they are known. */
+  bytesByCopies: number[]
   repairing: { blocks: number; bytes: number }
   etaSeconds?: number
 }
@@ -97,6 +99,33 @@ export interface NodeStatus extends Safety {
   usage: Usage
   scrub: ScrubStatus
   damage: DamageStatus
+  /** What was last said by this node of when all would be safe, and what became of it. */
+  forecast?: Forecast
+}
+
+/** How long it was said to take until no block is short, and how long it took. */
+export interface Forecast {
+  saidSeconds: number
+  tookSeconds: number
+  /** Short of copies when it was said. */
+  blocks: number
+  bytes: number
+  atMs: number
+}
+
+/** What would be, if the copies of some members were lost. */
+export interface WhatIf {
+  /** Of all that is kept. */
+  network: Safety
+  /** Of each pin and ref that would have fewer copies than it should, those that would be lost first. */
+  affected: Affected[]
+  /** Pins and refs looked at. */
+  roots: number
+}
+
+export interface Affected extends DagStatus {
+  /** `pin NAME`, `ref NAME`: why it is kept. */
+  names: string[]
 }
 
 /** What was found damaged on the node's disk since it was first used, and is whole again. */
@@ -193,6 +222,8 @@ export interface AuditState {
 
 export interface DagStatus extends Safety {
   root: CID
+  /** Blocks without a copy, at most 100 of them named. */
+  lost: CID[]
   holders: (Holding & { state: Member['state'] })[]
 }
 
@@ -219,6 +250,8 @@ export type NodeEvent =
       atMs: number
     }
   | { type: 'repair'; blocks: number; bytes: number; left: number; atMs: number }
+  /** No block is short any more: what was said when somebody asked, and what it took. */
+  | ({ type: 'safe' } & Forecast)
   | { type: 'block-lost'; cid: CID; reason: string; atMs: number }
   /** A member lied about what it holds: its copies are no longer counted. */
   | { type: 'fault'; peer: PeerId; name: string; kind: FaultKind; cid: CID; by: PeerId; atMs: number }

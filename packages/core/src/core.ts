@@ -122,7 +122,8 @@ import {
   isRef,
   isScrub,
   type Message,
-  REASON_CHARS_MAX
+  REASON_CHARS_MAX,
+  type SurveyMessage
 } from './wire.ts'
 import {
   createWrites,
@@ -169,7 +170,7 @@ export type CoreEvent =
   /** A copy here was damaged and put aside. */
   | { type: 'lost'; key: BlockKey; replicas: number }
   /** A caller asks how safe the network's data is, or who holds some blocks. */
-  | { type: 'survey'; request: number }
+  | { type: 'survey'; request: number; without?: readonly PeerId[] }
   | { type: 'inquire'; request: number; keys: readonly BlockKey[] }
   | RefEvent
 
@@ -414,7 +415,10 @@ function fetched(core: Core, event: CoreEvent & { type: 'fetched' }, dataMs: num
 
 function ask(core: Core, event: CoreEvent & { type: 'survey' | 'inquire' }, dataMs: number): CoreAction[] {
   const { request } = event
-  const question = { request, own: ownTally(core), ...(event.type === 'inquire' ? { keys: event.keys } : {}) }
+  const about =
+    event.type === 'inquire' ? { keys: event.keys } : event.without ? { without: event.without } : {}
+  const own = ownTally(core, dataMs, event.type === 'survey' ? event.without : undefined)
+  const question = { request, own, ...about }
   const others = livingMembers(core.holders).filter((id) => id !== core.self)
   return startSurvey(core.surveys, question, others, dataMs)
 }
@@ -437,7 +441,7 @@ function receive(
   if (isFreeing(message)) return onFreeingMessage(core.freeing, core, from, message)
   if (isScrub(message)) return onScrubMessage(from, message)
   if (isAudit(message)) return onAuditMessage(core.auditing, { from, message }, viewOf(core, dataMs))
-  if (!isCompare(message)) return onSurveyMessage(core.surveys, from, message, () => ownTally(core))
+  if (!isCompare(message)) return surveyed(core, from, message, dataMs)
   const peer = { from, mayAsk: hasRepairRoom(core.fetches, from) }
   return onCompareMessage(core.reconciler, core.holders, peer, message, dataMs)
 }
@@ -496,8 +500,12 @@ function viewOf({ holders, membership }: Core, nowMs: number) {
   return { holders, lives, nowMs }
 }
 
-function ownTally(core: Core): Tally {
-  return tally(core.reconciler, core.holders, core.fetches)
+function ownTally(core: Core, nowMs: number, without: readonly PeerId[] = []): Tally {
+  return tally(core, { nowMs, without: new Set(without) })
+}
+
+function surveyed(core: Core, from: PeerId, message: SurveyMessage, nowMs: number): SurveyAction[] {
+  return onSurveyMessage(core.surveys, from, message, (without) => ownTally(core, nowMs, without))
 }
 
 /** Members that vanished together, and for how long only last copies are repaired; undefined when all are. */

@@ -4,6 +4,7 @@
  * goes to a member known to have the block, fewest known copies first, within a budget.
  */
 import { BLOCK_BYTES_MAX, type BlockKey, type PeerId, slotOf } from './block.ts'
+import { count, createMeter, type Meter } from './eta.ts'
 import { actingHolders, type Holders, mayFetch, readOrder } from './holders.ts'
 import { type DataConfig, DATA_LIMITS as LIMITS } from './limits.ts'
 import { forgetLoad, type Loads, loadOf, nearness, nowKnownSlow, timed } from './load.ts'
@@ -62,6 +63,8 @@ export interface Fetches {
   /** Keys under way in transfers for repair, and their bytes. */
   repairing: number
   repairingBytes: number
+  /** What repair brought. */
+  readonly repaired: Meter
   nextTransfer: number
   /** When some want may start, at the earliest. */
   wakeMs: number
@@ -69,7 +72,7 @@ export interface Fetches {
 
 export function createFetches(self: PeerId, config: DataConfig): Fetches {
   const maps = { wants: createWants(), transfers: new Map(), loads: new Map() }
-  const none = { repairing: 0, repairingBytes: 0 }
+  const none = { repairing: 0, repairingBytes: 0, repaired: createMeter() }
   return { config, self, ...maps, ...none, nextTransfer: 1, wakeMs: Number.POSITIVE_INFINITY }
 }
 
@@ -167,6 +170,7 @@ export function onFetched(
 
 /** Bytes that were asked for by a read alone went to the reader and not to the disk. */
 function arrived(fetches: Fetches, known: Want, transfer: Transfer, nowMs: number): FetchAction[] {
+  if (transfer.purpose === 'repair') count(fetches.repaired, known.size, nowMs)
   if (transfer.purpose === 'repair' || !known.repair) return forget(fetches, known, true)
   return endRead(fetches, known, true, nowMs)
 }

@@ -94,6 +94,13 @@ export function vacancyDeadline(holders: Holders): number {
   return Math.max(next, holders.brake.untilMs)
 }
 
+/** Until the last of the dead has its place given away; 0 when all have. */
+export function vacantInMs({ standing, brake }: Holders, nowMs: number): number {
+  let last = nowMs
+  for (const { vacantAtMs = nowMs } of standing.values()) last = Math.max(last, vacantAtMs)
+  return last === nowMs ? 0 : Math.ceil(Math.max(last, brake.untilMs) - nowMs)
+}
+
 function changed(holders: Holders): void {
   holders.version++
   holders.cache.clear()

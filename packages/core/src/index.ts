@@ -60,7 +60,7 @@ export {
 export type { RefAction, RefEvent, RefOptions } from './refs.ts'
 export type { Copy } from './release.ts'
 export { type Rumour, rumourCodec } from './rumour.ts'
-export type { Count, ShortCount, Tally } from './safety.ts'
+export { type Count, type ShortCount, safeInMs, type Tally, takersIn } from './safety.ts'
 export { type PlacedMember, WEIGHT_MAX, WEIGHT_QUANTUM_BYTES, weightOf } from './score.ts'
 export { SCRUB_RUN_BYTES, type ScrubMessage } from './scrubbing.ts'
 export type { KeptMember, Membership, MembershipAction } from './view.ts'

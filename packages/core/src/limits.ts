@@ -136,7 +136,9 @@ export const DATA_LIMITS = {
   claimsTold: 64,
   claimsToldPerMember: 8,
   /** Keys of one inquiry. */
-  inquiryKeys: 512
+  inquiryKeys: 512,
+  /** Members that a question supposes lost: their ids fit a message. */
+  lossMembers: 256
 } as const
 
 export type DataConfig = Readonly<typeof DATA_DEFAULTS>

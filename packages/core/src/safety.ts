@@ -6,9 +6,11 @@
 import type { PeerId } from './block.ts'
 import { REPLICAS_MAX } from './claim.ts'
 import { list, struct, u8, varint } from './codec.ts'
+import type { Config } from './config.ts'
+import { etaOf, rateOf } from './eta.ts'
 import type { Fetches } from './fetch.ts'
 import type { SlotSummary } from './fingerprint.ts'
-import { actingHolders, type Holders, isDistrusted } from './holders.ts'
+import { actingHolders, type Holders, isDistrusted, vacantInMs } from './holders.ts'
 import type { Reconciler } from './reconcile.ts'
 
 export interface Count {
@@ -28,7 +30,26 @@ export interface Tally extends Count {
   unconfirmed: Count
   /** Blocks that this member is to fetch. */
   wanted: number
+  /** Bytes a second that repair brought it lately. */
+  rate: number
+  /** Until the last of the dead that it knows of is made up for, ms. */
+  waitMs: number
 }
+
+/** Of whom a tally is taken, and of what it is. */
+export interface TallyScene {
+  reconciler: Reconciler
+  holders: Holders
+  fetches: Fetches
+}
+
+export interface TallyAsked {
+  nowMs: number
+  /** As if the copies of these were lost. */
+  without?: ReadonlySet<PeerId> | undefined
+}
+
+const NOBODY: ReadonlySet<PeerId> = new Set()
 
 /** One entry for each number of copies below the largest N. */
 const SHORT_MAX = REPLICAS_MAX + 1
@@ -38,23 +59,28 @@ export const tallyCodec = struct({
   ...count,
   short: list(struct({ copies: u8, ...count }), SHORT_MAX),
   unconfirmed: struct(count),
-  wanted: varint
+  wanted: varint,
+  rate: varint,
+  waitMs: varint
 })
 
 /** What this member answers for. */
-export function tally(state: Reconciler, holders: Holders, fetches: Fetches): Tally {
+export function tally(scene: TallyScene, { nowMs, without = NOBODY }: TallyAsked): Tally {
+  const { reconciler: state, holders, fetches } = scene
   const total = emptyTally()
   total.wanted = fetches.wants.byKey.size
+  total.rate = rateOf(fetches.repaired, nowMs)
+  total.waitMs = vacantInMs(holders, nowMs)
   const doubtful = doubtfulPlaces(state)
   for (const [place, value] of state.mine) {
     const all = actingHolders(holders, value.slot, value.replicas)
     const acting = holders.distrusted.size === 0 ? all : all.filter((id) => !isDistrusted(holders, id))
     if (acting.length < all.length && !acting.includes(state.self) && all.includes(state.self)) continue
     const told = !acting.includes(state.self)
-      ? tellStray(state, acting, place, value)
+      ? tellStray(state, acting, place, without)
       : doubtful.has(place)
-        ? tellSlot(state, acting, place, value)
-        : tellAgreed(state, acting, value)
+        ? tellSlot(state, acting, { place, value, without })
+        : tellAgreed(state, acting, value, without)
     if (told === undefined) continue
     add(total, value)
     if (told.below > 0) addShort(total, told.copies, portion(value, told.below))
@@ -73,7 +99,15 @@ interface Told {
 }
 
 function emptyTally(): Tally {
-  return { blocks: 0, bytes: 0, short: [], unconfirmed: { blocks: 0, bytes: 0 }, wanted: 0 }
+  return {
+    blocks: 0,
+    bytes: 0,
+    short: [],
+    unconfirmed: { blocks: 0, bytes: 0 },
+    wanted: 0,
+    rate: 0,
+    waitMs: 0
+  }
 }
 
 /** Places in which somebody differs, or was not compared with since they changed: few, as a rule. */
@@ -90,11 +124,16 @@ function doubtfulPlaces({ peers }: Reconciler): Set<number> {
 function tellAgreed(
   { self }: Reconciler,
   acting: readonly PeerId[],
-  { blocks, replicas }: SlotSummary
+  { blocks, replicas }: SlotSummary,
+  without: ReadonlySet<PeerId>
 ): Told | undefined {
   if (acting[0] !== self) return undefined
-  const copies = acting.length
+  const copies = acting.length - countIn(acting, without)
   return { below: copies < replicas ? blocks : 0, copies, unsure: false }
+}
+
+function countIn(acting: readonly PeerId[], without: ReadonlySet<PeerId>): number {
+  return without.size === 0 ? 0 : acting.filter((id) => without.has(id)).length
 }
 
 /** Held besides: told only if nobody who must hold it is known to have any of it. */
@@ -102,30 +141,34 @@ function tellStray(
   state: Reconciler,
   acting: readonly PeerId[],
   place: number,
-  { blocks }: SlotSummary
+  without: ReadonlySet<PeerId>
 ): Told | undefined {
   const settled = state.strays.get(place)?.settled.size ?? 0
   const has = (id: PeerId) => (state.peers.get(id)?.differing.get(place)?.blocks ?? 0) > 0
   if (settled > 0 || acting.some(has)) return undefined
-  return { below: blocks, copies: 1, unsure: false }
+  const below = state.mine.get(place)?.blocks ?? 0
+  return { below, copies: without.has(state.self) ? 0 : 1, unsure: false }
 }
 
 function tellSlot(
   state: Reconciler,
   acting: readonly PeerId[],
-  place: number,
-  { blocks, replicas }: SlotSummary
+  of: { place: number; value: SlotSummary; without: ReadonlySet<PeerId> }
 ): Told | undefined {
+  const { place, without } = of
+  const { blocks, replicas } = of.value
   const known = acting.map((id) => (id === state.self ? blocks : blocksAt(state, id, place, blocks)))
   const most = Math.max(...known)
   if (acting[known.indexOf(most)] !== state.self) return undefined
   const isWhole = (id: PeerId) => id === state.self || isInSync(state, id, place)
-  const copies = acting.filter(isWhole).length
+  const left = acting.filter((id) => !without.has(id))
+  const copies = left.filter(isWhole).length
   const unsure = acting.some((id) => state.peers.get(id)?.changed.has(place))
   if (copies >= replicas) return { below: 0, copies, unsure }
   // All but the blocks that the N-th best has have fewer than N copies. Holders that have as many blocks, but
   // not the same ones or not the same claims, differ in one at least.
-  const nth = known.sort((a, b) => b - a)[replicas - 1] ?? 0
+  const those = known.filter((_, i) => !without.has(acting[i] as PeerId))
+  const nth = those.sort((a, b) => b - a)[replicas - 1] ?? 0
   return { below: Math.max(1, most - nth), copies, unsure }
 }
 
@@ -164,6 +207,8 @@ export function addTallies(tallies: readonly Tally[]): Tally {
     add(total, one)
     add(total.unconfirmed, one.unconfirmed)
     total.wanted += one.wanted
+    total.rate += one.rate
+    total.waitMs = Math.max(total.waitMs, one.waitMs)
     for (const { copies, blocks, bytes } of one.short) addShort(total, copies, { blocks, bytes })
   }
   total.short.sort((a, b) => a.copies - b.copies)
@@ -186,4 +231,28 @@ export function toHandOver(state: Reconciler, holders: Holders): Count {
     if (!isDone) add(left, value)
   }
   return left
+}
+
+/** Living members that can take blocks. */
+export function takersIn(holders: Holders): PeerId[] {
+  return [...holders.standing].flatMap(([id, { living, full }]) => {
+    return living && !full && !isDistrusted(holders, id) ? [id] : []
+  })
+}
+
+/** Milliseconds until all is at N, by what the members told; undefined where too few can take it. */
+export function safeInMs(
+  holders: Holders,
+  config: Pick<Config, 'replicas' | 'settleMs' | 'compareChangedMs'>,
+  { short, rate, waitMs }: Tally
+): number | undefined {
+  const able = takersIn(holders).length
+  const making = { blocks: 0, bytes: 0 }
+  for (const { copies, blocks, bytes } of short) {
+    const lacking = Math.max(1, config.replicas - copies)
+    add(making, { blocks: blocks * lacking, bytes: bytes * lacking })
+  }
+  if (making.blocks > 0 && able < config.replicas) return undefined
+  const compareMs = config.settleMs + 2 * config.compareChangedMs
+  return etaOf({ ...making, rate, able, waitMs, compareMs })
 }

@@ -43,13 +43,16 @@ export function createSurveys(self: PeerId): Surveys {
 /** Asks everybody; `keys` makes it an inquiry. */
 export function startSurvey(
   surveys: Surveys,
-  ask: { request: number; own: Tally; keys?: readonly BlockKey[] },
+  ask: { request: number; own: Tally; keys?: readonly BlockKey[]; without?: readonly PeerId[] },
   members: readonly PeerId[],
   nowMs: number
 ): SurveyAction[] {
-  const { request, own, keys } = ask
+  const { request, own, keys, without = [] } = ask
   if (keys !== undefined && keys.length > LIMITS.inquiryKeys) {
     throw new RangeError(`${keys.length} keys in an inquiry where ${LIMITS.inquiryKeys} are the limit`)
+  }
+  if (without.length > LIMITS.lossMembers) {
+    throw new RangeError(`${without.length} members lost where ${LIMITS.lossMembers} are the limit`)
   }
   if (surveys.open.size >= SURVEYS_MAX) {
     const silent = [...members]
@@ -62,7 +65,9 @@ export function startSurvey(
   const survey: Survey = { request, waiting, tallies: [own], keys, holders: new Map(), untilMs }
   surveys.open.set(token, survey)
   const message: SurveyMessage =
-    keys === undefined ? { type: 'survey', token } : { type: 'inquiry', token, keys: [...keys] }
+    keys === undefined
+      ? { type: 'survey', token, without: [...without] }
+      : { type: 'inquiry', token, keys: [...keys] }
   const actions: SurveyAction[] = [...waiting].map((to) => ({ type: 'send', to, message }))
   if (keys === undefined) return [...actions, ...finish(surveys, token, false)]
   waiting.add(surveys.self)
@@ -74,12 +79,12 @@ export function onSurveyMessage(
   surveys: Surveys,
   from: PeerId,
   message: SurveyMessage,
-  own: () => Tally
+  own: (without: readonly PeerId[]) => Tally
 ): SurveyAction[] {
   const { token } = message
   switch (message.type) {
     case 'survey':
-      return [{ type: 'send', to: from, message: { type: 'tally', token, tally: own() } }]
+      return [{ type: 'send', to: from, message: { type: 'tally', token, tally: own(message.without) } }]
     case 'inquiry':
       return surveys.lookups.size < SURVEYS_MAX
         ? [lookUp(surveys, { to: from, token, keys: message.keys })]

@@ -22,6 +22,7 @@ import { COMPARE_MESSAGES, COMPARE_TAGS, type CompareMessage } from './compare.t
 import type { FreeingMessage } from './freeing.ts'
 import { GOSSIP_CASES, GOSSIP_TAGS, type Gossip } from './gossip.ts'
 import { DATA_LIMITS as LIMITS } from './limits.ts'
+import { peerIdCodec } from './member.ts'
 import { REF_MESSAGES, REF_TAGS, type RefMessage } from './ref-messages.ts'
 import { RELEASE_MESSAGES, RELEASE_TAGS } from './release.ts'
 import { tallyCodec } from './safety.ts'
@@ -33,8 +34,8 @@ export const PROTOCOL_VERSION = 1
 export const MESSAGE_BYTES_MAX = 64 * 1024
 
 const SURVEY_MESSAGES = {
-  /** "How safe is what you answer for?" */
-  survey: struct({ token: varint }),
+  /** "How safe is what you answer for?" As it is, or as if the copies of some members were lost. */
+  survey: struct({ token: varint, without: list(peerIdCodec, LIMITS.lossMembers) }),
   tally: struct({ token: varint, tally: tallyCodec }),
   /** "Which of these do you hold?" */
   inquiry: struct({ token: varint, keys: list(blockKeyCodec, LIMITS.inquiryKeys) }),

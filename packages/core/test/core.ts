@@ -97,7 +97,7 @@ core('a stall of its own costs what waits nothing', () => {
 
 core('who is not a living member is not heard on data', () => {
   const one = newCore()
-  const survey: Message = { type: 'survey', token: 1 }
+  const survey: Message = { type: 'survey', token: 1, without: [] }
   assert.equal(sends(hear(one, 1, survey)), [])
   assert.equal(sends(hear(one, 0, survey)), [], 'nor we ourselves')
   meet(one, 1)
@@ -117,7 +117,7 @@ core('nobody keeps it busy with questions, and a second later all may ask again'
   const answers = (from: number, nowMs: number, times: number) => {
     let count = 0
     for (let i = 0; i < times; i++) {
-      count += sends(hear(one, from, { type: 'survey', token: i }, nowMs)).filter(
+      count += sends(hear(one, from, { type: 'survey', token: i, without: [] }, nowMs)).filter(
         (type) => type === 'tally'
       ).length
     }

@@ -1,10 +1,11 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import type { PeerId } from '../src/block.ts'
 import { decode, encode } from '../src/codec.ts'
 import { createFetches } from '../src/fetch.ts'
 import { actingHolders } from '../src/holders.ts'
 import { onView, peerOf } from '../src/reconcile.ts'
-import { addTallies, type Tally, tally, tallyCodec, toHandOver } from '../src/safety.ts'
+import { addTallies, safeInMs, type Tally, takersIn, tally, tallyCodec, toHandOver } from '../src/safety.ts'
 import { compareFor, keep, type Node, node } from './support/comparing.ts'
 import { become, CONFIG, holdersOf, keyIn, peer } from './support/data.ts'
 
@@ -12,11 +13,12 @@ function group(count: number): Node[] {
   return Array.from({ length: count }, (_, n) => node(n, holdersOf(count)))
 }
 
-function tallyOf({ id, state, holders }: Node): Tally {
-  return tally(state, holders, createFetches(id, CONFIG))
+function tallyOf({ id, state, holders }: Node, without?: ReadonlySet<PeerId>): Tally {
+  return tally({ reconciler: state, holders, fetches: createFetches(id, CONFIG) }, { nowMs: 0, without })
 }
 
-const sumOf = (nodes: readonly Node[]) => addTallies(nodes.map(tallyOf))
+const sumOf = (nodes: readonly Node[], without?: ReadonlySet<PeerId>) =>
+  addTallies(nodes.map((one) => tallyOf(one, without)))
 const PLACE = 3 * 65_536 + 5
 
 const safety = suite('safety')
@@ -134,7 +136,7 @@ safety('nobody to hand over to is nothing handed over', () => {
 
 safety('tallies add up field by field and survive the wire', () => {
   const one: Tally = {
-    ...{ blocks: 5, bytes: 50, wanted: 1, unconfirmed: { blocks: 2, bytes: 20 } },
+    ...{ blocks: 5, bytes: 50, wanted: 1, unconfirmed: { blocks: 2, bytes: 20 }, rate: 9, waitMs: 7 },
     short: [{ copies: 2, blocks: 1, bytes: 10 }]
   }
   const two: Tally = { ...one, short: [{ copies: 1, blocks: 3, bytes: 30 }, ...one.short] }
@@ -143,8 +145,69 @@ safety('tallies add up field by field and survive the wire', () => {
     { copies: 1, blocks: 3, bytes: 30 },
     { copies: 2, blocks: 2, bytes: 20 }
   ])
-  assert.equal([sum.blocks, sum.wanted, sum.unconfirmed.blocks], [10, 2, 4])
+  assert.equal([sum.blocks, sum.wanted, sum.unconfirmed.blocks, sum.rate], [10, 2, 4, 18])
+  assert.is(sum.waitMs, 7, 'the longest wait')
   assert.equal(decode(tallyCodec, encode(tallyCodec, two)), two)
+})
+
+safety(
+  'as if members were lost, each block counts the copies that the others have, and nothing twice',
+  () => {
+    const six = group(6)
+    const keys = Array.from({ length: 120 }, (_, i) => keyIn(i * 500, i % 3))
+    const holdersOfKey = (one: Node, key: string) => actingHolders(one.holders, slot(key), 3)
+    for (const one of six) {
+      const own = keys.filter((key) => holdersOfKey(one, key).includes(one.id))
+      keep(
+        one,
+        own.map((key) => ({ key }))
+      )
+    }
+    compareFor(six, 40_000)
+    for (const lost of [[0], [1, 4], [0, 2, 5], [0, 1, 2, 3, 4, 5]]) {
+      const without = new Set(lost.map(peer))
+      const left = keys.map(
+        (key) => holdersOfKey(six[0] as Node, key).filter((id) => !without.has(id)).length
+      )
+      const expected = [0, 1, 2].flatMap((copies) => {
+        const blocks = left.filter((count) => count === copies).length
+        return blocks === 0 ? [] : [{ copies, blocks, bytes: 1_000 * blocks }]
+      })
+      const sum = sumOf(six, without)
+      assert.equal([sum.blocks, sum.short], [120, expected], `without ${lost}`)
+    }
+  }
+)
+
+safety('until all is safe: the wait, the comparing, and the bytes by their rate', () => {
+  const four = holdersOf(4)
+  const config = { replicas: 3, settleMs: 2_000, compareChangedMs: 1_000 }
+  const none = {
+    blocks: 9,
+    bytes: 9_000,
+    unconfirmed: { blocks: 0, bytes: 0 },
+    wanted: 0,
+    rate: 0,
+    waitMs: 0
+  }
+  const short = [{ copies: 1, blocks: 5, bytes: 5_000_000 }]
+  assert.is(safeInMs(four, config, { ...none, short: [] }), 0)
+  assert.is(
+    safeInMs(four, config, { ...none, short, rate: 1_000_000, waitMs: 9_000 }),
+    9_000 + 2_000 + 10_000
+  )
+  const sooner = safeInMs(four, config, { ...none, short }) ?? 0
+  assert.ok(sooner > 4_000 && sooner < 5_000, 'assumed, as long as nothing has come')
+  for (const n of [0, 1]) become(four, n, { full: true })
+  assert.equal(takersIn(four), [peer(2), peer(3)])
+  assert.is(safeInMs(four, config, { ...none, short }), undefined, 'two can take what three must have')
+})
+
+safety('the dead are waited for until their places are given away', () => {
+  const [one] = group(4) as [Node]
+  become(one.holders, 3, { state: 'dead' })
+  assert.is(tallyOf(one).waitMs, CONFIG.repairDelayMs)
+  assert.is(tallyOf(node(1, holdersOf(4))).waitMs, 0)
 })
 
 safety.run()

@@ -16,7 +16,7 @@ import {
 import { keyIn, peer } from './support/data.ts'
 
 const tallyOf = (blocks: number): Tally => {
-  return { blocks, bytes: 0, short: [], unconfirmed: { blocks: 0, bytes: 0 }, wanted: 0 }
+  return { blocks, bytes: 0, short: [], unconfirmed: { blocks: 0, bytes: 0 }, wanted: 0, rate: 0, waitMs: 0 }
 }
 const OTHERS = [peer(1), peer(2), peer(3)]
 const KEYS = Array.from({ length: 20 }, (_, i) => keyIn(i))
@@ -131,6 +131,22 @@ survey('more keys than one message takes are a bug of the caller', () => {
     () => startSurvey(createSurveys(peer(0)), { request: 1, own: tallyOf(1), keys }, OTHERS, 0),
     (error: unknown) => error instanceof RangeError
   )
+})
+
+survey('what is asked about with the loss of members is passed on, as far as a message takes', () => {
+  const surveys = createSurveys(peer(0))
+  const without = [peer(2), peer(5)]
+  const [sent] = startSurvey(surveys, { request: 1, own: tallyOf(1), without }, OTHERS, 0)
+  assert.ok(sent?.type === 'send' && sent.message.type === 'survey')
+  assert.equal(sent.message.without, without)
+  const heard: string[] = []
+  onSurveyMessage(createSurveys(peer(1)), peer(0), sent.message, (lost) => {
+    heard.push(...lost)
+    return tallyOf(0)
+  })
+  assert.equal(heard, without)
+  const many = Array.from({ length: DATA_LIMITS.lossMembers + 1 }, (_, i) => peer(i))
+  assert.throws(() => startSurvey(surveys, { request: 2, own: tallyOf(1), without: many }, OTHERS, 0), /lost/)
 })
 
 survey.run()

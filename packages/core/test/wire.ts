@@ -51,7 +51,9 @@ const tally = fc.record({
   ...count,
   short: some(fc.record({ copies, ...count })),
   unconfirmed: fc.record(count),
-  wanted: varint
+  wanted: varint,
+  rate: varint,
+  waitMs: varint
 })
 const after = fc.option(key, { nil: undefined })
 const listed = fc.record({ key, size: varint, claims: hex(8) })
@@ -158,7 +160,7 @@ const MESSAGES: { [K in Message['type']]: fc.Arbitrary<unknown> } = {
   retract: fc.record({ token: varint, life: u32, upMs: varint, keys: some(key) }),
   retracted: fc.record({ token: varint }),
   accuse: fc.record({ signed: bytes(300) }),
-  survey: fc.record({ token: varint }),
+  survey: fc.record({ token: varint, without: some(peerId) }),
   tally: fc.record({ token: varint, tally }),
   inquiry: fc.record({ token: varint, keys: some(key) }),
   inquired: fc.record({ token: varint, held: bytes(3) })
@@ -254,6 +256,7 @@ wire('the largest message of each kind fits', () => {
     return { ...asked, fingerprint: hash, entries: i < 2 ? keys(DATA_LIMITS.pageKeys) : [], next: long }
   })
   const counts = { blocks: most, bytes: most }
+  const rest = { wanted: most, rate: most, waitMs: most }
   const short = Array.from({ length: 33 }, (_, copies) => ({ copies, ...counts }))
   const all: Message[] = [
     { type: 'offer', summaries },
@@ -264,7 +267,8 @@ wire('the largest message of each kind fits', () => {
     { type: 'listing', pages },
     { type: 'inquiry', token: most, keys: new Array(DATA_LIMITS.inquiryKeys).fill(long) },
     { type: 'inquired', token: most, held: new Uint8Array(DATA_LIMITS.inquiryKeys / 8) },
-    { type: 'tally', token: most, tally: { ...counts, short, unconfirmed: counts, wanted: most } }
+    { type: 'survey', token: most, without: new Array(DATA_LIMITS.lossMembers).fill('x'.repeat(64)) },
+    { type: 'tally', token: most, tally: { ...counts, ...rest, short, unconfirmed: counts } }
   ]
   assert.is(2 * DATA_LIMITS.pageKeys, DATA_LIMITS.keysPerMessage)
   for (const said of all) {

@@ -7,7 +7,9 @@ import { type Context, Hono } from 'hono'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import { errorHeaders, readJson, toCairnError } from './answer.ts'
 import {
+  askedLosses,
   askedPut,
+  askedReplicas,
   askedToFinish,
   askedToKeep,
   askedUpload,
@@ -75,8 +77,9 @@ function answersOf(node: CairnNode): Answers {
       home: node.home,
       usage: (await node.status()).usage
     }),
-    status: () => node.status(),
-    'status-of': (c) => node.statusOf(cid(c), signal(c)),
+    status: (c) => node.status(askedLosses(query(c))),
+    'status-of': (c) =>
+      node.statusOf(cid(c), { ...signal(c), ...askedLosses(query(c)), ...askedReplicas(query(c)) }),
     peers: () => ({ peers: node.peers() }),
     invite: () => ({ invite: node.invite() }),
     pins: async () => ({ pins: await node.pins() }),

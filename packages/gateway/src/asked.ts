@@ -66,6 +66,24 @@ export function askedPut(query: URLSearchParams): PutOptions {
   }
 }
 
+/** Members that a question supposes lost, and characters of each: a zone's 32, an id's 64. */
+const LOSSES_MAX = 256
+const LOSS_CHARS_MAX = 5 + 64
+const LOSSES = z.array(z.string().max(LOSS_CHARS_MAX)).max(LOSSES_MAX)
+
+/** `?without=node:a&without=zone:x`. @throws BAD_REQUEST */
+export function askedLosses(query: URLSearchParams): { without?: string[] } {
+  return query.has('without') ? { without: check(LOSSES, query.getAll('without')) } : {}
+}
+
+/** @throws BAD_REQUEST */
+export function askedReplicas(query: URLSearchParams): { replicas?: number } {
+  const { replicas } = check(PUT.pick({ replicas: true }), {
+    ...(query.has('replicas') ? { replicas: query.get('replicas') } : {})
+  })
+  return replicas === undefined ? {} : { replicas }
+}
+
 /** @throws BAD_REQUEST */
 export function askedUpload(id: string | undefined): string {
   if (id !== undefined && /^[0-9a-f]{32}$/.test(id)) return id

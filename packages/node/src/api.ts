@@ -106,6 +106,8 @@ export interface Safety {
   bytes: number
   /** Blocks by living copies: [0 copies, 1 copy, 2, …, N or more]. */
   byCopies: number[]
+  /** Their bytes, as far as they are known. */
+  bytesByCopies: number[]
   /** Bytes on their way now, and to come, for blocks below N. */
   repairing: { blocks: number; bytes: number }
   /** Seconds until all is at N, when that can be said. */
@@ -122,10 +124,38 @@ export interface NodeStatus extends Safety {
   /** How much of this disk was read again lately, and what was found. */
   scrub: ScrubStatus
   damage: DamageStatus
+  /** What was last said here of when all would be safe, and what became of it. */
+  forecast: Forecast | undefined
+}
+
+/** How long it was said to take until no block is short, and how long it took. */
+export interface Forecast {
+  saidSeconds: number
+  tookSeconds: number
+  /** Short of copies when it was said. */
+  blocks: number
+  bytes: number
+  atMs: number
+}
+
+export interface StatusOptions {
+  /**
+   * As if the copies of these members were lost: `node:NAME`, `node:ID`, `zone:ZONE`. For the network, copies
+   * held besides those that must hold them are not counted then; for a DAG, they are.
+   */
+  without?: readonly string[]
+}
+
+export interface DagStatusOptions extends StatusOptions {
+  /** N for it, where this node has not its pin. */
+  replicas?: number
+  signal?: AbortSignal
 }
 
 export interface DagStatus extends Safety {
   root: CID
+  /** Blocks without a copy, at most 100 of them named. */
+  lost: CID[]
   holders: { peer: PeerId; name: string; state: Member['state']; blocks: number }[]
 }
 
@@ -187,6 +217,8 @@ export type NodeEvent =
       atMs: number
     }
   | { type: 'repair'; blocks: number; bytes: number; left: number; atMs: number }
+  /** No block is short any more: what was said when somebody asked, and what it took. */
+  | ({ type: 'safe' } & Forecast)
   | { type: 'block-lost'; cid: CID; reason: string; atMs: number }
   /** A member lied about what it holds. */
   | { type: 'fault'; peer: PeerId; name: string; kind: FaultKind; cid: CID; by: PeerId; atMs: number }
@@ -240,8 +272,9 @@ export interface CairnNode {
     /** All that the members carry, of one owner or of all. */
     list(owner?: PeerId): Promise<RefRecordView[]>
   }
-  status(): Promise<NodeStatus>
-  statusOf(root: CID, options?: { signal?: AbortSignal }): Promise<DagStatus>
+  /** @throws NOT_FOUND, BAD_REQUEST for members to suppose lost that are not known */
+  status(options?: StatusOptions): Promise<NodeStatus>
+  statusOf(root: CID, options?: DagStatusOptions): Promise<DagStatus>
   /** Asks every holder of every block of it for proof, now. @throws the signal's reason */
   proofOf(root: CID, options?: ProofOptions): Promise<ProofResult>
   peers(): PeerInfo[]

@@ -7,6 +7,7 @@ import { auditOf } from './audits.ts'
 import { reachable } from './dag.ts'
 import { depart } from './departure.ts'
 import { collectGarbage } from './gc.ts'
+import { lossesOf } from './losses.ts'
 import { formatInvite } from './network.ts'
 import { openPins, type Pins } from './pins.ts'
 import { proofOf } from './proofs.ts'
@@ -58,10 +59,10 @@ export function faceOf(shell: Shell, { notes, closed, disk, stop }: Life): Cairn
       list: shell.refs.list
     },
     get: (cid, options = {}) => reads.get(cid, options.signal),
-    status: async () => {
+    status: async ({ without } = {}) => {
       await shell.told() // or what was put a moment ago would not be counted
-      const told = await safety()
       const all = members(core.membership)
+      const told = await safety.tell(without && lossesOf(without, all))
       const alive = all.filter(({ state }) => state === 'alive' || state === 'suspect').length
       return {
         ...told,
@@ -71,13 +72,15 @@ export function faceOf(shell: Shell, { notes, closed, disk, stop }: Life): Cairn
         members: all.length,
         usage: store.usage(),
         scrub: disk.scrubStatus(),
-        damage: shell.damage.status()
+        damage: shell.damage.status(),
+        forecast: safety.forecast()
       }
     },
-    async statusOf(root, { signal } = {}) {
+    async statusOf(root, { signal, replicas, without: texts } = {}) {
       shell.usable()
-      const wanted = (await pins.find(root))?.pin.replicas ?? network.replicas
-      return await safetyOfDag(shell, root, { wanted, signal })
+      const wanted = replicas ?? (await pins.find(root))?.pin.replicas ?? network.replicas
+      const without = texts && lossesOf(texts, members(core.membership))
+      return await safetyOfDag(shell, root, { wanted, signal, without })
     },
     async proofOf(root, options = {}) {
       shell.usable()

@@ -3,22 +3,21 @@
  * block.
  */
 import { keyOf } from '@cairn/blocks'
-import { type AuditEvent, type BlockKey, brakedFor, members, type PeerId, type Tally } from '@cairn/core'
+import { type AuditEvent, type BlockKey, members, type PeerId, safeInMs, type Tally } from '@cairn/core'
 import type { CID } from 'multiformats/cid'
-import type { DagStatus, Safety, Verdict } from './api.ts'
+import type { DagStatus, Forecast, Safety, Verdict } from './api.ts'
 import { type Reached, reachable } from './dag.ts'
+import { forecastsOf } from './forecasts.ts'
+import { reasonOf, supposedReason } from './reasons.ts'
 import type { Answered, Shell } from './shell.ts'
 
 /** Keys of one inquiry; the core's limit. */
 const INQUIRY_KEYS = 512
-/** Samples of what is left, from which the rate of repair is taken. */
-const SAMPLES_MAX = 20
-const SAMPLE_AGE_MS = 30_000
 
 let nextRequest = 1
 
 type Question =
-  | { type: 'survey' }
+  | { type: 'survey'; without?: readonly PeerId[] }
   | { type: 'inquire'; keys: BlockKey[] }
   | Omit<Extract<AuditEvent, { type: 'challenge' }>, 'request'>
 
@@ -33,62 +32,74 @@ export function ask(shell: Shell, event: Question): Promise<Answered> {
 }
 
 /** The network's safety, as all living members tell it together. */
-export function safetyOf(shell: Shell): () => Promise<Safety> {
-  const samples: { atMs: number; bytes: number }[] = []
-  return async () => {
-    const answer = await ask(shell, { type: 'survey' })
-    if (answer.type !== 'surveyed') throw new TypeError('a survey answered as an inquiry')
-    const left = answer.tally.short.reduce((sum, { bytes }) => sum + bytes, 0)
-    const nowMs = performance.now()
-    samples.push({ atMs: nowMs, bytes: left })
-    while (samples.length > SAMPLES_MAX || (samples[0]?.atMs ?? nowMs) < nowMs - SAMPLE_AGE_MS)
-      samples.shift()
-    return tell(shell, answer, etaOf(samples))
+export interface SafetyTeller {
+  /** As it is, or as if the copies of some members were lost. */
+  tell(without?: readonly PeerId[]): Promise<Safety>
+  /** What became of the last that was said of when all will be safe. */
+  forecast(): Forecast | undefined
+}
+
+export function safetyOf(shell: Shell): SafetyTeller {
+  const forecasts = forecastsOf(shell, async () => {
+    const { tally, silent } = await surveyed(shell)
+    return tally.short.length === 0 && silent.length === 0
+  })
+  return {
+    async tell(without) {
+      const answer = await surveyed(shell, without)
+      const told = tell(shell, answer, without)
+      const etaMs = without === undefined ? etaMsOf(shell, answer.tally) : undefined
+      if (etaMs === undefined) return told
+      if (etaMs > 0) forecasts.made(etaMs, told.repairing)
+      return { ...told, etaSeconds: Math.ceil(etaMs / 1_000) }
+    },
+    forecast: forecasts.last
   }
 }
 
-/** Seconds until nothing is left, by the rate since the oldest sample; undefined while it does not fall. */
-function etaOf(samples: readonly { atMs: number; bytes: number }[]): number | undefined {
-  const [first, last] = [samples[0], samples.at(-1)]
-  if (first === undefined || last === undefined) return undefined
-  if (last.bytes === 0) return 0
-  const rate = (first.bytes - last.bytes) / ((last.atMs - first.atMs) / 1_000)
-  return rate > 0 ? Math.ceil(last.bytes / rate) : undefined
+async function surveyed(shell: Shell, without?: readonly PeerId[]): Promise<Answered & { type: 'surveyed' }> {
+  const answer = await ask(shell, { type: 'survey', ...(without === undefined ? {} : { without }) })
+  if (answer.type !== 'surveyed') throw new TypeError('a survey answered as an inquiry')
+  return answer
 }
 
-function tell(shell: Shell, answer: Answered & { type: 'surveyed' }, eta: number | undefined): Safety {
+function etaMsOf({ core }: Shell, tally: Tally): number | undefined {
+  return safeInMs(core.holders, core.config, tally)
+}
+
+function tell(shell: Shell, answer: Answered & { type: 'surveyed' }, without?: readonly PeerId[]): Safety {
   const { tally, silent } = answer
   const wanted = shell.network.replicas
-  const byCopies = byCopiesOf(tally, wanted)
+  const { byCopies, bytesByCopies } = byCopiesOf(tally, wanted)
   const short = tally.short.reduce((sum, { blocks }) => sum + blocks, 0)
   const bytes = tally.short.reduce((sum, one) => sum + one.bytes, 0)
   const verdict = verdictOf(byCopies, wanted)
   const fresh = tally.unconfirmed.blocks
   const comparing = fresh === 0 ? '' : `; ${fresh} changed a moment ago and are being compared`
-  const reason = reasonOf(shell, { verdict, wanted, short, silent }) + comparing
+  const reason =
+    without === undefined
+      ? reasonOf(shell, { verdict, wanted, short, silent }) + comparing
+      : supposedReason(without.map(shell.nameOf), { byCopies, wanted })
   const repairing = { blocks: short, bytes }
-  return {
-    verdict,
-    reason,
-    wanted,
-    blocks: tally.blocks,
-    bytes: tally.bytes,
-    byCopies,
-    repairing,
-    etaSeconds: eta
-  }
+  const { blocks } = tally
+  const total = { blocks, bytes: tally.bytes, byCopies, bytesByCopies }
+  return { verdict, reason, wanted, ...total, repairing, etaSeconds: undefined }
 }
 
-function byCopiesOf(tally: Tally, wanted: number): number[] {
+function byCopiesOf(tally: Tally, wanted: number): Pick<Safety, 'byCopies' | 'bytesByCopies'> {
   const byCopies = new Array<number>(wanted + 1).fill(0)
-  let whole = tally.blocks
-  for (const { copies, blocks } of tally.short) {
+  const bytesByCopies = [...byCopies]
+  const whole = { blocks: tally.blocks, bytes: tally.bytes }
+  for (const { copies, blocks, bytes } of tally.short) {
     const at = Math.min(copies, wanted - 1)
     byCopies[at] = (byCopies[at] ?? 0) + blocks
-    whole -= blocks
+    bytesByCopies[at] = (bytesByCopies[at] ?? 0) + bytes
+    whole.blocks -= blocks
+    whole.bytes -= bytes
   }
-  byCopies[wanted] = Math.max(0, whole)
-  return byCopies
+  byCopies[wanted] = Math.max(0, whole.blocks)
+  bytesByCopies[wanted] = Math.max(0, whole.bytes)
+  return { byCopies, bytesByCopies }
 }
 
 function verdictOf(byCopies: readonly number[], wanted: number): Verdict {
@@ -97,42 +108,21 @@ function verdictOf(byCopies: readonly number[], wanted: number): Verdict {
   return byCopies.slice(0, wanted).some((blocks) => blocks > 0) ? 'under-replicated' : 'healthy'
 }
 
-function brakeText(braked: { members: number; ms: number }, short: number, wanted: number): string {
-  return (
-    `${short} blocks have fewer than ${wanted} copies. ${braked.members} members with over a third of ` +
-    'the capacity vanished together, as in a partition: if they stay away, all is repaired in ' +
-    `${Math.ceil(braked.ms / 60_000)} min; until then, what is down to one copy`
-  )
-}
+/** Of blocks that nobody has, as many are named. */
+const LOST_NAMED_MAX = 100
 
-function reasonOf(
-  shell: Shell,
-  told: { verdict: Verdict; wanted: number; short: number; silent: readonly PeerId[] }
-): string {
-  const { verdict, wanted, short, silent } = told
-  const placed = [...shell.core.holders.standing.values()].filter(({ living }) => living).length
-  const quiet = silent.length === 0 ? '' : `; no answer from ${silent.map(shell.nameOf).join(', ')}`
-  if (placed < wanted) {
-    return `${placed} of ${wanted} members: ${short} blocks wait for a member to join${quiet}`
-  }
-  if (verdict === 'healthy') return `every block has ${wanted} copies${quiet}`
-  const braked = brakedFor(shell.core)
-  if (braked !== undefined) return `${brakeText(braked, short, wanted)}${quiet}`
-  const gone = members(shell.core.membership).filter(({ state }) => state === 'dead')
-  const why = gone.length === 0 ? '' : ` since ${gone.map(({ id }) => shell.nameOf(id)).join(', ')} died`
-  return `${short} blocks have fewer than ${wanted} copies${why}; their holders are fetching them${quiet}`
+export interface DagAsked {
+  wanted: number
+  signal?: AbortSignal | undefined
+  /** As if the copies of these were lost. */
+  without?: readonly PeerId[] | undefined
 }
 
 /** One DAG: every block of it asked of every living member. */
-export async function safetyOfDag(
-  shell: Shell,
-  root: CID,
-  { wanted, signal }: { wanted: number; signal?: AbortSignal | undefined }
-): Promise<DagStatus> {
-  const byCopies = new Array<number>(wanted + 1).fill(0)
-  const byHolder = new Map<PeerId, number>()
-  const silent = new Set<PeerId>()
-  const total = { blocks: 0, bytes: 0, left: { blocks: 0, bytes: 0 } }
+export async function safetyOfDag(shell: Shell, root: CID, asked: DagAsked): Promise<DagStatus> {
+  const { wanted, signal, without } = asked
+  const gone = new Set(without)
+  const counted = newCount(wanted)
   let batch: Reached[] = []
   const count = async (): Promise<void> => {
     const some = batch
@@ -141,18 +131,14 @@ export async function safetyOfDag(
     signal?.throwIfAborted()
     const answer = await ask(shell, { type: 'inquire', keys: some.map(({ cid }) => keyOf(cid)) })
     if (answer.type !== 'inquired') throw new TypeError('an inquiry answered as a survey')
-    for (const peer of answer.silent) silent.add(peer)
-    for (const { cid, size = 0 } of some) {
-      const holders = answer.holders.get(keyOf(cid)) ?? []
-      for (const peer of holders) byHolder.set(peer, (byHolder.get(peer) ?? 0) + 1)
-      const at = Math.min(holders.length, wanted)
-      byCopies[at] = (byCopies[at] ?? 0) + 1
-      total.blocks++
-      total.bytes += size
-      if (at < wanted) {
-        total.left.blocks++
-        total.left.bytes += size
-      }
+    for (const peer of answer.silent) counted.silent.add(peer)
+    for (const reached of some) {
+      const holders = answer.holders.get(keyOf(reached.cid)) ?? []
+      add(
+        counted,
+        reached,
+        holders.filter((peer) => !gone.has(peer))
+      )
     }
   }
   for await (const reached of reachable(shell, root, signal)) {
@@ -160,20 +146,66 @@ export async function safetyOfDag(
     if (batch.length === INQUIRY_KEYS) await count()
   }
   await count()
-  const verdict = verdictOf(byCopies, wanted)
+  return dagStatus(shell, root, counted, asked)
+}
+
+interface DagCount extends Pick<DagStatus, 'byCopies' | 'bytesByCopies' | 'lost' | 'blocks' | 'bytes'> {
+  readonly byHolder: Map<PeerId, number>
+  readonly silent: Set<PeerId>
+  readonly left: { blocks: number; bytes: number }
+}
+
+function newCount(wanted: number): DagCount {
+  const byCopies = new Array<number>(wanted + 1).fill(0)
+  const none = { blocks: 0, bytes: 0 }
+  const lists = { byCopies, bytesByCopies: [...byCopies], lost: [] }
+  return { ...none, ...lists, byHolder: new Map(), silent: new Set(), left: { ...none } }
+}
+
+function add(counted: DagCount, { cid, size = 0 }: Reached, holders: readonly PeerId[]): void {
+  const { byCopies, bytesByCopies, byHolder, left, lost } = counted
+  for (const peer of holders) byHolder.set(peer, (byHolder.get(peer) ?? 0) + 1)
+  const wanted = byCopies.length - 1
+  const at = Math.min(holders.length, wanted)
+  byCopies[at] = (byCopies[at] ?? 0) + 1
+  bytesByCopies[at] = (bytesByCopies[at] ?? 0) + size
+  counted.blocks++
+  counted.bytes += size
+  if (at === 0 && lost.length < LOST_NAMED_MAX) lost.push(cid)
+  if (at === wanted) return
+  left.blocks++
+  left.bytes += size
+}
+
+async function dagStatus(
+  shell: Shell,
+  root: CID,
+  counted: DagCount,
+  { wanted, without }: DagAsked
+): Promise<DagStatus> {
+  const { byHolder, silent, left, ...total } = counted
+  const verdict = verdictOf(total.byCopies, wanted)
   const states = new Map(members(shell.core.membership).map(({ id, state }) => [id, state]))
+  const supposed = without !== undefined
+  const reason = supposed
+    ? supposedReason(without.map(shell.nameOf), { byCopies: total.byCopies, wanted })
+    : reasonOf(shell, { verdict, wanted, short: left.blocks, silent: [...silent] })
+  // no later than all of the network: what has the fewest copies goes first
+  const etaMs = left.blocks === 0 ? 0 : supposed ? undefined : await networkEtaMs(shell)
   return {
     root,
     verdict,
-    reason: reasonOf(shell, { verdict, wanted, short: total.left.blocks, silent: [...silent] }),
+    reason,
     wanted,
-    blocks: total.blocks,
-    bytes: total.bytes,
-    byCopies,
-    repairing: total.left,
-    etaSeconds: total.left.blocks === 0 ? 0 : undefined,
+    ...total,
+    repairing: left,
+    etaSeconds: etaMs === undefined ? undefined : Math.ceil(etaMs / 1_000),
     holders: [...byHolder].map(([peer, blocks]) => {
       return { peer, name: shell.nameOf(peer), state: states.get(peer) ?? 'dead', blocks }
     })
   }
+}
+
+async function networkEtaMs(shell: Shell): Promise<number | undefined> {
+  return etaMsOf(shell, (await surveyed(shell)).tally)
 }

@@ -29,7 +29,7 @@ twin('old words, our own words, the same words from many, and those of others, a
     assert.is(watch.hear(said(50 + i, '/here'), own(10), i), undefined)
     assert.is(watch.hear(said(50 + i, '/there', 'other' as PeerId), own(10), i), undefined)
     assert.is(watch.hear(said(20), own(10), i), undefined)
-    assert.is(watch.hear({ type: 'survey', token: 1 }, own(10), i), undefined)
+    assert.is(watch.hear({ type: 'survey', token: 1, without: [] }, own(10), i), undefined)
   }
   for (let i = 0; i < 20; i++) assert.is(watch.hear(said(100 + i), own(99 + i), 100_000 * (i + 1)), undefined)
 })

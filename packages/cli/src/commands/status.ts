@@ -1,20 +1,22 @@
 /** `cairn status`: a verdict first, then the reason, then the figures; of the network or of one CID. */
-import type { ScrubStatus } from '@cairn/client'
+import type { Forecast, ScrubStatus } from '@cairn/client'
 import type { Command } from 'commander'
 import { EXIT } from '../failure.ts'
 import { count, duration, plural, safe, size, table } from '../format.ts'
 import type { Output } from '../output.ts'
 import { act, type Program, type Session } from '../session.ts'
+import { forecastText } from '../tell.ts'
 import { scrubText } from './scrub.ts'
 
 /** What both kinds of status say about safety. */
-interface Safety {
+export interface Safety {
   verdict: 'healthy' | 'under-replicated' | 'at-risk' | 'lost'
   reason: string
   wanted: number
   blocks: number
   bytes: number
   byCopies: number[]
+  bytesByCopies: number[]
   repairing: { blocks: number; bytes: number }
   etaSeconds?: number | undefined
 }
@@ -49,26 +51,34 @@ async function status(session: Session, command: Command): Promise<number> {
     return EXITS[seen.verdict]
   }
   const dag = await client.status(text, { signal })
-  out.result({ ...dag, root: dag.root.toString() }, () => dagText(out, dag))
+  const value = { ...dag, root: dag.root.toString(), lost: dag.lost.map(String) }
+  out.result(value, () => dagText(out, dag))
   return EXITS[dag.verdict]
 }
 
 /** `UNDER-REPLICATED  2 of 3 copies (1,204 blocks; 18 have 1)  repairing, ETA 40 s`, and why. */
 export function safetyText(out: Pick<Output, 'style'>, safety: Safety): string {
-  const { verdict, reason, blocks, bytes, wanted, byCopies, repairing, etaSeconds } = safety
+  const { verdict, reason, blocks, bytes, wanted, repairing, etaSeconds } = safety
   const parts = [
     out.style(COLOURS[verdict], verdict.toUpperCase()),
     `${plural(blocks, 'block')} (${size(bytes)}), ${plural(wanted, 'copy', 'copies')} of each wanted`
   ]
-  const below = byCopies
-    .slice(0, wanted)
-    .flatMap((n, copies) => (n > 0 ? [`${count(n)} have ${copies}`] : []))
-  if (below.length > 0) parts.push(below.join(', '))
+  const below = belowText(safety)
+  if (below !== '') parts.push(below)
   if (repairing.blocks > 0) {
     const eta = etaSeconds === undefined ? '' : `, ETA ${duration(1_000 * etaSeconds)}`
     parts.push(`repairing ${plural(repairing.blocks, 'block')} (${size(repairing.bytes)})${eta}`)
   }
   return `${parts.join('  ')}\n  ${safe(reason)}`
+}
+
+/** `18 have 1 (18.9 MB), 1,186 have 2 (1.2 GB)`: those below N, fewest copies first. */
+export function belowText({ byCopies, bytesByCopies, wanted }: Safety): string {
+  const below = byCopies.slice(0, wanted).flatMap((n, copies) => {
+    const bytes = bytesByCopies[copies] ?? 0
+    return n > 0 ? [`${count(n)} have ${copies}${bytes > 0 ? ` (${size(bytes)})` : ''}`] : []
+  })
+  return below.join(', ')
 }
 
 type NetworkStatus = Safety & {
@@ -77,6 +87,7 @@ type NetworkStatus = Safety & {
   members: number
   usage: { blocks: number; bytes: number; diskBytes: number; capacity: number; full: boolean }
   scrub: ScrubStatus
+  forecast?: Forecast
 }
 
 function networkText(out: Output, seen: NetworkStatus): string {
@@ -86,8 +97,16 @@ function networkText(out: Output, seen: NetworkStatus): string {
     safetyText(out, seen),
     `  members  ${seen.alive} alive${seen.members > seen.alive ? ` of ${seen.members}` : ''}`,
     `  here     ${safe(seen.name)}, ${plural(usage.blocks, 'block')}, ${used}`,
-    `  scrub    ${scrubText(seen.scrub, Date.now())}`
+    `  scrub    ${scrubText(seen.scrub, Date.now())}`,
+    ...(seen.forecast === undefined ? [] : [`  forecast ${lastForecastText(seen.forecast, Date.now())}`])
   ].join('\n')
+}
+
+/** What was last said of when all would be safe, and what became of it. */
+function lastForecastText(forecast: Forecast, nowMs: number): string {
+  const { blocks, bytes, atMs } = forecast
+  const what = `${plural(blocks, 'block')} (${size(bytes)})`
+  return `the last repair, of ${what}: ${forecastText(forecast)}; ${duration(Math.max(0, nowMs - atMs))} ago`
 }
 
 type DagStatus = Safety & {

@@ -45,6 +45,7 @@ export function loneNode({
     blocks: blocks.size,
     bytes: bytesOf(),
     byCopies: [0, blocks.size],
+    bytesByCopies: [0, bytesOf()],
     repairing: { blocks: 0, bytes: 0 },
     etaSeconds: 0
   })
@@ -150,11 +151,13 @@ export function loneNode({
       members: 1,
       usage: usage(),
       scrub: scrubStatus,
-      damage
+      damage,
+      forecast: undefined
     }),
     statusOf: async (root) => ({
       ...safety(),
       root,
+      lost: [],
       holders: [{ peer: id, name, state: 'alive', blocks: 1 }]
     }),
     peers: () => [
