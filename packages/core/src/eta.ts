@@ -7,7 +7,7 @@
 /** A rate is what came within so long. Long enough for a batch of large blocks on a slow link. A guess. */
 const WINDOW_MS = 5_000
 /** Before this much of a window has passed, what came in it says nothing yet. */
-const WINDOW_MIN_MS = 1_000
+const WINDOW_MIN_MS = 2_500
 
 /** What comes in, in windows. */
 export interface Meter {

@@ -1,4 +1,4 @@
-import type { BlockKey } from '@cairn/core'
+import { type BlockKey, type Core, safeInMs, type Tally } from '@cairn/core'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import {
@@ -257,6 +257,40 @@ cluster('what the members say of safety is so: all at N, then below, then at N a
   const healed = runUntil(five, 60_000, () => survey()?.short.length === 0)
   assert.ok(healed !== undefined, `healed; last ${JSON.stringify(survey())}`)
   assert.is(survey()?.blocks, 300)
+})
+
+/** Surveys from the death of one of five on, each with what it foretells and what it takes from there, ms. */
+function forecasts(bytesPerMs: number, blocks: number): { saidMs: number; tookMs: number; rate: number }[] {
+  const five = gathered({ seed: 3, nodes: 5, link: LAN, config: { repairDelayMs: 5_000 } })
+  putAll(five, 0, blocks)
+  runTo(five, five.nowMs + 10_000)
+  five.network.rates.fill(bytesPerMs)
+  kill(five, 4)
+  const said: { saidMs: number; atMs: number; rate: number }[] = []
+  const { holders, config } = five.cores[0] as Core
+  const isOver = () => {
+    const request = five.nextId++
+    feed(five, 0, { type: 'survey', request })
+    runTo(five, five.nowMs + 1_100)
+    const tally = five.surveys.get(request)?.tally as Tally
+    if (tally.short.length === 0) return said.length > 0
+    said.push({ saidMs: safeInMs(holders, config, tally) ?? 0, atMs: five.nowMs, rate: tally.rate })
+    return false
+  }
+  assert.ok(runUntil(five, 300_000, isOver, 1_000) !== undefined, 'healed')
+  return said.map(({ atMs, ...rest }) => ({ ...rest, tookMs: five.nowMs - atMs }))
+}
+
+cluster('when all will be safe is foretold, as soon as something has come even on slow links', () => {
+  const onLan = forecasts(100_000, 400)
+  const onSlow = forecasts(2_000, 200).filter(({ rate }) => rate > 0)
+  assert.ok(onLan.length >= 3 && onSlow.length >= 10)
+  for (const { saidMs, tookMs } of [...onLan, ...onSlow]) {
+    assert.ok(
+      saidMs < 2 * tookMs + 4_000 && saidMs > 0.5 * tookMs - 4_000,
+      `${saidMs} said, ${tookMs} took`
+    )
+  }
 })
 
 cluster('the same seed gives the same run', () => {
