@@ -8,9 +8,11 @@ import { count, createMeter, type Meter } from './eta.ts'
 import { actingHolders, type Holders, mayFetch, readOrder } from './holders.ts'
 import { type DataConfig, DATA_LIMITS as LIMITS } from './limits.ts'
 import { forgetLoad, type Loads, loadOf, nearness, nowKnownSlow, timed } from './load.ts'
+import { createPace, type Pace, paced, patienceMs } from './pace.ts'
 import {
   createWants,
   dropWant,
+  isUnderWay,
   queueWant,
   unready,
   type Want,
@@ -52,6 +54,8 @@ export interface Transfer {
   heardMs: number | undefined
   /** It fell silent once: its reads were asked of others too. */
   silent: boolean
+  /** So was what it was to bring for repair, and it takes nothing of the window any more. */
+  late: boolean
 }
 
 export interface Fetches {
@@ -65,6 +69,7 @@ export interface Fetches {
   repairingBytes: number
   /** What repair brought. */
   readonly repaired: Meter
+  readonly pace: Pace
   nextTransfer: number
   /** When some want may start, at the earliest. */
   wakeMs: number
@@ -72,7 +77,7 @@ export interface Fetches {
 
 export function createFetches(self: PeerId, config: DataConfig): Fetches {
   const maps = { wants: createWants(), transfers: new Map(), loads: new Map() }
-  const none = { repairing: 0, repairingBytes: 0, repaired: createMeter() }
+  const none = { repairing: 0, repairingBytes: 0, repaired: createMeter(), pace: createPace() }
   return { config, self, ...maps, ...none, nextTransfer: 1, wakeMs: Number.POSITIVE_INFINITY }
 }
 
@@ -156,6 +161,7 @@ export function onFetched(
   const transfer = fetches.transfers.get(got.transfer)
   if (transfer === undefined || !transfer.keys.has(got.key)) return []
   if (transfer.heardMs === undefined) timed(fetches.loads, transfer.from, nowMs - transfer.startedMs)
+  if (transfer.purpose === 'repair') paced(fetches.pace, nowMs - (transfer.heardMs ?? transfer.startedMs))
   transfer.heardMs = nowMs
   loadOf(fetches.loads, transfer.from).heardMs = nowMs
   const known = release(fetches, transfer, got.key, nowMs)
@@ -207,6 +213,7 @@ export function fetchTick(fetches: Fetches, holders: Holders, nowMs: number): Fe
       nowKnownSlow(fetches.loads, transfer.from, nowMs - transfer.startedMs)
       fetches.wakeMs = nowMs
     }
+    if (!transfer.late && nowMs >= lateAtMs(fetches, transfer)) passBy(fetches, transfer, nowMs)
   }
   if (Math.min(fetches.wakeMs, wantsDeadline(fetches.wants)) > nowMs) return actions
   fetches.wakeMs = Number.POSITIVE_INFINITY
@@ -225,6 +232,25 @@ export function fetchTick(fetches: Fetches, holders: Holders, nowMs: number): Fe
     }
   }
   return actions
+}
+
+/** What a member is late with is asked of another too; whoever is first with a block has brought it. */
+function passBy(fetches: Fetches, transfer: Transfer, nowMs: number): void {
+  leaveWindow(fetches, transfer)
+  transfer.late = true
+  nowKnownSlow(fetches.loads, transfer.from, nowMs - (transfer.heardMs ?? transfer.startedMs))
+  for (const key of transfer.keys.keys()) {
+    const known = fetches.wants.byKey.get(key)
+    if (known?.pending.get(transfer.from) === transfer) queueWant(fetches.wants, known, nowMs)
+  }
+  fetches.wakeMs = nowMs
+}
+
+/** Nothing of it counts as under way any more. */
+function leaveWindow(fetches: Fetches, { purpose, late, keys }: Transfer): void {
+  if (purpose === 'read' || late) return
+  fetches.repairing -= keys.size
+  for (const bytes of keys.values()) fetches.repairingBytes -= bytes
 }
 
 /** Fewest known copies first, as far as the window goes. */
@@ -252,7 +278,7 @@ function begin(
 ): FetchAction {
   const keys = wants.map(({ key }) => key)
   const id = fetches.nextTransfer++
-  const times = { startedMs: nowMs, heardMs: undefined, silent: false }
+  const times = { startedMs: nowMs, heardMs: undefined, silent: false, late: false }
   const transfer: Transfer = { id, from, keys: new Map(), purpose, ...times }
   fetches.transfers.set(id, transfer)
   for (const known of wants) {
@@ -266,6 +292,7 @@ export function fetchDeadline(fetches: Fetches): number {
   let next = Math.min(fetches.wakeMs, wantsDeadline(fetches.wants))
   for (const transfer of fetches.transfers.values()) {
     next = Math.min(next, transfer.silent ? givenUpAtMs(fetches, transfer) : silentAtMs(fetches, transfer))
+    if (!transfer.late) next = Math.min(next, lateAtMs(fetches, transfer))
   }
   return next
 }
@@ -289,9 +316,20 @@ export function fetchForget(fetches: Fetches, peer: PeerId, nowMs: number): Fetc
 /** Slices of the time allowed: one that answers others first is hedged later, but not for ever. */
 const PATIENCE = 5
 
-function silentAtMs({ config, loads }: Fetches, { from, startedMs, heardMs }: Transfer): number {
-  const peerAtMs = Math.max(startedMs, loads.get(from)?.heardMs ?? 0) + config.hedgeAfterMs
-  return Math.min(peerAtMs, (heardMs ?? startedMs) + PATIENCE * config.hedgeAfterMs)
+function silentAtMs(fetches: Fetches, transfer: Transfer): number {
+  return patientUntilMs(fetches, transfer, fetches.config.hedgeAfterMs)
+}
+
+function lateAtMs(fetches: Fetches, transfer: Transfer): number {
+  if (transfer.purpose === 'read') return Number.POSITIVE_INFINITY
+  const { repairHedgeMs, fetchTimeoutMs } = fetches.config
+  return patientUntilMs(fetches, transfer, patienceMs(fetches.pace, repairHedgeMs, fetchTimeoutMs / 2))
+}
+
+function patientUntilMs({ loads }: Fetches, transfer: Transfer, waitMs: number): number {
+  const { from, startedMs, heardMs } = transfer
+  const peerAtMs = Math.max(startedMs, loads.get(from)?.heardMs ?? 0) + waitMs
+  return Math.min(peerAtMs, (heardMs ?? startedMs) + PATIENCE * waitMs)
 }
 
 function givenUpAtMs({ config }: Fetches, { startedMs, heardMs }: Transfer): number {
@@ -303,7 +341,7 @@ function release(fetches: Fetches, transfer: Transfer, key: BlockKey, nowMs: num
   const bytes = transfer.keys.get(key) ?? 0
   transfer.keys.delete(key)
   loadOf(fetches.loads, transfer.from).pending--
-  if (transfer.purpose === 'repair') {
+  if (transfer.purpose === 'repair' && !transfer.late) {
     fetches.repairing--
     fetches.repairingBytes -= bytes
   }
@@ -324,10 +362,7 @@ function forget(fetches: Fetches, known: Want, found: boolean): FetchAction[] {
   for (const transfer of pending.values()) {
     if (isNeeded(fetches, transfer)) continue
     loadOf(fetches.loads, transfer.from).pending -= transfer.keys.size
-    if (transfer.purpose === 'repair') {
-      fetches.repairing -= transfer.keys.size
-      for (const bytes of transfer.keys.values()) fetches.repairingBytes -= bytes
-    }
+    leaveWindow(fetches, transfer)
     fetches.transfers.delete(transfer.id)
     fetches.wakeMs = 0 // there is room: see at once, whatever the time
     actions.push({ type: 'cancel-fetch', transfer: transfer.id })
@@ -373,7 +408,7 @@ interface Pass {
 
 function assign(fetches: Fetches, holders: Holders, known: Want, pass: Pass): void {
   const { key, read, repair, replicas, pending, asked } = known
-  if (pending.size > 0 && !(read && allSilent(known))) return
+  if (pending.size > 0 && (read ? !allSilent(known) : isUnderWay(known))) return
   if (!read && !mayFetch(holders, fetches.self, slotOf(key), replicas)) {
     pass.actions.push(...forget(fetches, known, false)) // another holder came back, or we are full
     return
@@ -383,7 +418,10 @@ function assign(fetches: Fetches, holders: Holders, known: Want, pass: Pass): vo
   const window = read ? LIMITS.fetchWindow : LIMITS.fetchWindow + LIMITS.repairWindow
   const from = candidates.find((peer) => (fetches.loads.get(peer)?.pending ?? 0) < window)
   if (from === undefined) {
-    if (candidates.length === 0 && pending.size === 0) exhausted(fetches, known, pass)
+    if (candidates.length === 0) {
+      if (pending.size === 0) exhausted(fetches, known, pass)
+      else unready(fetches.wants, known) // whoever is late with it is waited for
+    }
     return // everyone who may have it is busy: the next answer wakes us
   }
   asked.add(from)

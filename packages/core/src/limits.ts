@@ -11,6 +11,11 @@ export const DATA_DEFAULTS = {
   putTimeoutMs: 60_000,
   /** A read from a member that has sent nothing for this long is also asked of the next one. */
   hedgeAfterMs: 400,
+  /**
+   * A repair of which a member has sent nothing for this long at least is also asked of another: see `pace.ts`.
+   * Above a group commit behind a stalled disk. Half of `fetchTimeoutMs` is the most.
+   */
+  repairHedgeMs: 2_000,
   /** A read that nobody has answered after this fails. */
   readTimeoutMs: 30_000,
   /**

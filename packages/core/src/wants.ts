@@ -53,7 +53,7 @@ export function queueWant(wants: Wants, known: Want, nowMs: number): void {
   unready(wants, known)
   if (known.read) wants.reads.add(known)
   else wants.reads.delete(known)
-  if (known.read || known.pending.size > 0) return
+  if (known.read || isUnderWay(known)) return
   if (known.notBeforeMs > nowMs) {
     if (known.dueMs === known.notBeforeMs) return
     known.dueMs = known.notBeforeMs
@@ -68,6 +68,12 @@ export function queueWant(wants: Wants, known: Want, nowMs: number): void {
   for (let i = wants.ready.length; i <= rank; i++) wants.ready[i] = new Set()
   known.rank = rank
   wants.ready[rank]?.add(known)
+}
+
+/** Somebody was asked for it, and is not late with it. */
+export function isUnderWay({ pending }: Want): boolean {
+  for (const { late } of pending.values()) if (!late) return true
+  return false
 }
 
 /** It is asked for, or was dropped. */

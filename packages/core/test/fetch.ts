@@ -65,10 +65,11 @@ function adds(fetches: Fetches): void {
   const byPeer = new Map<string, number>()
   let repairing = 0
   let repairingBytes = 0
-  for (const { from, keys, purpose } of fetches.transfers.values()) {
+  for (const { from, keys, purpose, late } of fetches.transfers.values()) {
     byPeer.set(from, (byPeer.get(from) ?? 0) + keys.size)
-    if (purpose === 'repair') repairing += keys.size
-    for (const bytes of purpose === 'repair' ? keys.values() : []) repairingBytes += bytes
+    const counts = purpose === 'repair' && !late
+    if (counts) repairing += keys.size
+    for (const bytes of counts ? keys.values() : []) repairingBytes += bytes
     assert.ok(keys.size > 0, 'a transfer with nothing left is over')
   }
   assert.is(fetches.repairing, repairing)
@@ -287,10 +288,50 @@ fetching('a transfer of which nothing is ever heard is given up and its room giv
   one.repair(keyIn(1), 1)
   one.tick()
   one.tick(CONFIG.hedgeAfterMs)
-  assert.is(fetchDeadline(one.fetches), CONFIG.fetchTimeoutMs)
+  assert.is(fetchDeadline(one.fetches), 3 * CONFIG.repairHedgeMs)
+  one.tick(3 * CONFIG.repairHedgeMs)
+  assert.is(fetchDeadline(one.fetches), CONFIG.fetchTimeoutMs, 'nobody else has it')
   one.tick(CONFIG.fetchTimeoutMs)
   assert.equal(one.others, [{ type: 'cancel-fetch', transfer: 1 }])
   assert.is(one.fetches.repairing, 0)
+})
+
+fetching('a repair that does not come is asked of another source, and whoever is first has brought it', () => {
+  for (const first of [0, 1]) {
+    const one = script(4)
+    const keys = keysHeldBy0(one.holders, 20)
+    for (const key of keys) one.repair(key, 1, 0, BLOCK_BYTES_MAX / 4)
+    one.tick()
+    for (const key of keys) one.repair(key, 2, 0, BLOCK_BYTES_MAX / 4)
+    one.tick()
+    assert.is(one.sent.length, 1)
+    one.tick(3 * CONFIG.repairHedgeMs - 1)
+    assert.is(one.sent.length, 1)
+    one.tick(3 * CONFIG.repairHedgeMs)
+    assert.is(one.sent.length, 2)
+    assert.is.not(one.sent[1]?.from, one.sent[0]?.from)
+    assert.equal([...(one.sent[1]?.keys ?? [])].sort(), [...keys].sort())
+    adds(one.fetches)
+    assert.is(one.fetches.repairing, 20, 'who is late takes nothing of the window')
+    for (const which of keys.keys()) one.answer(first, 'held', 9_000, which)
+    assert.equal(one.others, [{ type: 'cancel-fetch', transfer: one.sent[1 - first]?.transfer }])
+    assert.equal([one.fetches.repairing, one.fetches.wants.byKey.size], [0, 0])
+    adds(one.fetches)
+  }
+})
+
+fetching('while blocks come fast, one that stops is passed by soon', () => {
+  const one = script(4)
+  const keys = keysHeldBy0(one.holders, 40)
+  for (const key of keys) one.repair(key, 1, 0, 1_000)
+  one.tick()
+  for (const key of keys) one.repair(key, 2, 0, 1_000)
+  for (let which = 0; which < 30; which++) one.answer(0, 'held', 10 * which, which)
+  const stoppedMs = 290
+  one.tick(stoppedMs + CONFIG.repairHedgeMs - 1)
+  assert.is(one.sent.length, 1)
+  one.tick(stoppedMs + CONFIG.repairHedgeMs)
+  assert.equal([one.sent.length, one.sent[1]?.keys.length], [2, 10])
 })
 
 fetching('nobody can fill the queue with blocks that there are not', () => {
