@@ -11,6 +11,9 @@ const BENCHMARKS: Readonly<Record<string, string>> = {
   faults: 'what lying members and damaged disks cost a reader: wrong bytes, added time, healing [blocks]',
   digests: 'what MD5, SHA-1, SHA-256 and SHA-512 cost a put [MiB]',
   store: 'blocks on one disk, beside its limits and other stores [SIZE...] [--own] [--million]',
+  repair:
+    'one of five killed, or stopped: time to full redundancy, bytes, readers beside it [--mib N] [--how]',
+  reconcile: 'comparing two members: bytes and round trips for d differences among a million [BLOCKS]',
   probes: 'how long probes take while a file is put at full speed [MiB]',
   blocks: 'files to blocks and CAR and back [MiB]',
   membership: 'what membership costs',

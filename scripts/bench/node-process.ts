@@ -2,12 +2,12 @@
 import { serveNode } from '@cairn/gateway'
 import { createNode } from '@cairn/node'
 
-const [home = '', join = ''] = process.argv.slice(2)
+const [home = '', join = '', repairDelayMs = '600000'] = process.argv.slice(2)
 const node = await createNode({
   home,
   capacity: 16 * 1024 ** 3,
-  // what a newcomer lacks is fetched by the get that is measured, not by repair beside it
-  config: { repairDelayMs: 600_000 },
+  // by default what a newcomer lacks is fetched by the get that is measured, not by repair beside it
+  config: { repairDelayMs: Number(repairDelayMs) },
   ...(join === '' ? { create: { open: false, replicas: 3 } } : { join })
 })
 const served = await serveNode(node, { port: 0, onStop: () => process.exit() })

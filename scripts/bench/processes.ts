@@ -12,6 +12,7 @@ export interface Running<T> {
   said: T
   cpuSeconds(): number
   peakMiB(): number
+  signal(name: NodeJS.Signals): void
   /** Closes its stdin and waits for its end. */
   end(): Promise<void>
   /** Ends it where it stands. */
@@ -31,6 +32,7 @@ function meterOf(child: ChildProcess) {
   return {
     cpuSeconds: () => cpuSecondsOf(child.pid as number),
     peakMiB: () => peakMiBOf(child.pid as number),
+    signal: (name: NodeJS.Signals) => void child.kill(name),
     async end() {
       const ended = child.exitCode !== null || child.signalCode !== null ? undefined : once(child, 'exit')
       child.stdin?.end()
