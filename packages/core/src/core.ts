@@ -218,6 +218,8 @@ export interface Core {
   readonly bornMs: number
   /** When the last event was applied. */
   steppedMs: number
+  /** When the data is to be looked after at the latest, by its own time, as far as was known at the last look. */
+  dataDueMs: number
   /** Incarnations of living members, to see who may have begun a new life. */
   readonly lives: Map<PeerId, number>
   /** Questions that each member asked in the present second. */
@@ -259,6 +261,7 @@ export function createCore(options: CoreOptions, nowMs: number): Core {
     placed,
     stalledMs: 0,
     steppedMs: nowMs,
+    dataDueMs: Number.NEGATIVE_INFINITY,
     bornMs: nowMs,
     lives: new Map(),
     asked: new Map(),
@@ -268,7 +271,11 @@ export function createCore(options: CoreOptions, nowMs: number): Core {
 
 /** When the next `tick` is wanted. */
 export function coreDeadline(core: Core): number {
-  const dataMs = Math.min(
+  return Math.min(membershipDeadline(core.membership), core.dataDueMs + core.stalledMs)
+}
+
+function dataDeadline(core: Core): number {
+  return Math.min(
     vacancyDeadline(core.holders),
     writesDeadline(core.writes),
     fetchDeadline(core.fetches),
@@ -278,7 +285,6 @@ export function coreDeadline(core: Core): number {
     refsDeadline(core.refs),
     auditDeadline(core.auditing)
   )
-  return Math.min(membershipDeadline(core.membership), dataMs + core.stalledMs)
 }
 
 /** Applies one event and returns what the caller must do, in order. */
@@ -295,6 +301,9 @@ export function coreStep(core: Core, event: CoreEvent, nowMs: number): CoreActio
     }
   }
   emit(apply(core, event, nowMs, dataMs))
+  // Most of what happens is members' talk, which changes nothing about the data.
+  const isTalk = event.type === 'tick' || (event.type === 'message' && isGossip(event.message))
+  if (isTalk && dataMs < core.dataDueMs && !actions.some(({ type }) => type === 'member')) return actions
   if (core.placed !== ownMember(core.membership)) {
     core.placed = ownMember(core.membership)
     placeMember(core.holders, core.placed, dataMs)
@@ -307,6 +316,7 @@ export function coreStep(core: Core, event: CoreEvent, nowMs: number): CoreActio
   emit(surveysTick(core.surveys, dataMs))
   emit(refsTick(core.refs, refScene(core, dataMs)))
   emit(auditTick(core.auditing, core.reconciler, viewOf(core, dataMs)))
+  core.dataDueMs = dataDeadline(core)
   return actions
 }
 
