@@ -296,29 +296,32 @@ fetching('a transfer of which nothing is ever heard is given up and its room giv
   assert.is(one.fetches.repairing, 0)
 })
 
-fetching('a repair that does not come is asked of another source, and whoever is first has brought it', () => {
-  for (const first of [0, 1]) {
-    const one = script(4)
-    const keys = keysHeldBy0(one.holders, 20)
-    for (const key of keys) one.repair(key, 1, 0, BLOCK_BYTES_MAX / 4)
-    one.tick()
-    for (const key of keys) one.repair(key, 2, 0, BLOCK_BYTES_MAX / 4)
-    one.tick()
-    assert.is(one.sent.length, 1)
-    one.tick(3 * CONFIG.repairHedgeMs - 1)
-    assert.is(one.sent.length, 1)
-    one.tick(3 * CONFIG.repairHedgeMs)
-    assert.is(one.sent.length, 2)
-    assert.is.not(one.sent[1]?.from, one.sent[0]?.from)
-    assert.equal([...(one.sent[1]?.keys ?? [])].sort(), [...keys].sort())
-    adds(one.fetches)
-    assert.is(one.fetches.repairing, 20, 'who is late takes nothing of the window')
-    for (const which of keys.keys()) one.answer(first, 'held', 9_000, which)
-    assert.equal(one.others, [{ type: 'cancel-fetch', transfer: one.sent[1 - first]?.transfer }])
-    assert.equal([one.fetches.repairing, one.fetches.wants.byKey.size], [0, 0])
-    adds(one.fetches)
+fetching(
+  'a repair that does not come is asked of another source, and whoever is first has brought it',
+  () => {
+    for (const first of [0, 1]) {
+      const one = script(4)
+      const keys = keysHeldBy0(one.holders, 20)
+      for (const key of keys) one.repair(key, 1, 0, BLOCK_BYTES_MAX / 4)
+      one.tick()
+      for (const key of keys) one.repair(key, 2, 0, BLOCK_BYTES_MAX / 4)
+      one.tick()
+      assert.is(one.sent.length, 1)
+      one.tick(3 * CONFIG.repairHedgeMs - 1)
+      assert.is(one.sent.length, 1)
+      one.tick(3 * CONFIG.repairHedgeMs)
+      assert.is(one.sent.length, 2)
+      assert.is.not(one.sent[1]?.from, one.sent[0]?.from)
+      assert.equal([...(one.sent[1]?.keys ?? [])].sort(), [...keys].sort())
+      adds(one.fetches)
+      assert.is(one.fetches.repairing, 20, 'who is late takes nothing of the window')
+      for (const which of keys.keys()) one.answer(first, 'held', 9_000, which)
+      assert.equal(one.others, [{ type: 'cancel-fetch', transfer: one.sent[1 - first]?.transfer }])
+      assert.equal([one.fetches.repairing, one.fetches.wants.byKey.size], [0, 0])
+      adds(one.fetches)
+    }
   }
-})
+)
 
 fetching('while blocks come fast, one that stops is passed by soon', () => {
   const one = script(4)
