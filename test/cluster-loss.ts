@@ -1,6 +1,6 @@
 /**
- * Five nodes, three copies: any two killed at once lose nothing, and nobody who reads notices. What has two copies
- * only may be lost with them: exactly what `cairn whatif` had said.
+ * Five nodes, three copies: any two killed at once lose nothing, and nobody who reads notices. What has two
+ * copies only may be lost with them: exactly what `cairn whatif` had said.
  */
 // limit: 360 s
 import { randomBytes } from 'node:crypto'

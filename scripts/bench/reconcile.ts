@@ -1,7 +1,7 @@
 /**
- * What comparing two members costs that differ in d of a million blocks: the bytes and messages of the protocol
- * itself, until both know all that they lack, beside the flat list of keys that one would send the other. The
- * pure core, two members, no network and no disk; the blocks themselves are not counted.
+ * What comparing two members costs that differ in d of a million blocks: the bytes and messages of the
+ * protocol itself, until both know all that they lack, beside the flat list of keys that one would send the
+ * other. The pure core, two members, no network and no disk; the blocks themselves are not counted.
  *
  * Run: npm run bench -- reconcile [BLOCKS]
  */

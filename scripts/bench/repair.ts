@@ -1,7 +1,8 @@
 /**
- * Five real nodes, three copies; one is killed, or stopped (SIGSTOP: its sockets stay open). How long until that
- * is known, until repair begins, until all has three copies again; the bytes moved over the least possible (what
- * the lost one held); MB/s over the put's of the same run; and what reading a block costs before and during it.
+ * Five real nodes, three copies; one is killed, or stopped (SIGSTOP: its sockets stay open). How long until
+ * that is known, until repair begins, until all has three copies again; the bytes moved over the least
+ * possible (what the lost one held); MB/s over the put's of the same run; and what reading a block costs
+ * before and during it.
  *
  * Run: npm run bench -- repair [--mib 1024] [--how kill|stop] [--delay MS] [--json]
  */
@@ -106,7 +107,7 @@ async function measure(how: 'kill' | 'stop'): Promise<Result> {
       fullS: (fullMs - startMs) / 1000,
       repairMBs: watch.bytes / 1e3 / (fullMs - startedMs),
       readMs: { before: quantiles(beforeMs), during: quantiles(duringMs) },
-      forecast: `${forecast.etaSeconds} s at its death; as told since: said ${saidSeconds}, took ${tookSeconds}`
+      forecast: `${forecast.etaSeconds} s at its death; told since: said ${saidSeconds}, took ${tookSeconds}`
     }
   } finally {
     watching.abort()
@@ -206,8 +207,8 @@ function print(result: Result): void {
   const words = how === 'kill' ? 'SIGKILL' : 'SIGSTOP'
   console.log(`${words}, ${result.mib} MiB on three of five, put at ${putMBs.toFixed(0)} MB/s`)
   console.log(
-    `  known after ${detectedS.toFixed(1)} s, first block after ${startedS.toFixed(1)} s, all at three after ` +
-      `${fullS.toFixed(1)} s`
+    `  known after ${detectedS.toFixed(1)} s, first block after ${startedS.toFixed(1)} s, ` +
+      `all at three after ${fullS.toFixed(1)} s`
   )
   console.log(
     `  ${(movedBytes / MIB).toFixed(0)} MiB moved, ${(movedBytes / leastBytes).toFixed(2)} of the least; ` +

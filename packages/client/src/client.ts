@@ -147,8 +147,8 @@ export interface Client {
   status(): Promise<NodeStatus>
   status(cid: CID | string, options?: Signalled): Promise<DagStatus>
   /**
-   * What would be lost, or have too few copies, with `node:NAME`, `node:ID`, `zone:ZONE`: of all that is kept,
-   * and of each pin and ref. @throws NOT_FOUND, BAD_REQUEST for members that are not known
+   * What would be lost, or have too few copies, with `node:NAME`, `node:ID`, `zone:ZONE`: of all that is
+   * kept, and of each pin and ref. @throws NOT_FOUND, BAD_REQUEST for members that are not known
    */
   whatIf(lose: readonly string[], options?: WhatIfOptions): Promise<WhatIf>
   /** The first part of that: in numbers. */

@@ -1,6 +1,6 @@
 /**
- * What would be lost with some members, by what all members say that they hold: of everything in numbers, and of
- * each pin and ref by asking for every block of it.
+ * What would be lost with some members, by what all members say that they hold: of everything in numbers,
+ * and of each pin and ref by asking for every block of it.
  */
 import type { CID } from 'multiformats/cid'
 import { toDagStatus, toNodeStatus } from './json.ts'

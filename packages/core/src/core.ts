@@ -218,7 +218,7 @@ export interface Core {
   readonly bornMs: number
   /** When the last event was applied. */
   steppedMs: number
-  /** When the data is to be looked after at the latest, by its own time, as far as was known at the last look. */
+  /** When the data is to be looked after at the latest, by its own time, as was known at the last look. */
   dataDueMs: number
   /** Incarnations of living members, to see who may have begun a new life. */
   readonly lives: Map<PeerId, number>

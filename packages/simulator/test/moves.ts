@@ -1,6 +1,6 @@
 /**
- * What moves when members come, go, or change what they offer: at most 1.1 times the least possible, which is each
- * copy that must be where it was not before, once. Counted in copies, from the disks.
+ * What moves when members come, go, or change what they offer: at most 1.1 times the least possible, which
+ * is each copy that must be where it was not before, once. Counted in copies, from the disks.
  */
 import { type BlockKey, type Facts, slotOf } from '@cairn/core'
 import { suite } from 'uvu'

@@ -23,9 +23,9 @@ export function addWhatif(root: Command, program: Program): void {
     .requiredOption('--lose <WHAT>', 'node:NAME, node:ID or zone:ZONE, with commas between')
     .summary('what would be lost with some nodes, or a zone')
     .description(
-      'Nothing is changed. By what all members say that they hold: what would have no copy left, what fewer than ' +
-        'it should, and which pins and refs that concerns. Exits with 7 when something would be lost, 6 when ' +
-        'something would have fewer copies.'
+      'Nothing is changed. By what all members say that they hold: what would have no copy left, what ' +
+        'fewer than it should, and which pins and refs that concerns. Exits with 7 when something would be ' +
+        'lost, 6 when something would have fewer copies.'
     )
     .action(act(program, whatif))
 }
