@@ -12,7 +12,7 @@ export const DATA_DEFAULTS = {
   /** A read from a member that has sent nothing for this long is also asked of the next one. */
   hedgeAfterMs: 400,
   /**
-   * A repair of which a member has sent nothing for this long at least is asked of another too: see `pace.ts`.
+   * A repair of which a member has sent nothing for so long at least is asked of another too: see `pace.ts`.
    * Above a group commit behind a stalled disk. Half of `fetchTimeoutMs` is the most.
    */
   repairHedgeMs: 2_000,
