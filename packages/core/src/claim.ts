@@ -177,6 +177,7 @@ export function readClaim(
   if (head.network !== expect.network) {
     throw new CairnError('WRONG_NETWORK', `a claim of network ${head.network} in network ${expect.network}`)
   }
+  if (head.kind === 'mirror') refuse("another member's mirror's")
   if (head.replicas < 1 || head.replicas > REPLICAS_MAX) refuse(`N = ${head.replicas}`)
   if (!mine.keys.includes(expect.key) || mine.keys.some((key) => slotOf(key) !== mine.slot)) {
     refuse('a claim on another block')
@@ -237,6 +238,32 @@ export function outranks(
 ): boolean {
   if (next.sequence !== known.sequence) return next.sequence > known.sequence
   return known.live && !next.live
+}
+
+/** As `claimantOf` begins a mirror's. */
+const MIRROR_KIND = toHex(Uint8Array.of(CLAIMANT_KINDS.indexOf('mirror')))
+
+/**
+ * Whether a claim is a mirror's. It keeps the block on the member that made it and binds nobody else: no
+ * other member is told of it, and the copy counts for no promise and no N.
+ */
+export function isMirrorClaim({ claimant }: Pick<HeldClaim, 'claimant'>): boolean {
+  return claimant.length === 2 * CLAIMANT_BYTES && claimant.startsWith(MIRROR_KIND)
+}
+
+/** The claims that holders share: all but mirrors'. */
+export function sharedClaims<C extends Pick<HeldClaim, 'claimant'>>(claims: readonly C[]): readonly C[] {
+  return claims.some(isMirrorClaim) ? claims.filter((claim) => !isMirrorClaim(claim)) : claims
+}
+
+/** Whether a mirror on this member keeps the block. */
+export function isMirrored(claims: readonly Pick<HeldClaim, 'claimant' | 'live'>[]): boolean {
+  return claims.some((claim) => claim.live && isMirrorClaim(claim))
+}
+
+/** Whether it is here for mirrors alone: no holder's copy, whatever is asked. */
+export function isMirrorsOnly(claims: readonly Pick<HeldClaim, 'claimant'>[]): boolean {
+  return claims.length > 0 && claims.every(isMirrorClaim)
 }
 
 /** The claims of a block after `incoming` arrived, one for each claimant, in the claimants' order. */

@@ -75,6 +75,19 @@ import {
   deadline as membershipDeadline,
   step as membershipStep
 } from './membership.ts'
+import {
+  createMirrors,
+  doubtMirrors,
+  isLook,
+  lookOf,
+  type MirrorAction,
+  type MirrorEvent,
+  type Mirrors,
+  mirrorsDeadline,
+  mirrorsTick,
+  onMirrorEvent,
+  onMirrorLooked
+} from './mirrors.ts'
 import type { Random } from './random.ts'
 import {
   createReconciler,
@@ -88,6 +101,7 @@ import {
   reconcileTick,
   uncover
 } from './reconcile.ts'
+import { knownRef } from './ref-table.ts'
 import {
   createRefs,
   onRefEvent,
@@ -173,6 +187,7 @@ export type CoreEvent =
   | { type: 'survey'; request: number; without?: readonly PeerId[] }
   | { type: 'inquire'; request: number; keys: readonly BlockKey[] }
   | RefEvent
+  | MirrorEvent
 
 export type CoreAction =
   | { type: 'send'; to: PeerId; message: Message }
@@ -180,8 +195,8 @@ export type CoreAction =
   | { type: 'check-copy'; key: BlockKey; from: PeerId; reason: string }
   | Exclude<
       | (MembershipAction | WriteAction | FetchAction | CompareAction | SurveyAction | FreeingAction)
-      | (RefAction | AuditAction | ScrubAction),
-      { type: 'send' } | { type: 'missing' } | { type: 'differing' }
+      | (RefAction | AuditAction | ScrubAction | MirrorAction),
+      { type: 'send' } | { type: 'mirror-look' } | { type: 'missing' } | { type: 'differing' }
     >
 
 export interface CoreOptions {
@@ -210,6 +225,7 @@ export interface Core {
   readonly freeing: Freeing
   readonly refs: Refs
   readonly auditing: Auditing
+  readonly mirrors: Mirrors
   /** Our own member as placement last saw it. */
   placed: Member
   /** Time lost to stalls of our own, ms: what waits is not kept waiting longer than we could answer. */
@@ -258,6 +274,7 @@ export function createCore(options: CoreOptions, nowMs: number): Core {
       { self: id, network, crypto, random, intervalMs: config.auditIntervalMs },
       nowMs
     ),
+    mirrors: createMirrors(),
     placed,
     stalledMs: 0,
     steppedMs: nowMs,
@@ -283,6 +300,7 @@ function dataDeadline(core: Core): number {
     freeingDeadline(core.freeing, core),
     surveysDeadline(core.surveys),
     refsDeadline(core.refs),
+    mirrorsDeadline(core.mirrors),
     auditDeadline(core.auditing)
   )
 }
@@ -291,11 +309,15 @@ function dataDeadline(core: Core): number {
 export function coreStep(core: Core, event: CoreEvent, nowMs: number): CoreAction[] {
   const actions: CoreAction[] = []
   const dataMs = dataTime(core, nowMs)
-  const emit = (more: readonly (CoreAction | CompareAction)[]): void => {
+  const emit = (more: readonly Effect[]): void => {
     for (const action of more) {
       if (action.type === 'fetch-blocks') emit(auditAsking(core.auditing, action, dataMs))
       if (action.type === 'missing') repairMissing(core.fetches, core.holders, action, dataMs)
       else if (action.type === 'differing') onDiffering(core.freeing, action.from, action.blocks)
+      else if (action.type === 'mirror-look')
+        emit(onRefEvent(core.refs, refScene(core, dataMs), lookOf(core.mirrors, action.id)))
+      else if (action.type === 'ref-read-over' && isLook(action.request))
+        onMirrorLooked(core.mirrors, action, dataMs)
       else actions.push(action)
       if (action.type === 'member') emit(memberChanged(core, action.member, dataMs))
     }
@@ -315,6 +337,7 @@ export function coreStep(core: Core, event: CoreEvent, nowMs: number): CoreActio
   emit(fetchTick(core.fetches, core.holders, dataMs))
   emit(surveysTick(core.surveys, dataMs))
   emit(refsTick(core.refs, refScene(core, dataMs)))
+  emit(mirrorsTick(core.mirrors, (id) => knownRef(core.refs.table, id)?.entry.best?.record, dataMs))
   emit(auditTick(core.auditing, core.reconciler, viewOf(core, dataMs)))
   core.dataDueMs = dataDeadline(core)
   return actions
@@ -332,7 +355,7 @@ function dataTime(core: Core, nowMs: number): number {
   return nowMs - core.stalledMs
 }
 
-type Effect = CoreAction | CompareAction
+type Effect = CoreAction | CompareAction | MirrorAction
 
 function apply(core: Core, event: CoreEvent, nowMs: number, dataMs: number): readonly Effect[] {
   const { holders, writes, fetches, reconciler, surveys } = core
@@ -388,6 +411,7 @@ function apply(core: Core, event: CoreEvent, nowMs: number, dataMs: number): rea
       uncover(reconciler, placeOf({ slot: slotOf(event.key), replicas: event.replicas }))
       repairLost(fetches, holders, event, dataMs)
       auditGone(core.auditing, [event.key], dataMs)
+      doubtMirrors(core.mirrors)
       return []
     case 'disconnected':
       reconcileDoubt(reconciler, event.peer)
@@ -401,6 +425,12 @@ function apply(core: Core, event: CoreEvent, nowMs: number, dataMs: number): rea
     case 'ref-list':
     case 'ref-kept':
       return onRefEvent(core.refs, refScene(core, dataMs), event)
+    case 'mirror':
+    case 'unmirror':
+    case 'mirror-fetched':
+    case 'mirror-kept':
+    case 'mirror-freed':
+      return onMirrorEvent(core.mirrors, event, dataMs)
     case 'challenge':
     case 'challenge-made':
     case 'proved':

@@ -32,6 +32,17 @@ export { DATA_DEFAULTS, DATA_LIMITS, type DataConfig } from './limits.ts'
 export * from './member.ts'
 export * from './membership.ts'
 export * from './merkle.ts'
+export {
+  type KeptMirror,
+  MIRROR_LAG_MS,
+  MIRRORS_MAX,
+  type Mirror,
+  type MirrorAction,
+  type MirrorLag,
+  type MirrorPhase,
+  type MirrorRoot,
+  mirrorLag
+} from './mirrors.ts'
 export * from './placement.ts'
 export {
   type FaultKind,

@@ -46,8 +46,9 @@ export interface Strays {
   readonly sinceMs: Map<Place, number>
   /** Places of which something was not promised, and until when they are left alone. */
   readonly restUntilMs: Map<Place, number>
-  /** The listing under way. */
+  /** The listing under way, and of what. */
   gathering: number | undefined
+  gathered: Place[]
   nextToken: number
   nextTurnMs: number
   viewVersion: number
@@ -63,7 +64,7 @@ export interface Around {
 
 export function createStrays(self: PeerId, life: string, config: DataConfig): Strays {
   const maps = { sinceMs: new Map(), restUntilMs: new Map() }
-  const turns = { gathering: undefined, nextToken: 1, nextTurnMs: 0, viewVersion: -1 }
+  const turns = { gathering: undefined, gathered: [], nextToken: 1, nextTurnMs: 0, viewVersion: -1 }
   return { config, releases: createReleases(self, life, config), ...maps, ...turns }
 }
 
@@ -86,6 +87,7 @@ export function straysTick(state: Strays, around: Around, nowMs: number): StrayA
   const places = readyPlaces(state, around, nowMs)
   if (places.length === 0) return []
   state.gathering = state.nextToken++
+  state.gathered = places.map(placeOf)
   return [{ type: 'list-copies', token: state.gathering, places, limit: LIMITS.releaseKeys }]
 }
 
@@ -135,6 +137,11 @@ export function onCopies(
   if (listed.token !== state.gathering) return []
   state.gathering = undefined
   const asking: Asking[] = []
+  if (listed.copies.length < LIMITS.releaseKeys) {
+    // What is there to stay, since a mirror here keeps it, is not looked for again every second.
+    const found = new Set(listed.copies.map(({ key, replicas }) => placeOf({ slot: slotOf(key), replicas })))
+    for (const place of state.gathered) if (!found.has(place)) rest(state, place, nowMs)
+  }
   for (const copy of listed.copies.slice(0, LIMITS.releaseKeys)) {
     const place = placeOf({ slot: slotOf(copy.key), replicas: copy.replicas })
     const others = trusted(around.holders, actingHolders(around.holders, slotOf(copy.key), copy.replicas))

@@ -7,11 +7,16 @@ import {
   CairnError,
   type Change,
   type Crypto,
+  type HeldClaim,
+  isMirrorClaim,
+  isMirrored,
+  isMirrorsOnly,
   mergeClaims,
   PART_BYTES_MAX,
   type PeerId,
   readClaim,
   replicasOf,
+  sharedClaims,
   signChange,
   slotOf,
   trustedHeaders
@@ -125,6 +130,24 @@ claims('of one claimant the highest sequence wins, and of two alike the end', ()
   )
   assert.is(replicasOf(merged), 5)
   assert.is(replicasOf([claim('a', 1, false, 4)]), 4)
+})
+
+claims("a mirror's claim is refused from others, and told apart from what holders share", () => {
+  const crypto = owner()
+  const [key] = keys(1) as [BlockKey]
+  const own = signChange({ ...CHANGE, kind: 'mirror', replicas: 1 }, [key], crypto).get(key) as HeldClaim
+  const shared = signChange(CHANGE, [key], crypto).get(key) as HeldClaim
+  let refused: unknown
+  try {
+    readClaim(own.proof, { network: NETWORK, key }, crypto)
+  } catch (error) {
+    refused = error
+  }
+  assert.ok(CairnError.is(refused, 'BAD_MESSAGE'))
+  assert.equal([isMirrorClaim(own), isMirrorClaim(shared)], [true, false])
+  assert.equal(sharedClaims([own, shared]), [shared])
+  assert.equal([isMirrored([own, shared]), isMirrored([{ ...own, live: false }])], [true, false])
+  assert.equal([isMirrorsOnly([own]), isMirrorsOnly([own, shared]), isMirrorsOnly([])], [true, false, false])
 })
 
 claims.run()

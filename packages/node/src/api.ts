@@ -5,6 +5,7 @@ import type { Block } from '@cairn/blocks'
 import type { CairnError, FaultKind, Member, PeerId } from '@cairn/core'
 import type { ScrubStatus, Usage } from '@cairn/store'
 import type { CID } from 'multiformats/cid'
+import type { MirrorAsked, MirrorView } from './api-mirrors.ts'
 import type { RefAsked, RefDraft, RefOutcome, RefRecordView, RefUpdate, RefView } from './api-refs.ts'
 
 /** How many receipts a put waits for: N, a majority of N, or one. */
@@ -275,6 +276,16 @@ export interface CairnNode {
   /** @throws NOT_FOUND, BAD_REQUEST for members to suppose lost that are not known */
   status(options?: StatusOptions): Promise<NodeStatus>
   statusOf(root: CID, options?: DagStatusOptions): Promise<DagStatus>
+  /** Read replicas of refs, on this node. */
+  readonly mirrors: {
+    /** Begins to mirror a ref, or takes another lag for it. @throws BAD_REQUEST, FULL */
+    add(ref: { owner: PeerId; name: string }, asked?: MirrorAsked): Promise<MirrorView>
+    list(): Promise<MirrorView[]>
+    /** Its claims end, and what nothing else keeps goes. @throws NOT_FOUND */
+    remove(ref: { owner: PeerId; name: string }): Promise<void>
+  }
+  status(): Promise<NodeStatus>
+  statusOf(root: CID, options?: { signal?: AbortSignal }): Promise<DagStatus>
   /** Asks every holder of every block of it for proof, now. @throws the signal's reason */
   proofOf(root: CID, options?: ProofOptions): Promise<ProofResult>
   peers(): PeerInfo[]
@@ -365,6 +376,7 @@ export interface LeaveOptions {
   stallMs?: number
 }
 
+export type { MirrorAsked, MirrorView } from './api-mirrors.ts'
 export type {
   RefAsked,
   RefDraft,

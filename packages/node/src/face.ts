@@ -58,6 +58,11 @@ export function faceOf(shell: Shell, { notes, closed, disk, stop }: Life): Cairn
       propose: shell.refs.propose,
       list: shell.refs.list
     },
+    mirrors: {
+      add: shell.mirrors.add,
+      list: async () => shell.mirrors.list(),
+      remove: shell.mirrors.remove
+    },
     get: (cid, options = {}) => reads.get(cid, options.signal),
     status: async ({ without } = {}) => {
       await shell.told() // or what was put a moment ago would not be counted

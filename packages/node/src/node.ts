@@ -32,6 +32,8 @@ import { hearTransport } from './hearing.ts'
 import { type Home, openHome, type Settings } from './home.ts'
 import { cryptoOf } from './identity.ts'
 import { foundPeers, joinNetwork } from './joining.ts'
+import { type MirrorFiles, openMirrorFiles } from './mirror-files.ts'
+import { createNodeMirrors } from './mirrors.ts'
 import { nameOf } from './names.ts'
 import { type Network, newNetwork } from './network.ts'
 import { perform } from './perform.ts'
@@ -147,6 +149,8 @@ async function start(options: NodeOptions, home: Home, ending: Ending, ways: Way
   ending.add(() => withinLimit(transport.close()))
   const network = created ?? (await joinNetwork.firstContact(transport, addresses, found))
   const refFiles = await openRefFiles(home.path, network.id, cryptoOf(home.identity), log)
+  const reading = { network: network.id, crypto: cryptoOf(home.identity), log }
+  const mirrorFiles = await openMirrorFiles(home.path, reading)
   const core = coreOf({ options, settings, network, home, transport, store, refs: refFiles.options })
   if (known === undefined) await home.saveNetwork(network)
   await home.saveSettings({ ...settings, listen: stableListen(settings.listen, transport.addresses()) })
@@ -162,6 +166,7 @@ async function start(options: NodeOptions, home: Home, ending: Ending, ways: Way
     ending,
     there,
     refFiles,
+    mirrorFiles,
     ways,
     damage,
     scrub
@@ -170,6 +175,7 @@ async function start(options: NodeOptions, home: Home, ending: Ending, ways: Way
   for (const key of lost) tellLost(shell, key)
   shell.dispatch({ type: 'found', members })
   shell.dispatch({ type: 'join', addresses })
+  shell.mirrors.start()
   shell.changed()
   const disk = { scrub, scrubStatus: () => store.scrubStatus() }
   return faceOf(shell, { notes, closed: ending.closed, disk, stop: ending.end })
@@ -260,16 +266,18 @@ interface ShellParts
   scrub: CairnNode['scrub']
   ending: Ending
   refFiles: RefFiles
+  mirrorFiles: MirrorFiles
   ways: Ways
   there(): Shell
 }
 
 /** The parts at work together, until the end. */
-function runningShell({ ending, there, refFiles, ways, scrub, ...parts }: ShellParts): Shell {
+function runningShell({ ending, there, refFiles, mirrorFiles, ways, scrub, ...parts }: ShellParts): Shell {
   const { core, home, store, log } = parts
   const uploads = createUploads(there)
   const reads = createReads(there)
   const refs = createNodeRefs(there, refFiles, home.path)
+  const mirrors = createNodeMirrors(there, mirrorFiles)
   const asked: Shell['asked'] = new Map()
   const tasks = new Set<Promise<unknown>>()
   const stopped = (): CairnError =>
@@ -289,12 +297,13 @@ function runningShell({ ending, there, refFiles, ways, scrub, ...parts }: ShellP
     uploads.close(stopped())
     reads.close(stopped())
     refs.close(stopped())
+    mirrors.close(stopped())
     for (const { reject } of asked.values()) reject(stopped())
   })
   return {
     ...{ ...parts, id: home.identity.id, crypto: cryptoOf(home.identity), uploads, reads },
     roundTrips: roundTrips(),
-    ...{ refs, asked, settled, scrubs: createNetworkScrubs(there, scrub) },
+    ...{ refs, mirrors, asked, settled, scrubs: createNetworkScrubs(there, scrub) },
     trusted: trustedHeaders(TRUSTED_HEADERS_MAX),
     dispatch: loop.dispatch,
     changed: summaries.changed,

@@ -75,6 +75,12 @@ export function perform(shell: Shell, action: CoreAction): void {
     case 'renew-ref':
       shell.refs.perform(action)
       return
+    case 'mirror-fetch':
+    case 'mirror-keep':
+    case 'mirror-free':
+    case 'mirror-drop':
+      shell.mirrors.perform(action)
+      return
     case 'check-copy':
       void shell.during(checkCopy(shell, action))
       return

@@ -37,7 +37,8 @@ export async function listCopies(shell: Shell, action: ActionOf<'list-copies'>):
     const lists = await shell.store.lists([...slots], LIST_LIMIT)
     for (const { slot, replicas } of places) {
       for (const head of lists.get(slot) ?? []) {
-        if (isEnded(head.claims) || head.replicas !== replicas || copies.length === limit) continue
+        const stays = head.mirrored === true || isEnded(head.claims)
+        if (stays || head.replicas !== replicas || copies.length === limit) continue
         copies.push(copyOf(head))
       }
     }

@@ -5,6 +5,7 @@ import type { NodeEvent } from './api.ts'
 import type { Broadcast } from './broadcast.ts'
 import type { Damage } from './damage.ts'
 import type { Home } from './home.ts'
+import type { NodeMirrors } from './mirrors.ts'
 import type { Network } from './network.ts'
 import type { Reads } from './reads.ts'
 import type { NodeRefs } from './refs.ts'
@@ -26,6 +27,7 @@ export interface Shell {
   readonly damage: Damage
   readonly scrubs: NetworkScrubs
   readonly refs: NodeRefs
+  readonly mirrors: NodeMirrors
   readonly events: Broadcast<NodeEvent>
   readonly roundTrips: RoundTrips
   /** Headers of claims whose signature was seen to be good. */

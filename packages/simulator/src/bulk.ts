@@ -8,7 +8,8 @@ import {
   type FetchOutcome,
   type HeldClaim,
   isLettingGo,
-  type SendOutcome
+  type SendOutcome,
+  sharedClaims
 } from '@cairn/core'
 import { noteRequest } from './audits.ts'
 import { type Cluster, diskOf, later, quarantine, tellChanges } from './cluster.ts'
@@ -162,7 +163,9 @@ export function fetchBlocks(
   const take = (key: BlockKey, block: { size: number; claims: readonly HeldClaim[] }) => {
     if (!isGood) return told(key, 'corrupt')
     if (purpose === 'read') return told(key, 'held')
-    const outcome = keep(cluster, node, key, { ...block, bytes: true, isGood })
+    const claims = sharedClaims(block.claims)
+    if (claims.length === 0) return told(key, 'failed') // a mirror's copy proves nothing to a holder
+    const outcome = keep(cluster, node, key, { ...block, claims, bytes: true, isGood })
     if (outcome !== 'held') return told(key, 'failed')
     cluster.repaired++
     cluster.repairedBytes += block.size

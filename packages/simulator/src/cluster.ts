@@ -31,6 +31,7 @@ import { fetchBlocks, sendBlocks } from './bulk.ts'
 import { knownTo, performCollect } from './collect.ts'
 import { createDisk, erase, listSlot, type SimulatedDisk, SYNC_MS, summaries } from './disk.ts'
 import { factsOf, seals } from './members.ts'
+import { createMirrorWorld, type MirrorWorld, performMirror } from './mirrors.ts'
 import type { Link } from './network.ts'
 import { enqueue } from './queue.ts'
 import { createRefWorld, performRef, type RefWorld, refsOf } from './ref-world.ts'
@@ -112,6 +113,8 @@ export interface Cluster extends Simulation<Message, CoreEvent, CoreAction> {
   readonly letGo: LetGo[]
   /** Refs as the nodes' disks have them, and who waits for what a core says of one. */
   readonly refs: RefWorld
+  /** What the nodes' disks keep of mirrors, and the blocks of roots. */
+  readonly mirrors: MirrorWorld
   /** Who was found to have lied: by whom, of whom, when. */
   readonly faults: { by: number; of: number; kind: FaultKind; atMs: number }[]
   readonly ways: Pick<ClusterOptions, 'slowMs' | 'lie'>
@@ -160,7 +163,13 @@ export function simulateCluster(options: ClusterOptions): Cluster {
   const lies = { faults: [], ways: options }
   const told = { receipted: () => undefined, quarantined: () => undefined, delivered: noteRead }
   const parts = { ...maps, ...wrongs, ...counts, ...told, ...lies }
-  const cluster: Cluster = Object.assign(sim, { cores, disks, refs, ...parts })
+  const cluster: Cluster = Object.assign(sim, {
+    cores,
+    disks,
+    refs,
+    mirrors: createMirrorWorld(nodes),
+    ...parts
+  })
   return cluster
 }
 
@@ -331,6 +340,12 @@ function perform(cluster: Cluster, node: number, action: CoreAction): void {
     case 'renew-ref':
       performRef(cluster, node, action)
       return
+    case 'mirror-fetch':
+    case 'mirror-keep':
+    case 'mirror-free':
+    case 'mirror-drop':
+      performMirror(cluster, node, action)
+      return
     case 'make-challenge':
     case 'prove':
     case 'fault':
@@ -347,12 +362,17 @@ function perform(cluster: Cluster, node: number, action: CoreAction): void {
         if (disk.blocks.get(action.key)?.corrupt === true) quarantine(cluster, node, action.key)
       })
       return
-    case 'read-over':
+    case 'read-over': {
+      const mirror = `${node} ${cluster.nodes[node]?.life} ${action.key}`
+      const waiting = cluster.mirrors.waiting.get(mirror)
+      cluster.mirrors.waiting.delete(mirror)
       for (const read of cluster.reads) {
         if (read.node !== node || read.key !== action.key) continue
         if (read.life === cluster.nodes[node]?.life) read.found ??= action.found
       }
+      waiting?.(action.found)
       return
+    }
   }
 }
 

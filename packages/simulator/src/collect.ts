@@ -4,10 +4,12 @@ import {
   type CoreAction,
   type HeldClaim,
   isEnded,
+  isMirrorsOnly,
   isUnchanged,
   type KnownClaims,
   mergeClaims,
   replicasOf,
+  sharedClaims,
   type TakeOutcome
 } from '@cairn/core'
 import { across } from './bulk.ts'
@@ -25,7 +27,8 @@ interface Known extends KnownClaims {
 /** A block as a disk knows it: held, or collected. */
 export function knownTo(disk: SimulatedDisk, key: BlockKey): Known | undefined {
   const held = disk.blocks.get(key)
-  const claims = held?.claims ?? disk.collected.get(key)
+  const all = held?.claims ?? disk.collected.get(key)
+  const claims = all && sharedClaims(all)
   return claims && { held: held !== undefined, replicas: replicasOf(claims), claims }
 }
 
@@ -48,15 +51,17 @@ export function performCollect(cluster: Cluster, node: number, action: Action): 
         ? [...disk.collected]
         : [...disk.blocks].map(([key, { claims }]) => [key, claims])
       const copies = all.flatMap(([key, claims]) => {
-        return isEnded(claims) ? [{ key, claims, replicas: replicasOf(claims) }] : []
+        const ended = isEnded(claims) && !isMirrorsOnly(claims)
+        return ended ? [{ key, claims: sharedClaims(claims), replicas: replicasOf(claims) }] : []
       })
       feed(cluster, node, { type: 'ended', token: action.token, copies, next: undefined })
     } else {
       for (const { key, claims } of action.copies) {
         const block = disk.blocks.get(key)
-        if (block === undefined || !isEnded(block.claims) || !isUnchanged(block.claims, claims)) continue
+        if (block === undefined || !isEnded(block.claims) || !isUnchanged(sharedClaims(block.claims), claims))
+          continue
         erase(disk, key)
-        disk.collected.set(key, block.claims)
+        disk.collected.set(key, [...sharedClaims(block.claims)])
         cluster.collected.push({ node, key, atMs: cluster.nowMs })
       }
       tellChanges(cluster, node)

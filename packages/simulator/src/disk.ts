@@ -13,11 +13,14 @@ import {
   fingerprintOf,
   type HeldClaim,
   isEnded,
+  isMirrored,
+  isMirrorsOnly,
   type Listed,
   mergeClaims,
   replicasOf,
   SLOTS,
   type SlotSummary,
+  sharedClaims,
   slotOf
 } from '@cairn/core'
 
@@ -181,7 +184,9 @@ export function listCopies(
   const copies: Copy[] = []
   for (const { slot, replicas } of places) {
     for (const key of [...(slots.get(slot) ?? [])].sort()) {
-      const { claims } = blocks.get(key) as SimulatedBlock
+      const { claims: all } = blocks.get(key) as SimulatedBlock
+      const claims = sharedClaims(all)
+      if (isMirrored(all) || isMirrorsOnly(all)) continue
       if (!isEnded(claims) && replicasOf(claims) === replicas) copies.push({ key, replicas, claims })
     }
   }
@@ -195,9 +200,13 @@ export function listSlot(
   after: BlockKey | undefined,
   limit: number
 ): (Listed & { replicas: number })[] {
-  const keys = [...(disk.slots.get(slot) ?? [])].sort().filter((key) => after === undefined || key > after)
+  const held = [...(disk.slots.get(slot) ?? [])].filter(
+    (key) => !isMirrorsOnly(disk.blocks.get(key)?.claims ?? [])
+  )
+  const keys = held.sort().filter((key) => after === undefined || key > after)
   return keys.slice(0, limit).map((key) => {
-    const { size, claims } = disk.blocks.get(key) as SimulatedBlock
+    const { size, claims: all } = disk.blocks.get(key) as SimulatedBlock
+    const claims = sharedClaims(all)
     const replicas = isEnded(claims) ? 0 : replicasOf(claims)
     return { key, size, replicas, claims: claimsDigest(claims, disk.sha256) }
   })
@@ -209,8 +218,9 @@ export function summaries(disk: SimulatedDisk): SlotSummary[] {
   for (const slot of disk.changed) {
     const byReplicas = new Map<number, BlockKey[]>()
     for (const key of [...(disk.slots.get(slot) ?? [])].sort()) {
-      const claims = disk.blocks.get(key)?.claims ?? []
-      if (isEnded(claims)) continue
+      const all = disk.blocks.get(key)?.claims ?? []
+      const claims = sharedClaims(all)
+      if (isMirrorsOnly(all) || isEnded(claims)) continue
       const replicas = replicasOf(claims)
       byReplicas.set(replicas, [...(byReplicas.get(replicas) ?? []), key])
     }
@@ -227,7 +237,7 @@ export function summaries(disk: SimulatedDisk): SlotSummary[] {
 }
 
 function summarise(disk: SimulatedDisk, slot: number, replicas: number, keys: BlockKey[]): SlotSummary {
-  const items = keys.map((key) => ({ key, claims: disk.blocks.get(key)?.claims ?? [] }))
+  const items = keys.map((key) => ({ key, claims: sharedClaims(disk.blocks.get(key)?.claims ?? []) }))
   const bytes = keys.reduce((sum, key) => sum + (disk.blocks.get(key)?.size ?? 0), 0)
   return { slot, replicas, blocks: keys.length, bytes, fingerprint: fingerprintOf(items, disk.sha256) }
 }

@@ -1,5 +1,12 @@
 /** What the shell does for letting go, in virtual time: lists copies, reads them again, deletes. */
-import { type BlockKey, type CoreAction, isUnchanged, type KnownClaims } from '@cairn/core'
+import {
+  type BlockKey,
+  type CoreAction,
+  isMirrored,
+  isUnchanged,
+  type KnownClaims,
+  sharedClaims
+} from '@cairn/core'
 import { type Cluster, diskOf, later, quarantine, tellChanges } from './cluster.ts'
 import { knownTo } from './collect.ts'
 import { erase, listCopies, SYNC_MS } from './disk.ts'
@@ -47,7 +54,8 @@ function verify(cluster: Cluster, node: number, { token, keys }: Action & { type
 function letGo(cluster: Cluster, node: number, { key, claims, replicas, promised }: Going): void {
   const disk = diskOf(cluster, node)
   const block = disk.blocks.get(key)
-  if (block === undefined || !isUnchanged(block.claims, claims)) return
+  if (block === undefined || isMirrored(block.claims)) return
+  if (!isUnchanged(sharedClaims(block.claims), claims)) return
   erase(disk, key)
   cluster.letGo.push({ node, key, atMs: cluster.nowMs, replicas, promised: promised.map(nodeOf) })
 }

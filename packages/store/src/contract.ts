@@ -80,6 +80,7 @@ export function storeContract(open: OpenStore): Fact[] {
     ...blockFacts(run),
     ...claimFacts(run),
     ...collectFacts(run),
+    ...mirrorFacts(run),
     ...listFacts(run),
     ...changeFacts(run),
     ...limitFacts(run)
@@ -437,6 +438,100 @@ function collectFacts(run: Run): Fact[] {
         assert.deepEqual(await store.get(key), bytes)
         await store.collect([{ key, claims: [ENDED, TWO] }])
         assert.deepEqual(await store.get(key), bytes, 'a live claim is never collected')
+      })
+    ]
+  ]
+}
+
+const MIRROR = '02'.repeat(33)
+const MIRRORS = sampleClaim(MIRROR, { replicas: 1 })
+const MIRRORS_END = { ...MIRRORS, sequence: 2, live: false }
+
+function mirrorFacts(run: Run): Fact[] {
+  const listed = { collected: false, fromSlot: 0, limit: 10 }
+  return [
+    [
+      'a copy under a mirror alone is read, and is no copy to anybody who counts',
+      run(async ({ store, reopen }) => {
+        const one = sampleBlock(1)
+        await store.put([{ ...one, claims: [MIRRORS] }])
+        for await (const again of nowAndReopened(store, reopen)) {
+          assert.deepEqual(await again.get(one.key), one.bytes)
+          assert.deepEqual((await again.read([one.key]))[0], { bytes: one.bytes, claims: [] })
+          assert.deepEqual(await again.changes(10), [], 'in no slot')
+          assert.deepEqual(await again.list(slotOfSample(one), { limit: 10 }), [])
+          assert.deepEqual((await again.lists([slotOfSample(one)], 10)).get(slotOfSample(one)), [])
+          assert.deepEqual((await again.ended(listed)).blocks, [])
+          for (const told of [await again.stat(one.key), await again.known(one.key)]) {
+            assert.deepEqual(told?.claims, [])
+          }
+          assert.deepEqual((await again.knownHeads([one.key]))[0]?.claims, [])
+          const sizes = await again.mirroredSizes([one.key, sampleBlock(2).key], MIRROR)
+          assert.deepEqual(sizes, [one.bytes.length, undefined])
+          const page = await again.listMirrored({ claimant: MIRROR, fromSlot: 0, limit: 10 })
+          assert.deepEqual(page.keys, [one.key])
+        }
+      })
+    ],
+    [
+      "a holder's copy that a mirror keeps too counts as before, and is not let go of nor collected",
+      run(async ({ store }) => {
+        const one = sampleBlock(1)
+        await store.put([{ ...one, claims: [ONE] }])
+        const before = await store.changes(10)
+        await store.put([{ key: one.key, claims: [MIRRORS] }])
+        assert.deepEqual(await store.changes(10), before, 'compared by what is shared')
+        assert.equal((await store.heads([one.key]))[0]?.mirrored, true)
+        assert.deepEqual((await store.stat(one.key))?.claims, [ONE])
+        await store.letGo([{ key: one.key, claims: [ONE] }])
+        await store.put([{ key: one.key, claims: [ENDED] }])
+        assert.deepEqual((await store.changes(10))[0]?.blocks, 0, 'nobody claims it')
+        assert.deepEqual((await store.ended(listed)).blocks, [], 'but the mirror does')
+        await store.collect([{ key: one.key, claims: [ENDED] }])
+        assert.deepEqual(await store.get(one.key), one.bytes)
+        await store.unmirror([{ key: one.key, claim: MIRRORS_END }])
+        await store.changes(10)
+        assert.deepEqual(
+          (await store.ended(listed)).blocks.map(({ claims }) => claims.map(({ claimant }) => claimant)),
+          [['01']]
+        )
+        await store.collect([{ key: one.key, claims: [ENDED] }])
+        assert.equal(await store.get(one.key), undefined)
+        assert.equal((await store.known(one.key))?.held, false)
+      })
+    ],
+    [
+      "what a mirror's end leaves to nobody is deleted, and what others keep stays",
+      run(async ({ store, reopen }) => {
+        const [alone, both, other] = [1, 2, 3].map((seed) => sampleBlock(seed)) as [Sample, Sample, Sample]
+        const another = sampleClaim(`02${'ab'.repeat(32)}`)
+        await store.put([
+          { ...alone, claims: [MIRRORS] },
+          { ...both, claims: [ONE, MIRRORS] },
+          { ...other, claims: [another, MIRRORS] }
+        ])
+        await store.unmirror([alone, both, other].map(({ key }) => ({ key, claim: MIRRORS_END })))
+        for await (const again of nowAndReopened(store, reopen)) {
+          assert.equal(await again.get(alone.key), undefined)
+          assert.equal(await again.known(alone.key), undefined)
+          assert.deepEqual(await again.get(both.key), both.bytes)
+          assert.deepEqual((await again.heads([both.key]))[0]?.mirrored, undefined)
+          assert.deepEqual(await again.get(other.key), other.bytes)
+          const keys = [alone, both, other].map(({ key }) => key)
+          assert.deepEqual(
+            await again.mirroredSizes(keys, MIRROR),
+            keys.map(() => undefined)
+          )
+        }
+      })
+    ],
+    [
+      'an older end does not take from a mirror what it has claimed again',
+      run(async ({ store }) => {
+        const one = sampleBlock(1)
+        await store.put([{ ...one, claims: [{ ...MIRRORS, sequence: 3 }] }])
+        await store.unmirror([{ key: one.key, claim: MIRRORS_END }])
+        assert.deepEqual(await store.get(one.key), one.bytes)
       })
     ]
   ]

@@ -3,7 +3,7 @@
  * puts them together, opens, closes and counts; what each decides is in its own.
  */
 import { writeFile } from 'node:fs/promises'
-import { type BlockKey, CairnError, isEnded, isUnchanged } from '@cairn/core'
+import { type BlockKey, CairnError, type HeldClaim, isEnded, isUnchanged } from '@cairn/core'
 import { Background, COMPACT_BYTES_PER_SECOND, type ScrubOptions, type ScrubStatus } from './background.ts'
 import type { Catalog, SegmentRow } from './catalog.ts'
 import { endedPage } from './ended.ts'
@@ -12,6 +12,7 @@ import { Files } from './files.ts'
 import { ALIGN_BYTES, isSegmentPage, segmentPage } from './format.ts'
 import { adopt, type Identity, identify, type Known } from './identity.ts'
 import { unite } from './ledger.ts'
+import { mirroredPage } from './mirrored.ts'
 import { orderOfCalls } from './order.ts'
 import type { Op } from './plan.ts'
 import { Reader } from './reader.ts'
@@ -31,6 +32,8 @@ import type {
   KnownCopy,
   KnownHead,
   ListOptions,
+  MirroredOptions,
+  MirroredPage,
   SlotSummary,
   Store,
   StoreOptions,
@@ -297,6 +300,20 @@ export class DiskStore implements Store {
       }
     }
     await this.#delete(ops)
+  }
+
+  async mirroredSizes(keys: readonly BlockKey[], claimant: string): Promise<(number | undefined)[]> {
+    this.#usable()
+    return this.#noting(this.#reader.mirroredSizes(keys, claimant))
+  }
+
+  async listMirrored(options: MirroredOptions): Promise<MirroredPage> {
+    this.#usable()
+    return this.#noting(mirroredPage(this.#catalog, options))
+  }
+
+  async unmirror(entries: readonly { key: BlockKey; claim: HeldClaim }[]): Promise<void> {
+    await this.#delete(entries.map(({ key, claim }) => ({ type: 'unmirror', key, claim })))
   }
 
   async #delete(ops: readonly Op[]): Promise<void> {

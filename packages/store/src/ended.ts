@@ -3,7 +3,7 @@
  * Those held are
  * in slots that are known to have some; those collected are looked for row by row, a stretch at a time.
  */
-import { isEnded, SLOTS } from '@cairn/core'
+import { isEnded, isMirrorsOnly, SLOTS, sharedClaims } from '@cairn/core'
 import type { Catalog } from './catalog.ts'
 import { replicasOf } from './claims.ts'
 import type { Row } from './row.ts'
@@ -27,8 +27,10 @@ export async function endedPage(
 }
 
 async function take(rows: Rows, collected: boolean, blocks: EndedPage['blocks']): Promise<void> {
-  for await (const [key, { block, claims }] of rows) {
-    if (!isEnded(claims) || (block === undefined) !== collected) continue
+  for await (const [key, { block, claims: all }] of rows) {
+    // what ended for mirrors alone is gone as soon as they have seen to it
+    if (!isEnded(all) || isMirrorsOnly(all) || (block === undefined) !== collected) continue
+    const claims = sharedClaims(all)
     blocks.push({ key, replicas: replicasOf(claims), size: block?.size ?? 0, claims })
   }
 }

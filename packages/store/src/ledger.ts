@@ -2,7 +2,17 @@
  * What is held, in memory: sizes and claims by slot and key, for stores small enough to keep that there
  * (the one in memory). What an entry would change is decided here, before any byte is kept.
  */
-import { type BlockKey, CairnError, encode, type HeldClaim, isEnded, SLOTS, slotOf } from '@cairn/core'
+import {
+  type BlockKey,
+  CairnError,
+  encode,
+  type HeldClaim,
+  isEnded,
+  isMirrorsOnly,
+  SLOTS,
+  sharedClaims,
+  slotOf
+} from '@cairn/core'
 import { checkClaims, claimsCodec, mergeClaims, newClaims, replicasOf } from './claims.ts'
 import type {
   BlockStat,
@@ -37,13 +47,27 @@ export class Ledger {
   blocks = 0
   bytes = 0
 
+  /** As others are told of it: without mirrors' claims. */
   stat(key: BlockKey): BlockStat | undefined {
-    const held = this.#slots.get(slotOf(key))?.get(key)
-    return held && { key, size: held.size, replicas: replicasOf(held.claims), claims: held.claims }
+    const held = this.#held(key)
+    if (held === undefined) return undefined
+    const claims = sharedClaims(held.claims)
+    return { key, size: held.size, replicas: replicasOf(claims), claims }
+  }
+
+  #held(key: BlockKey): Held | undefined {
+    return this.#slots.get(slotOf(key))?.get(key)
+  }
+
+  /** Every claim on a block that is held. */
+  claims(key: BlockKey): readonly HeldClaim[] {
+    return this.#held(key)?.claims ?? []
   }
 
   list(slot: number, { after = '' as BlockKey, limit }: ListOptions): BlockStat[] {
-    const keys = [...(this.#slots.get(slot)?.keys() ?? [])].filter((key) => key > after).sort()
+    const keys = [...(this.#slots.get(slot)?.keys() ?? [])]
+      .filter((key) => key > after && !isMirrorsOnly(this.claims(key)))
+      .sort()
     return keys.slice(0, limit).map((key) => this.stat(key) as BlockStat)
   }
 
@@ -51,7 +75,7 @@ export class Ledger {
   plan(entries: readonly Entry[]): Change[] {
     const plan: Change[] = []
     for (const { key, bytes, claims, verified } of unite(entries)) {
-      const held = this.stat(key)
+      const held = this.#held(key)
       if (bytes !== undefined && !verified) verifyBytes(key, bytes)
       if (bytes === undefined && held === undefined && !isEnded(claims)) {
         throw new CairnError('NOT_FOUND', `claims for ${key}, which is not held here`, {
@@ -69,7 +93,8 @@ export class Ledger {
 
   known(key: BlockKey): KnownBlock | undefined {
     const held = this.stat(key)
-    const claims = held?.claims ?? this.#collected.get(key)
+    const claims = held?.claims ?? sharedClaims(this.#collected.get(key) ?? [])
+    if (held === undefined && !this.#collected.has(key)) return undefined
     return claims && { key, held: held !== undefined, replicas: replicasOf(claims), claims }
   }
 
@@ -84,14 +109,15 @@ export class Ledger {
     const blocks: EndedPage['blocks'] = []
     if (collected) {
       for (const [key, claims] of this.#collected) {
-        if (slotOf(key) >= fromSlot) blocks.push({ key, replicas: replicasOf(claims), size: 0, claims })
+        if (slotOf(key) < fromSlot) continue
+        blocks.push({ key, replicas: replicasOf(claims), size: 0, claims: sharedClaims(claims) })
       }
       return { blocks, next: undefined }
     }
     for (const slot of this.#changes.ended(fromSlot)) {
       if (blocks.length >= limit) return { blocks, next: slot }
       const all = this.list(slot, { limit: Number.POSITIVE_INFINITY })
-      blocks.push(...all.filter(({ claims }) => isEnded(claims)))
+      blocks.push(...all.filter(({ key }) => isEnded(this.claims(key))))
     }
     return { blocks, next: undefined }
   }
@@ -102,7 +128,7 @@ export class Ledger {
     const slot = slotOf(key)
     const keys = this.#slots.get(slot) ?? new Map<BlockKey, Held>()
     this.#slots.set(slot, keys.set(key, { size, claims }))
-    this.#changes.mark(slot, replicasOf(claims))
+    this.#changes.mark(slot, replicasOf(sharedClaims(claims)))
     this.blocks++
     this.bytes += size
   }
@@ -115,6 +141,17 @@ export class Ledger {
     this.#changes.mark(slotOf(key), held.replicas)
     this.blocks--
     this.bytes -= held.size
+  }
+
+  /** Blocks under a mirror's live claim, all at once. */
+  mirrored(mirror: string, fromSlot: number): BlockKey[] {
+    const slots = [...this.#slots].filter(([slot]) => slot >= fromSlot)
+    const keys = slots.flatMap(([, held]) => [...held.keys()])
+    return keys.filter((key) => this.isMirrored(key, mirror))
+  }
+
+  isMirrored(key: BlockKey, mirror: string): boolean {
+    return this.claims(key).some(({ claimant, live }) => live && claimant === mirror)
   }
 
   async changes(limit: number): Promise<SlotSummary[]> {

@@ -1,5 +1,5 @@
 /** The store in memory: for tests, the simulator, nodes that keep nothing. All promises but durability. */
-import { type BlockKey, isEnded, isUnchanged } from '@cairn/core'
+import { type BlockKey, isEnded, isMirrorClaim, isMirrored, isUnchanged } from '@cairn/core'
 import { fullError } from './fault.ts'
 import { claimsBytes, Ledger } from './ledger.ts'
 import type { BlockHead, BlockStat, Store, StoreOptions } from './store.ts'
@@ -23,11 +23,15 @@ export function memoryStore({ capacity, onLost }: StoreOptions): Store {
   function remove(key: BlockKey): void {
     const known = ledger.known(key)
     if (known === undefined) return
-    used -= (blocks.get(key)?.length ?? 0) + claimsBytes(known.claims)
+    const claims = known.held ? ledger.claims(key) : known.claims
+    used -= (blocks.get(key)?.length ?? 0) + claimsBytes(claims)
     blocks.delete(key)
     ledger.remove(key)
     full = false
   }
+
+  const head = (stat: BlockStat): BlockHead =>
+    isMirrored(ledger.claims(stat.key)) ? { ...headOf(stat), mirrored: true } : headOf(stat)
 
   return {
     async put(entries) {
@@ -35,7 +39,8 @@ export function memoryStore({ capacity, onLost }: StoreOptions): Store {
       const plan = ledger.plan(entries)
       let more = 0
       for (const { key, bytes, claims } of plan) {
-        more += (bytes?.length ?? 0) + claimsBytes(claims) - claimsBytes(ledger.known(key)?.claims ?? [])
+        const before = blocks.has(key) ? ledger.claims(key) : (ledger.known(key)?.claims ?? [])
+        more += (bytes?.length ?? 0) + claimsBytes(claims) - claimsBytes(before)
       }
       full = more > 0 && used + more > capacity
       if (full) throw fullError(capacity)
@@ -81,7 +86,8 @@ export function memoryStore({ capacity, onLost }: StoreOptions): Store {
       open()
       for (const { key, claims } of copies) {
         const held = ledger.stat(key)
-        if (held !== undefined && isUnchanged(held.claims, claims)) remove(key)
+        if (held === undefined || isMirrored(ledger.claims(key))) continue
+        if (isUnchanged(held.claims, claims)) remove(key)
       }
     },
 
@@ -97,7 +103,7 @@ export function memoryStore({ capacity, onLost }: StoreOptions): Store {
       open()
       return keys.map((key) => {
         const stat = ledger.stat(key)
-        return stat && headOf(stat)
+        return stat && head(stat)
       })
     },
 
@@ -105,8 +111,9 @@ export function memoryStore({ capacity, onLost }: StoreOptions): Store {
       open()
       for (const { key, claims } of copies) {
         const held = ledger.stat(key)
-        if (held === undefined || !isEnded(held.claims) || !isUnchanged(held.claims, claims)) continue
-        used -= held.size
+        if (held === undefined || !isEnded(ledger.claims(key))) continue
+        if (!isUnchanged(held.claims, claims)) continue
+        used -= held.size + claimsBytes(ledger.claims(key)) - claimsBytes(held.claims)
         blocks.delete(key)
         ledger.collect(key, held.claims)
         full = false
@@ -133,17 +140,38 @@ export function memoryStore({ capacity, onLost }: StoreOptions): Store {
 
     async list(slot, options) {
       open()
-      return ledger.list(slot, options).map((stat) => headOf(stat))
+      return ledger.list(slot, options).map(head)
     },
 
     async lists(slots, limit) {
       open()
-      return new Map(slots.map((slot) => [slot, ledger.list(slot, { limit }).map((stat) => headOf(stat))]))
+      return new Map(slots.map((slot) => [slot, ledger.list(slot, { limit }).map(head)]))
     },
 
     async delete(keys) {
       open()
       for (const key of keys) remove(key)
+    },
+
+    async mirroredSizes(keys, claimant) {
+      open()
+      return keys.map((key) => (ledger.isMirrored(key, claimant) ? blocks.get(key)?.length : undefined))
+    },
+
+    async listMirrored({ claimant, fromSlot }) {
+      open()
+      return { keys: ledger.mirrored(claimant, fromSlot), next: undefined }
+    },
+
+    async unmirror(entries) {
+      open()
+      for (const { key, claim } of entries) {
+        const own = ledger.claims(key).find(({ claimant }) => claimant === claim.claimant)
+        if (own === undefined || own.sequence > claim.sequence) continue
+        const rest = ledger.claims(key).filter((one) => one !== own)
+        if (rest.some((one) => one.live || !isMirrorClaim(one))) await this.put([{ key, claims: [claim] }])
+        else remove(key)
+      }
     },
 
     async changes(limit) {

@@ -2,7 +2,17 @@
  * What one operation does to one block's row: pure, decided on the row as it is, before anything is
  * written. Positions are not known yet: the objects for what will be written are filled in by the layout.
  */
-import { type BlockKey, CairnError, type HeldClaim, isEnded, isUnchanged, type Register } from '@cairn/core'
+import {
+  type BlockKey,
+  CairnError,
+  type HeldClaim,
+  isEnded,
+  isMirrorClaim,
+  isMirrored,
+  isUnchanged,
+  type Register,
+  sharedClaims
+} from '@cairn/core'
 import { mergeClaims, newClaims, replaceClaims } from './claims.ts'
 import type { Position } from './record.ts'
 import { type Row, type RowBlock, type RowClaim, without } from './row.ts'
@@ -13,6 +23,8 @@ export type Op =
   | { type: 'delete'; key: BlockKey }
   /** Deletes it only if its claims are these. */
   | { type: 'let-go'; key: BlockKey; claims: readonly Register[] }
+  /** Ends a mirror's claim, and deletes the block if nothing else keeps it. */
+  | { type: 'unmirror'; key: BlockKey; claim: HeldClaim }
   /** Deletes the block and writes its claims again, if all have ended and are these. */
   | { type: 'collect'; key: BlockKey; claims: readonly HeldClaim[] }
   /** Deletes only the copy at `at`: it was found damaged. */
@@ -49,8 +61,11 @@ export function effectOf(op: Op, row: Row | undefined): Effect | undefined {
     case 'delete':
       return row && { key: op.key, before: row, after: undefined, claims: [], deletion: 'here' }
     case 'let-go':
-      if (row === undefined || !isUnchanged(row.claims, op.claims)) return undefined
+      if (row === undefined || isMirrored(row.claims)) return undefined
+      if (!isUnchanged(sharedClaims(row.claims), op.claims)) return undefined
       return { key: op.key, before: row, after: undefined, claims: [], deletion: 'here' }
+    case 'unmirror':
+      return unmirror(op, row)
     case 'collect':
       return collect(op, row)
     case 'lose':
@@ -114,8 +129,18 @@ function notHeld(key: BlockKey): never {
   })
 }
 
+function unmirror({ key, claim }: Op & { type: 'unmirror' }, row: Row | undefined): Effect | undefined {
+  const own = row?.claims.find(({ claimant }) => claimant === claim.claimant)
+  if (row === undefined || own === undefined || own.sequence > claim.sequence) return undefined
+  const rest = row.claims.filter((one) => one !== own)
+  const keeps = rest.some((one) => one.live || !isMirrorClaim(one))
+  if (!keeps) return { key, before: row, after: undefined, claims: [], deletion: 'here' }
+  return put({ type: 'put', key, claims: [claim] }, row)
+}
+
 function collect({ key, claims }: Op & { type: 'collect' }, row: Row | undefined): Effect | undefined {
-  if (row?.block === undefined || !isEnded(row.claims) || !isUnchanged(row.claims, claims)) return undefined
+  if (row?.block === undefined || !isEnded(row.claims)) return undefined
+  if (!isUnchanged(sharedClaims(row.claims), claims)) return undefined
   const kept = claims.map(unplaced)
   const after: Row = {
     block: undefined,

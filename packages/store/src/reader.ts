@@ -4,7 +4,14 @@
  * by a fresh row, before a copy counts as lost.
  */
 import { crc32 } from 'node:zlib'
-import { type BlockKey, CairnError, type HeldClaim } from '@cairn/core'
+import {
+  type BlockKey,
+  CairnError,
+  type HeldClaim,
+  isMirrored,
+  isMirrorsOnly,
+  sharedClaims
+} from '@cairn/core'
 import type { Catalog } from './catalog.ts'
 import { replicasOf } from './claims.ts'
 import { isErrno } from './fault.ts'
@@ -126,7 +133,7 @@ export class Reader {
       return stat && { key, held: true, replicas: stat.replicas, claims: stat.claims }
     }
     // One that compaction moves is found at the next look; one that is damaged is as if forgotten early.
-    const claims = await this.#claims(row.claims, new Map())
+    const claims = await this.#claims(sharedClaims(row.claims), new Map())
     return claims && { key, held: false, replicas: replicasOf(claims), claims }
   }
 
@@ -158,7 +165,8 @@ export class Reader {
     return keys.map((key, i) => {
       const row = rows[i]
       if (row === undefined || this.#losing.has(key)) return undefined
-      return { key, held: row.block !== undefined, replicas: replicasOf(row.claims), claims: row.claims }
+      const claims = sharedClaims(row.claims)
+      return { key, held: row.block !== undefined, replicas: replicasOf(claims), claims }
     })
   }
 
@@ -166,7 +174,7 @@ export class Reader {
     const heads: BlockHead[] = []
     if (limit <= 0) return heads
     for await (const [key, row] of rows) {
-      const head = this.#head(key, row)
+      const head = this.#listed(key, row)
       if (head !== undefined && heads.push(head) >= limit) break
     }
     return heads
@@ -177,17 +185,32 @@ export class Reader {
     const ascending = [...lists.keys()].sort((a, b) => a - b)
     await this.#context.catalog.slots(ascending, (slot, key, row) => {
       const list = lists.get(slot) as BlockHead[]
-      const head = list.length < limit ? this.#head(key, row) : undefined
+      const head = list.length < limit ? this.#listed(key, row) : undefined
       if (head !== undefined) list.push(head)
       return list.length < limit
     })
     return lists
   }
 
+  /** What is here for mirrors alone is in no slot. */
+  #listed(key: BlockKey, row: Row): BlockHead | undefined {
+    return isMirrorsOnly(row.claims) ? undefined : this.#head(key, row)
+  }
+
   #head(key: BlockKey, row: Row | undefined): BlockHead | undefined {
     if (row?.block === undefined || this.#losing.has(key)) return undefined
-    const { block, claims } = row
-    return { key, size: block.size, replicas: replicasOf(claims), claims }
+    const { block } = row
+    const claims = sharedClaims(row.claims)
+    const head = { key, size: block.size, replicas: replicasOf(claims), claims }
+    return isMirrored(row.claims) ? { ...head, mirrored: true } : head
+  }
+
+  async mirroredSizes(keys: readonly BlockKey[], claimant: string): Promise<(number | undefined)[]> {
+    const rows = await this.#context.catalog.rows(keys)
+    return keys.map((key, i) => {
+      const row = rows[i]
+      return !this.#losing.has(key) && isMirroredBy(row, claimant) ? row?.block?.size : undefined
+    })
   }
 
   async #stat(
@@ -198,7 +221,7 @@ export class Reader {
     let row = found
     for (let attempt = 1; ; attempt++) {
       if (row?.block === undefined || this.#losing.has(key)) return undefined
-      const claims = await this.#claims(row.claims, proofs)
+      const claims = await this.#claims(sharedClaims(row.claims), proofs)
       if (claims !== undefined) return { key, size: row.block.size, replicas: replicasOf(claims), claims }
       if (attempt === ATTEMPTS) {
         await this.lose(key, row.block)
@@ -250,6 +273,11 @@ export class Reader {
     await this.get(key)
     return undefined
   }
+}
+
+/** Whether the block is held under a mirror's live claim. */
+export function isMirroredBy(row: Row | undefined, mirror: string): boolean {
+  return row?.block !== undefined && row.claims.some(({ claimant, live }) => live && claimant === mirror)
 }
 
 function byPosition(a: Position | undefined, b: Position | undefined): number {

@@ -3,7 +3,7 @@
  * itself but for their proofs, so comparing slots touches no segment.
  */
 import { crc32 } from 'node:zlib'
-import { type BlockKey, CairnError, type HeldClaim, slotOf } from '@cairn/core'
+import { type BlockKey, CairnError, type HeldClaim, isMirrorsOnly, sharedClaims, slotOf } from '@cairn/core'
 import { replicasOf } from './claims.ts'
 import { isBefore, type Position } from './record.ts'
 
@@ -99,10 +99,11 @@ export interface RowStat {
   claims: readonly RowClaim[]
 }
 
-/** `undefined` for a row that holds no block. */
+/** `undefined` for a row that holds no block, or one for mirrors alone. */
 export function rowStat(key: BlockKey, row: Row | undefined): RowStat | undefined {
-  if (row?.block === undefined) return undefined
-  const { block, claims } = row
+  if (row?.block === undefined || isMirrorsOnly(row.claims)) return undefined
+  const { block } = row
+  const claims = sharedClaims(row.claims)
   return { key, slot: slotOf(key), size: block.size, replicas: replicasOf(claims), claims }
 }
 

@@ -28,8 +28,10 @@ export interface BlockHead {
   size: number
   /** As in `BlockStat`. */
   replicas: number
-  /** Sorted by claimant. */
+  /** Sorted by claimant. Mirrors' claims are never told of. */
   claims: readonly ClaimHead[]
+  /** A mirror here keeps it, so that it is not to be let go of. */
+  mirrored?: true
 }
 
 /** A block as it goes to another member. */
@@ -98,6 +100,18 @@ export interface EndedPage {
   next: number | undefined
 }
 
+export interface MirroredOptions {
+  /** Of the mirror, as `claimantOf` names it. */
+  claimant: string
+  fromSlot: number
+  limit: number
+}
+
+export interface MirroredPage {
+  keys: BlockKey[]
+  next: number | undefined
+}
+
 /** A block, and the claims under which it was agreed that it may go. */
 export interface KnownCopy {
   key: BlockKey
@@ -133,7 +147,7 @@ export interface Store {
   known(key: BlockKey): Promise<KnownBlock | undefined>
   /** As `heads`, but also of blocks that were collected. */
   knownHeads(keys: readonly BlockKey[]): Promise<(KnownHead | undefined)[]>
-  /** The blocks of a slot, sorted by key. */
+  /** The blocks of a slot, sorted by key; without those that are here for mirrors alone. */
   list(slot: number, options: ListOptions): Promise<BlockHead[]>
   /** The first blocks of each of these slots, at most `limit` a slot: far cheaper than one by one. */
   lists(slots: readonly number[], limit: number): Promise<Map<number, BlockHead[]>>
@@ -144,10 +158,19 @@ export interface Store {
   ended(options: EndedOptions): Promise<EndedPage>
   /** Block and claims, durably. Keys not held are passed over. */
   delete(keys: readonly BlockKey[]): Promise<void>
-  /** The same, but only of blocks whose claims are still exactly these, looked at as they are deleted. */
+  /**
+   * The same, but only of blocks whose claims are still exactly these, looked at as they are deleted, and
+   * that no mirror here keeps.
+   */
   letGo(copies: readonly KnownCopy[]): Promise<void>
   /** The same, of blocks whose every claim has ended; the claims stay, so that no older one revives them. */
   collect(copies: readonly KnownCopy[]): Promise<void>
+  /** Of each block held under the live claim of this mirror, bytes, in their order; from the index alone. */
+  mirroredSizes(keys: readonly BlockKey[], claimant: string): Promise<(number | undefined)[]>
+  /** Blocks under the live claim of a mirror, slot by slot from one on, until there are `limit`. */
+  listMirrored(options: MirroredOptions): Promise<MirroredPage>
+  /** A mirror's claims end; what nothing else keeps goes with them. */
+  unmirror(entries: readonly { key: BlockKey; claim: HeldClaim }[]): Promise<void>
   /**
    * What changed since it was last returned (everything, after open), at most `limit`; [] when nothing
    * did. A (slot, replicas) that became empty is returned once with `blocks` 0.

@@ -3,7 +3,7 @@
  * only then tells the index and the callers. While one sync runs the next group is written (pipelined
  * group commit), so concurrent callers share syncs. A failed sync is final: the store fences itself.
  */
-import { type BlockKey, CairnError, slotOf } from '@cairn/core'
+import { type BlockKey, CairnError, sharedClaims, slotOf } from '@cairn/core'
 import type { Catalog, CatalogBatch, CatalogState, SegmentRow } from './catalog.ts'
 import { replicasOf } from './claims.ts'
 import { fault, fullError } from './fault.ts'
@@ -438,5 +438,7 @@ function payload(effects: readonly Effect[]): number {
 
 function mark({ key, before, after, quiet }: Effect, changes: Changes): void {
   if (quiet) return
-  for (const row of [before, after]) if (row?.block) changes.mark(slotOf(key), replicasOf(row.claims))
+  for (const row of [before, after]) {
+    if (row?.block) changes.mark(slotOf(key), replicasOf(sharedClaims(row.claims)))
+  }
 }

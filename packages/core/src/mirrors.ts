@@ -1,0 +1,338 @@
+/**
+ * Mirrors at one member: which root of its ref each is to have next, when that one is whole, and when the
+ * one before may go. The last whole root stays until the next is whole and known to be so on disk; then
+ * what neither needs is freed. A ref whose updates outrun a mirror is followed in leaps: what was begun is
+ * finished, and then the newest is next. Asynchronous replication: a mirror is behind, and says how far.
+ */
+import type { PeerId } from './block.ts'
+import { compareRefs, type RefRecord } from './ref.ts'
+
+/** Mirrors of one member. Each asks for its ref some times a lag. A guess. */
+export const MIRRORS_MAX = 64
+/** How far behind a mirror wants to be at most, unless told, ms. */
+export const MIRROR_LAG_MS = 5_000
+/** Looks at the ref within one lag, so that most of it is left for fetching. */
+const LOOKS_PER_LAG = 4
+const LOOK_MS_MIN = 250
+const LOOK_MS_MAX = 15_000
+/** A look that was never answered: the next begins all the same. Above how long refs are gathered. */
+const LOOK_LOST_MS = 10_000
+/** A root that could not be had is tried again after this, doubled each time, up to the other. */
+const RETRY_MS = 1_000
+const RETRY_MS_MAX = 60_000
+/** Updates of which it is remembered when they were first seen: what the lag is counted from. */
+const SEEN_MAX = 64
+
+/** A root that is here whole. */
+export interface MirrorRoot {
+  record: RefRecord
+  blocks: number
+  bytes: number
+}
+
+/** What a mirror's disk keeps of it. */
+export interface KeptMirror {
+  ref: { owner: PeerId; name: string }
+  lagMs: number
+  /** Rises with each root that is fetched: the sequence of the mirror's claims. */
+  generation: number
+  whole: MirrorRoot | undefined
+}
+
+export type MirrorEvent =
+  /** A member is to mirror a ref, or knows from its disk that it does. */
+  | { type: 'mirror'; id: string; kept: KeptMirror }
+  | { type: 'unmirror'; id: string }
+  /** What came of a `mirror-fetch`. `lost`: a block that nobody gave. */
+  | {
+      type: 'mirror-fetched'
+      id: string
+      generation: number
+      outcome: { type: 'whole'; blocks: number; bytes: number } | { type: 'lost' | 'failed'; reason: string }
+    }
+  /** What a `mirror-keep` gave is on disk, or is not. */
+  | { type: 'mirror-kept'; id: string; generation: number; failed?: string }
+  | { type: 'mirror-freed'; id: string; generation: number }
+
+export type MirrorAction =
+  /** Hold every block below the root under the mirror's claim of this generation; say `mirror-fetched`. */
+  | { type: 'mirror-fetch'; id: string; generation: number; record: RefRecord }
+  /** Put this on disk, synced, then say `mirror-kept`. */
+  | { type: 'mirror-keep'; id: string; kept: KeptMirror }
+  /** End the mirror's claims on all that its last fetch did not meet; say `mirror-freed`. */
+  | { type: 'mirror-free'; id: string; generation: number }
+  /** End all of its claims, and forget it. */
+  | { type: 'mirror-drop'; id: string; kept: KeptMirror }
+  /** See what a majority of its voters knows of the ref. */
+  | { type: 'mirror-look'; id: string }
+
+/** What a mirror is doing. `resting`: it could not have a root, and will try again. */
+export type MirrorPhase = 'following' | 'fetching' | 'keeping' | 'freeing' | 'resting'
+
+export interface Mirror {
+  readonly id: string
+  readonly ref: { owner: PeerId; name: string }
+  lagMs: number
+  generation: number
+  whole: MirrorRoot | undefined
+  /** The highest that is acknowledged, as far as is known here. */
+  best: RefRecord | undefined
+  phase: MirrorPhase
+  /** Being fetched, or found whole and being kept. */
+  target: RefRecord | undefined
+  /** What is being kept took the place of other blocks. */
+  frees: boolean
+  /** Every block of the whole root was met in this life, and none was lost since. */
+  checked: boolean
+  /** A block was lost while a fetch was under way. */
+  doubted: boolean
+  /** When updates were first seen here. */
+  seen: { record: RefRecord; atMs: number }[]
+  /** When a majority of the voters last told of the ref. */
+  heardMs: number | undefined
+  lookAtMs: number
+  tries: number
+  retryAtMs: number
+  /** Why it rests. */
+  reason: string | undefined
+}
+
+export interface Mirrors {
+  readonly byId: Map<string, Mirror>
+  /** Looks under way, by the number of the question. */
+  readonly looks: Map<number, string>
+  nextLook: number
+}
+
+/** Questions about refs from here on are mirrors'; below, callers'. */
+const LOOKS_FROM = 2 ** 40
+
+export function createMirrors(): Mirrors {
+  return { byId: new Map(), looks: new Map(), nextLook: LOOKS_FROM }
+}
+
+/** The question that a look asks of the refs. */
+export function lookOf(mirrors: Mirrors, id: string) {
+  const request = mirrors.nextLook++
+  mirrors.looks.set(request, id)
+  return { type: 'ref-read', request, id, latest: true } as const
+}
+
+export function isLook(request: number): boolean {
+  return request >= LOOKS_FROM
+}
+
+export function onMirrorEvent(mirrors: Mirrors, event: MirrorEvent, nowMs: number): MirrorAction[] {
+  const mirror = mirrors.byId.get(event.id)
+  switch (event.type) {
+    case 'mirror':
+      return begin(mirrors, event, nowMs)
+    case 'unmirror':
+      if (mirror === undefined) return []
+      mirrors.byId.delete(event.id)
+      return [{ type: 'mirror-drop', id: event.id, kept: keptOf(mirror) }]
+    case 'mirror-fetched':
+      return mirror === undefined ? [] : fetched(mirror, event, nowMs)
+    case 'mirror-kept':
+      return mirror === undefined ? [] : kept(mirror, event, nowMs)
+    case 'mirror-freed':
+      if (mirror?.phase === 'freeing' && mirror.generation === event.generation) mirror.phase = 'following'
+      return []
+  }
+}
+
+function begin(
+  { byId }: Mirrors,
+  { id, kept: { ref, lagMs, generation, whole } }: MirrorEvent & { type: 'mirror' },
+  nowMs: number
+): MirrorAction[] {
+  const known = byId.get(id)
+  if (known !== undefined) {
+    known.lagMs = lagMs
+    known.lookAtMs = nowMs
+    return [{ type: 'mirror-keep', id, kept: keptOf(known) }]
+  }
+  if (byId.size >= MIRRORS_MAX) return []
+  const state = { best: whole?.record, target: undefined, phase: 'following', seen: [] } as const
+  const looks = { heardMs: undefined, lookAtMs: nowMs }
+  const retry = { tries: 0, retryAtMs: nowMs, reason: undefined }
+  const doubts = { checked: whole === undefined, doubted: false, frees: false }
+  const mirror: Mirror = {
+    id,
+    ref,
+    lagMs,
+    generation,
+    whole,
+    ...state,
+    ...looks,
+    ...retry,
+    ...doubts,
+    seen: []
+  }
+  byId.set(id, mirror)
+  return [{ type: 'mirror-keep', id, kept: keptOf(mirror) }]
+}
+
+function keptOf({ ref, lagMs, generation, whole }: Mirror): KeptMirror {
+  return { ref, lagMs, generation, whole }
+}
+
+/** What is due. `bestOf`: what is known here of a ref, by its id. */
+export function mirrorsTick(
+  { byId }: Mirrors,
+  bestOf: (id: string) => RefRecord | undefined,
+  nowMs: number
+): MirrorAction[] {
+  const actions: MirrorAction[] = []
+  for (const mirror of byId.values()) {
+    see(mirror, bestOf(mirror.id), nowMs)
+    if (nowMs >= mirror.lookAtMs) {
+      mirror.lookAtMs = nowMs + LOOK_LOST_MS
+      actions.push({ type: 'mirror-look', id: mirror.id })
+    }
+    actions.push(...advance(mirror, nowMs))
+  }
+  return actions
+}
+
+export function mirrorsDeadline({ byId }: Mirrors): number {
+  let next = Number.POSITIVE_INFINITY
+  for (const { lookAtMs, phase, retryAtMs } of byId.values()) {
+    next = Math.min(next, lookAtMs, phase === 'resting' ? retryAtMs : Number.POSITIVE_INFINITY)
+  }
+  return next
+}
+
+/** A look is over; what it found is known here by now. */
+export function onMirrorLooked(
+  { byId, looks }: Mirrors,
+  { request, quorum }: { request: number; quorum: boolean },
+  nowMs: number
+): void {
+  const mirror = byId.get(looks.get(request) ?? '')
+  looks.delete(request)
+  if (mirror === undefined) return
+  if (quorum) mirror.heardMs = nowMs
+  mirror.lookAtMs = nowMs + Math.min(LOOK_MS_MAX, Math.max(LOOK_MS_MIN, mirror.lagMs / LOOKS_PER_LAG))
+}
+
+/** A copy on this disk was damaged and put aside: it may have been a mirror's. */
+export function doubtMirrors({ byId }: Mirrors): void {
+  for (const mirror of byId.values()) {
+    if (mirror.phase === 'fetching') mirror.doubted = true
+    else mirror.checked = mirror.whole === undefined
+  }
+}
+
+function see(mirror: Mirror, best: RefRecord | undefined, nowMs: number): void {
+  if (best === undefined || (mirror.best !== undefined && compareRefs(best, mirror.best) <= 0)) return
+  mirror.best = best
+  mirror.seen.push({ record: best, atMs: nowMs })
+  if (mirror.seen.length > SEEN_MAX) mirror.seen.splice(1, 1) // the oldest says since when it is behind
+}
+
+function isBeyond(record: RefRecord, { whole }: Pick<Mirror, 'whole'>): boolean {
+  return whole === undefined || compareRefs(record, whole.record) > 0
+}
+
+/** Begins what comes next, if nothing is under way. */
+function advance(mirror: Mirror, nowMs: number): MirrorAction[] {
+  const { phase, best, whole } = mirror
+  const isFree = phase === 'following' || (phase === 'resting' && nowMs >= mirror.retryAtMs)
+  if (!isFree) return []
+  mirror.phase = 'following'
+  if (best?.root !== undefined && isBeyond(best, mirror)) {
+    if (whole === undefined || !mirror.checked || !isSameRoot(best, whole.record)) return fetch(mirror, best)
+    mirror.generation++
+    return keep(mirror, { ...whole, record: best }, false) // the same content under a newer record
+  }
+  if (whole !== undefined && !mirror.checked) return fetch(mirror, whole.record)
+  return []
+}
+
+function isSameRoot(a: RefRecord, b: RefRecord): boolean {
+  return a.root?.join() === b.root?.join()
+}
+
+function fetch(mirror: Mirror, record: RefRecord): MirrorAction[] {
+  mirror.phase = 'fetching'
+  mirror.target = record
+  mirror.doubted = false
+  mirror.generation++
+  return [{ type: 'mirror-fetch', id: mirror.id, generation: mirror.generation, record }]
+}
+
+function fetched(
+  mirror: Mirror,
+  { generation, outcome }: MirrorEvent & { type: 'mirror-fetched' },
+  nowMs: number
+): MirrorAction[] {
+  const { target } = mirror
+  if (mirror.phase !== 'fetching' || mirror.generation !== generation || target === undefined) return []
+  if (outcome.type === 'whole' && !mirror.doubted) {
+    mirror.checked = true
+    return keep(mirror, { record: target, blocks: outcome.blocks, bytes: outcome.bytes }, true)
+  }
+  const reason = outcome.type === 'whole' ? 'a copy here was damaged meanwhile' : outcome.reason
+  rest(mirror, reason, nowMs)
+  // What is gone from everywhere will not come back; what took its place is there.
+  const isNewer = mirror.best !== undefined && compareRefs(mirror.best, target) > 0
+  if (outcome.type === 'lost' && isNewer) mirror.retryAtMs = nowMs
+  return advance(mirror, nowMs)
+}
+
+function rest(mirror: Mirror, reason: string, nowMs: number): void {
+  mirror.phase = 'resting'
+  mirror.reason = reason
+  mirror.target = undefined
+  mirror.retryAtMs = nowMs + Math.min(RETRY_MS * 2 ** mirror.tries++, RETRY_MS_MAX)
+}
+
+function keep(mirror: Mirror, whole: MirrorRoot, frees: boolean): MirrorAction[] {
+  mirror.phase = 'keeping'
+  mirror.frees = frees
+  mirror.target = whole.record
+  mirror.whole = whole
+  mirror.seen = mirror.seen.filter(({ record }) => isBeyond(record, mirror))
+  return [{ type: 'mirror-keep', id: mirror.id, kept: keptOf(mirror) }]
+}
+
+/** Only what is known on disk to be whole lets go of what was before it. */
+function kept(
+  mirror: Mirror,
+  { generation, failed }: MirrorEvent & { type: 'mirror-kept' },
+  nowMs: number
+): MirrorAction[] {
+  if (mirror.phase !== 'keeping' || mirror.generation !== generation) return []
+  if (failed !== undefined) {
+    rest(mirror, failed, nowMs)
+    mirror.checked = false
+    return []
+  }
+  mirror.target = undefined
+  mirror.tries = 0
+  mirror.reason = undefined
+  mirror.phase = mirror.frees ? 'freeing' : 'following'
+  if (!mirror.frees) return advance(mirror, nowMs)
+  return [{ type: 'mirror-free', id: mirror.id, generation }]
+}
+
+/** How far behind a mirror is, as far as is known here. */
+export interface MirrorLag {
+  /** Updates acknowledged beyond the whole root; undefined while there is none. */
+  updates: number | undefined
+  /** Since the first of them was seen here; 0 with none. */
+  ms: number
+  /** Since a majority of the voters told of the ref; undefined when none has in this life. */
+  heardMs: number | undefined
+}
+
+export function mirrorLag({ whole, best, seen, heardMs }: Mirror, nowMs: number): MirrorLag {
+  const isBehind = best !== undefined && (whole === undefined || compareRefs(best, whole.record) > 0)
+  const first = seen[0]
+  return {
+    updates: whole && (isBehind ? Math.max(1, best.sequence - whole.record.sequence) : 0),
+    ms: isBehind && first !== undefined ? nowMs - first.atMs : 0,
+    heardMs: heardMs === undefined ? undefined : nowMs - heardMs
+  }
+}

@@ -1,0 +1,137 @@
+import { type BlockKey, isMirrorClaim, type Mirror, refId } from '@cairn/core'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import {
+  type Cluster,
+  copiesOf,
+  diskOf,
+  feed,
+  freshKeys,
+  isMirroredAt,
+  kill,
+  LAN,
+  LOSSY,
+  peerOf,
+  put,
+  reopenDisk,
+  reopenMirrors,
+  restart,
+  runTo,
+  runUntil,
+  setRef,
+  sha256,
+  simulateCluster
+} from '../src/index.ts'
+
+const NAME = 'photos'
+const SEEDS = [1, 2, 3, 4]
+const OWNER = peerOf(0)
+const ID = refId({ owner: OWNER, name: NAME }, sha256)
+/** Copies are let go of within the test. */
+const HASTY = { releaseAfterMs: 3_000, repairDelayMs: 3_000 }
+
+const mirrors = suite('mirrors in virtual time')
+
+function joined(cluster: Cluster, nodes: readonly number[]): void {
+  for (const node of nodes) if (node > 0) feed(cluster, node, { type: 'join', addresses: [peerOf(0)] })
+  const all = () => nodes.every((node) => cluster.cores[node]?.holders.placement.size === nodes.length)
+  assert.ok(runUntil(cluster, 60_000, all) !== undefined, 'gathered')
+}
+
+let roots = 0
+
+/** Puts new blocks beside some of old ones, and points the ref to a root of all of them. */
+function point(cluster: Cluster, old: readonly BlockKey[], fresh: number): BlockKey[] {
+  const keys = freshKeys(cluster, fresh)
+  const done = put(cluster, 0, keys)
+  assert.ok(runUntil(cluster, 30_000, () => done.settled !== undefined) !== undefined, 'put')
+  const root = Uint8Array.of(9, ++roots)
+  cluster.mirrors.roots.set(`${root}`, [...old, ...keys])
+  let ended = ''
+  setRef(cluster, 0, { owner: OWNER, name: NAME, root }, ({ type }) => {
+    ended = type
+  })
+  assert.ok(runUntil(cluster, 30_000, () => ended !== '') !== undefined)
+  assert.is(ended, 'acknowledged')
+  return [...old, ...keys]
+}
+
+function mirror(cluster: Cluster, node: number): void {
+  const kept = { ref: { owner: OWNER, name: NAME }, lagMs: 1_000, generation: 0, whole: undefined }
+  feed(cluster, node, { type: 'mirror', id: ID, kept })
+}
+
+const mirrorAt = (cluster: Cluster, node: number) => cluster.cores[node]?.mirrors.byId.get(ID) as Mirror
+
+function follows(cluster: Cluster, node: number, keys: readonly BlockKey[], sequence: number): void {
+  const whole = () => {
+    const { whole: at, phase } = mirrorAt(cluster, node)
+    return at?.record.sequence === sequence && phase === 'following'
+  }
+  const { seed } = cluster.options
+  assert.ok(runUntil(cluster, 120_000, whole) !== undefined, `seed ${seed}: ${node} has ${sequence} whole`)
+  for (const key of keys) assert.ok(isMirroredAt(cluster, node, ID, key), `seed ${seed}: ${node} ${key}`)
+}
+
+/** Copies that count: held under a claim that others know of. */
+function sharedCopies(cluster: Cluster, key: BlockKey): number {
+  return copiesOf(cluster, key).filter((node) => {
+    const claims = diskOf(cluster, node).blocks.get(key)?.claims ?? []
+    return claims.some((claim) => claim.live && !isMirrorClaim(claim))
+  }).length
+}
+
+mirrors('a mirror follows a ref through losses and restarts, and frees what its root does not need', () => {
+  for (const seed of SEEDS) {
+    const six = simulateCluster({ seed, nodes: 6, link: LOSSY, config: HASTY })
+    joined(six, [0, 1, 2, 3, 4, 5])
+    const first = point(six, [], 20)
+    mirror(six, 5)
+    follows(six, 5, first, 1)
+    const second = point(six, first.slice(0, 10), 10)
+    runTo(six, six.nowMs + 300)
+    kill(six, 5)
+    kill(six, 4)
+    runTo(six, six.nowMs + 2_000)
+    restart(six, 5)
+    reopenDisk(six, 5)
+    reopenMirrors(six, 5)
+    feed(six, 5, { type: 'join', addresses: [peerOf(0)] })
+    follows(six, 5, second, 2)
+    for (const key of first.slice(10)) assert.not.ok(isMirroredAt(six, 5, ID, key), `seed ${seed}: freed`)
+    feed(six, 5, { type: 'unmirror', id: ID })
+    runTo(six, six.nowMs + 1_000)
+    for (const key of second) assert.not.ok(isMirroredAt(six, 5, ID, key), `seed ${seed}: removed`)
+  }
+})
+
+mirrors('no copy of a mirror is counted, when others let theirs go', () => {
+  for (const seed of SEEDS) {
+    const eight = simulateCluster({ seed, nodes: 8, link: LAN, config: HASTY })
+    joined(eight, [0, 1, 2, 3, 4])
+    const keys = point(eight, [], 40)
+    for (const node of [0, 1, 2, 3, 4]) mirror(eight, node)
+    for (const node of [0, 1, 2, 3, 4]) follows(eight, node, keys, 1)
+    assert.ok(keys.every((key) => copiesOf(eight, key).length === 5))
+    joined(eight, [0, 1, 2, 3, 4, 5, 6, 7])
+    runTo(eight, eight.nowMs + 60_000)
+    // Each that joined holds its share, and nobody's mirror let a copy go meanwhile.
+    assert.ok(keys.every((key) => copiesOf(eight, key).length >= 5))
+    for (const node of [0, 1, 2, 3, 4]) feed(eight, node, { type: 'unmirror', id: ID })
+    const spare = () => keys.every((key) => sharedCopies(eight, key) === 3)
+    const took = runUntil(eight, 300_000, () => {
+      for (const key of keys)
+        assert.ok(sharedCopies(eight, key) >= 3, `seed ${seed}: ${key} has fewer than 3`)
+      return spare()
+    })
+    assert.ok(took !== undefined, `seed ${seed}: three copies each in the end`)
+    assert.ok(eight.letGo.length > 0, 'copies were let go of')
+    for (const { promised } of eight.letGo) assert.ok(promised.length >= 3)
+    assert.ok(
+      keys.every((key) => copiesOf(eight, key).length === 3),
+      'and none is left behind'
+    )
+  }
+})
+
+mirrors.run()
