@@ -16,6 +16,7 @@ import { addJoin } from './commands/join.ts'
 import { addKey } from './commands/key.ts'
 import { addLeave } from './commands/leave.ts'
 import { addLs } from './commands/ls.ts'
+import { addMirror } from './commands/mirror.ts'
 import { addPeers } from './commands/peers.ts'
 import { addPin } from './commands/pin.ts'
 import { addPut } from './commands/put.ts'
@@ -46,7 +47,7 @@ First steps: cairn cluster start 5      five nodes on this machine
 /** In the order of the help. */
 const GROUPS: [string, ((root: Command, program: Program) => void)[]][] = [
   ['Data:', [addPut, addGet, addCat, addLs, addRm, addPin, addCid, addCar]],
-  ['Names:', [addRef, addKey]],
+  ['Names:', [addRef, addMirror, addKey]],
   ['Checks:', [addStat, addFind, addSums, addVerify, addReceipts, addScrub]],
   ['Network:', [addStart, addJoin, addInvite, addPeers, addStatus, addWhatif, addLeave, addStop, addCluster]],
   ['Other:', [addGc, addStore, addVersion]]

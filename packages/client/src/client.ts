@@ -36,6 +36,7 @@ import {
 import { toDagStatus, toGcResult, toNodeInfo, toNodeStatus, toPeers, toPins, toText } from './json.ts'
 import type { RefKey } from './keys.ts'
 import { type EventOptions, eventsOf, leave, proveDag, scrub, scrubNetwork } from './lines.ts'
+import { createMirrors, type Mirrors } from './mirrors.ts'
 import { createNodes, type Fetch, type NodeAt, type Nodes } from './nodes.ts'
 import { type Put, startPut } from './put.ts'
 import { createRefs, isRefWhere, type Refs } from './refs.ts'
@@ -160,6 +161,8 @@ export interface Client {
   events(options?: EventOptions): AsyncGenerator<NodeEvent, void>
   /** Names that live. Wherever a CID is taken, `name`, `name@sequence` and `owner/name` are too. */
   readonly refs: Refs
+  /** Read replicas of names, on the first node. */
+  readonly mirrors: Mirrors
   readonly pins: {
     /** The pins of all nodes that this client knows and can reach. */
     list(options?: Signalled): AsyncGenerator<Pin, void>
@@ -273,6 +276,7 @@ export function createClient(options: ClientOptions): Client {
     peers: async () => toPeers(await nodes.anyJson({ path: '/v1/peers' })),
     events: (options = {}) => eventsOf(nodes, options),
     refs,
+    mirrors: createMirrors(nodes, refs),
     pins: {
       list: ({ signal } = {}) => listPins(nodes, signal),
       rm: async (cid) => removePin(nodes, parseCid(cid))

@@ -16,7 +16,7 @@ import {
   KEEP_BODY_BYTES_MAX,
   SMALL_BODY_BYTES_MAX
 } from './asked.ts'
-import { askedOwner, askedRecord, askedRefUpdate, PROPOSE_BODY_BYTES_MAX } from './asked-refs.ts'
+import { askedMirror, askedOwner, askedRecord, askedRefUpdate, PROPOSE_BODY_BYTES_MAX } from './asked-refs.ts'
 import { toJson } from './json.ts'
 import { type JsonRouteName, ROUTES } from './routes.ts'
 
@@ -106,6 +106,12 @@ function answersOf(node: CairnNode): Answers {
     'draft-ref': async (c) =>
       node.refs.draft({ ...askedRefUpdate(await body(c, SMALL_BODY_BYTES_MAX)), ...named(c) }),
     'propose-ref': async (c) => node.refs.propose(askedRecord(await body(c, PROPOSE_BODY_BYTES_MAX))),
+    mirrors: async () => ({ mirrors: await node.mirrors.list() }),
+    'add-mirror': async (c) => node.mirrors.add(named(c), askedMirror(await body(c, SMALL_BODY_BYTES_MAX))),
+    'remove-mirror': async (c) => {
+      await node.mirrors.remove(named(c))
+      return {}
+    },
     keep: async (c) =>
       upload(c).keep(askedToKeep(await body(c, KEEP_BODY_BYTES_MAX)), {
         ...askedPut(query(c)),

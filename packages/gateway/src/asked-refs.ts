@@ -1,7 +1,7 @@
 /** What a request about refs asks for, checked. */
 import { parseCid } from '@cairn/blocks'
 import { CairnError, fromHex, HISTORY_MAX, type PeerId, REF_BYTES_MAX, REPLICAS_MAX } from '@cairn/core'
-import type { RefAsked } from '@cairn/node'
+import type { MirrorAsked, RefAsked } from '@cairn/node'
 import { z } from 'zod'
 import { check } from './asked.ts'
 
@@ -45,6 +45,13 @@ export function askedRefUpdate(body: unknown): RefAsked {
 
 export function askedRecord(body: unknown): Uint8Array {
   return fromHex(check(PROPOSED, body).record)
+}
+
+const MIRROR = z.strictObject({ lagMs: z.int().positive().optional() })
+
+export function askedMirror(body: unknown): MirrorAsked {
+  const { lagMs } = check(MIRROR, body)
+  return lagMs === undefined ? {} : { lagMs }
 }
 
 /** `self` is the node's own key. @throws BAD_REQUEST */

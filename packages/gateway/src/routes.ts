@@ -24,6 +24,9 @@ export type JsonRouteName =
   | 'set-ref'
   | 'draft-ref'
   | 'propose-ref'
+  | 'mirrors'
+  | 'add-mirror'
+  | 'remove-mirror'
 /** Answered on the raw node:http streams: bulk bytes (web streams cost too much) and endless lines. */
 export type StreamRouteName = 'send' | 'blocks' | 'events' | 'scrub' | 'prove' | 'leave' | 'stop'
 
@@ -57,6 +60,16 @@ export const ROUTES: readonly Route[] = [
   { kind: 'json', name: 'set-ref', path: '/v1/refs/:owner/:name', ...act, body: 'json' },
   { kind: 'json', name: 'draft-ref', path: '/v1/refs/:owner/:name/draft', ...act, body: 'json' },
   { kind: 'json', name: 'propose-ref', path: '/v1/refs/:owner/:name/propose', ...act, body: 'json' },
+  { kind: 'json', name: 'mirrors', path: '/v1/mirrors', ...read },
+  { kind: 'json', name: 'add-mirror', path: '/v1/mirrors/:owner/:name', ...act, body: 'json' },
+  {
+    kind: 'json',
+    name: 'remove-mirror',
+    path: '/v1/mirrors/:owner/:name',
+    method: 'DELETE',
+    access: 'token',
+    body: 'none'
+  },
   { kind: 'stream', name: 'events', path: '/v1/events', ...read },
   // a read in spite of its method: the list of CIDs does not fit a URL
   { kind: 'stream', name: 'blocks', path: '/v1/blocks', method: 'POST', access: 'read', body: 'json' },

@@ -167,6 +167,7 @@ serve('only these routes answer without the token, and none of them changes anyt
     '/v1/gc',
     '/v1/refs',
     '/v1/refs/:owner/:name',
+    '/v1/mirrors',
     '/v1/events'
   ]
   assert.equal(open, [...reads.map((path) => `GET ${path}`), 'POST /v1/blocks'])

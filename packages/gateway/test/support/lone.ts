@@ -134,6 +134,11 @@ export function loneNode({
       propose: async () => ({ type: 'refused' }),
       list: async () => []
     },
+    mirrors: {
+      add: async (ref) => ({ ...ref, phase: 'following', lag: { wantedMs: 1, ms: 0 } }),
+      list: async () => [],
+      remove: async () => Promise.reject(new CairnError('NOT_FOUND', 'it mirrors nothing'))
+    },
     async unpin(root) {
       if (!pins.delete(root.toString())) throw new CairnError('NOT_FOUND', 'there is no such pin')
     },

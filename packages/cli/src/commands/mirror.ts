@@ -1,0 +1,112 @@
+/** `cairn mirror`: read replicas of names on the node that is asked. */
+import type { Mirror } from '@cairn/client'
+import { type Command, Option } from 'commander'
+import { EXIT } from '../failure.ts'
+import { count, duration, plural, safe, size, table } from '../format.ts'
+import { parseDuration } from '../parse.ts'
+import { act, type Program, type Session } from '../session.ts'
+
+export function addMirror(root: Command, program: Program): void {
+  const mirror = root.command('mirror').summary('read replicas of names: add, ls, rm').helpCommand(false)
+  mirror
+    .command('add')
+    .argument('<NAME|OWNER/NAME>')
+    .summary('keep all of a name on this node too, and follow it')
+    .description(
+      'The node fetches every block of what the name points to, beyond the copies that are kept anyway, and ' +
+        'follows each update. What it had whole stays until the next is whole. It serves reads.'
+    )
+    .addOption(
+      new Option('--lag <TIME>', 'how far behind it wants to be at most (5s)').argParser((text) =>
+        parseDuration(text)
+      )
+    )
+    .option('--wait', 'until it has all of it')
+    .action(act(program, add))
+  mirror.command('ls').summary('what this node mirrors, and how far behind').action(act(program, list))
+  mirror
+    .command('rm')
+    .argument('<NAME|OWNER/NAME>')
+    .summary('stop mirroring a name, and free what only the mirror kept')
+    .action(act(program, remove))
+}
+
+async function add({ out, signal, ...session }: Session, command: Command): Promise<number> {
+  const [ref] = command.processedArgs as [string]
+  const { lag, wait } = command.opts<{ lag?: number; wait?: boolean }>()
+  const { mirrors } = await session.client()
+  let mirror = await mirrors.add(ref, { signal, ...(lag === undefined ? {} : { lagMs: lag }) })
+  if (wait === true) {
+    const onProgress = (now: Mirror): void => out.live.show(() => `${safe(now.name)}  ${doing(now)}`)
+    mirror = await mirrors.waitFor(mirror, { signal, onProgress })
+  }
+  out.result(mirrorJson(mirror), () => `${safe(mirror.name)}  ${held(mirror)}`)
+  if (wait !== true && mirror.whole === undefined) out.note('cairn mirror ls shows how far it has come')
+  return EXIT.ok
+}
+
+async function list({ out, signal, ...session }: Session): Promise<number> {
+  const mirrors = await (await session.client()).mirrors.list({ signal })
+  if (out.json) for (const mirror of mirrors) out.result(mirrorJson(mirror), () => '')
+  else if (mirrors.length > 0) {
+    const columns = [
+      { title: 'NAME' },
+      { title: 'SEQ', right: true },
+      { title: 'PRIMARY', right: true },
+      { title: 'LAG', right: true },
+      { title: 'UPDATES', right: true },
+      { title: 'BLOCKS', right: true },
+      { title: 'SIZE', right: true },
+      { title: 'STATE' }
+    ]
+    const rows = mirrors.map((one) => [
+      safe(one.name),
+      String(one.whole?.sequence ?? '-'),
+      one.primary === undefined ? '-' : `${one.primary.sequence}${one.primary.root ? '' : ' (removed)'}`,
+      duration(one.lag.ms),
+      String(one.lag.updates ?? '-'),
+      count(one.whole?.blocks ?? 0),
+      size(one.whole?.bytes ?? 0),
+      doing(one)
+    ])
+    out.result({}, () => table(columns, rows))
+  }
+  if (mirrors.length === 0) out.note('this node mirrors nothing: cairn mirror add NAME')
+  return EXIT.ok
+}
+
+async function remove({ out, signal, ...session }: Session, command: Command): Promise<number> {
+  const [ref] = command.processedArgs as [string]
+  const removed = await (await session.client()).mirrors.rm(ref, { signal })
+  out.result(mirrorJson(removed), () => `${safe(removed.name)} is not mirrored here any more`)
+  return EXIT.ok
+}
+
+/** Without an answer of the voters for so long, a lag is as of then. Three looks at the longest wish. */
+const QUIET_MS = 45_000
+
+function doing({ phase, reason, fetching, lag }: Mirror): string {
+  const heard =
+    lag.heardMs === undefined
+      ? ', its voters not heard yet'
+      : `, its voters not heard for ${duration(lag.heardMs)}`
+  const quiet = lag.heardMs === undefined || lag.heardMs > QUIET_MS ? heard : ''
+  if (phase === 'resting') return `waiting to try again: ${safe(reason ?? '')}`
+  if (phase === 'fetching' && fetching !== undefined) {
+    return `fetching ${fetching.sequence}: ${plural(fetching.blocks, 'block')} (${size(fetching.bytes)})`
+  }
+  return `${phase}${quiet}`
+}
+
+function held({ whole, fetching }: Mirror): string {
+  if (whole === undefined) return fetching === undefined ? 'nothing of it yet' : 'fetching'
+  return `${whole.sequence} whole: ${plural(whole.blocks, 'block')} (${size(whole.bytes)})`
+}
+
+export function mirrorJson({ whole, primary, ...rest }: Mirror): object {
+  return {
+    ...rest,
+    ...(whole === undefined ? {} : { whole: { ...whole, root: whole.root.toString() } }),
+    ...(primary === undefined ? {} : { primary: { ...primary, root: primary.root?.toString() } })
+  }
+}
