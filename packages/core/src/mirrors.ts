@@ -242,11 +242,12 @@ function advance(mirror: Mirror, nowMs: number): MirrorAction[] {
   if (!isFree) return []
   mirror.phase = 'following'
   if (best?.root !== undefined && isBeyond(best, mirror)) {
-    if (whole === undefined || !mirror.checked || !isSameRoot(best, whole.record)) return fetch(mirror, best)
+    if (whole === undefined || !mirror.checked || !isSameRoot(best, whole.record))
+      return fetchNext(mirror, best)
     mirror.generation++
     return keep(mirror, { ...whole, record: best }, false) // the same content under a newer record
   }
-  if (whole !== undefined && !mirror.checked) return fetch(mirror, whole.record)
+  if (whole !== undefined && !mirror.checked) return fetchNext(mirror, whole.record)
   return []
 }
 
@@ -254,7 +255,7 @@ function isSameRoot(a: RefRecord, b: RefRecord): boolean {
   return a.root?.join() === b.root?.join()
 }
 
-function fetch(mirror: Mirror, record: RefRecord): MirrorAction[] {
+function fetchNext(mirror: Mirror, record: RefRecord): MirrorAction[] {
   mirror.phase = 'fetching'
   mirror.target = record
   mirror.doubted = false
