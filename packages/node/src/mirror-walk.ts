@@ -23,7 +23,7 @@ const MARKS_MAX = 8_000_000
 const CODE_RAW = 0x55
 const NOTHING = new Uint8Array()
 
-/** Which blocks a root has: the first 52 bits of each hash. Two alike keep one block too many, never too few. */
+/** Which blocks a root has: 52 bits of each hash. Two alike keep one block too many, never one too few. */
 export interface Marks {
   add(key: BlockKey): void
   has(key: BlockKey): boolean

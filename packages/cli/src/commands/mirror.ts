@@ -13,7 +13,7 @@ export function addMirror(root: Command, program: Program): void {
     .argument('<NAME|OWNER/NAME>')
     .summary('keep all of a name on this node too, and follow it')
     .description(
-      'The node fetches every block of what the name points to, beyond the copies that are kept anyway, and ' +
+      'The node fetches every block of what the name points to, beyond the copies kept anyway, and ' +
         'follows each update. What it had whole stays until the next is whole. It serves reads.'
     )
     .addOption(
