@@ -284,8 +284,6 @@ export interface CairnNode {
     /** Its claims end, and what nothing else keeps goes. @throws NOT_FOUND */
     remove(ref: { owner: PeerId; name: string }): Promise<void>
   }
-  status(): Promise<NodeStatus>
-  statusOf(root: CID, options?: { signal?: AbortSignal }): Promise<DagStatus>
   /** Asks every holder of every block of it for proof, now. @throws the signal's reason */
   proofOf(root: CID, options?: ProofOptions): Promise<ProofResult>
   peers(): PeerInfo[]
