@@ -50,7 +50,7 @@ client(
       const { cid, size, blocks, replicas, wanted, pin } = await cairn.put(source)
       assert.is(cid.toString(), HELLO)
       assert.equal([size, blocks, replicas, wanted], [11, 1, 1, 1])
-      assert.is(pin.name, source instanceof File ? 'hello.txt' : undefined)
+      assert.is(pin?.name, source instanceof File ? 'hello.txt' : undefined)
     }
     assert.is(await (await cairn.get(HELLO)).text(), text)
     assert.is(await new Response((await cairn.get(HELLO)).body).text(), text)

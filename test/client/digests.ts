@@ -75,7 +75,7 @@ digests(
   'every file put has its four, kept beside the data: no CID and no count is another for it',
   withClient(async (cairn) => {
     const plain = await cairn.putDir(FILES, { digests: [] })
-    assert.is(plain.pin.digests, undefined)
+    assert.is(plain.digests, undefined)
     assert.equal(
       (await all(cairn.digests(plain.cid))).map(({ digests }) => digests),
       FILES.map(() => ({}))
@@ -106,21 +106,21 @@ digests(
     const stream = await cairn.put(new Blob([big as Uint8Array<ArrayBuffer>]).stream())
     assert.equal((await cairn.stat(stream.cid)).digests, await digestsOf([big]))
     const none = await cairn.putDir([])
-    assert.is(none.pin.digests, undefined)
+    assert.is(none.digests, undefined)
   })
 )
 
 digests(
   'the record is a file of checksums that cksum checks the files by',
   withClient(async (cairn) => {
-    const { pin } = await cairn.putDir(FILES)
+    const put = await cairn.putDir(FILES)
     const directory = await mkdtemp(join(tmpdir(), 'cairn-digests-'))
     try {
       for (const { path, content } of FILES) {
         await mkdir(dirname(join(directory, path)), { recursive: true })
         await writeFile(join(directory, path), content)
       }
-      const record = await (await cairn.get(pin.digests ?? '')).bytes()
+      const record = await (await cairn.get(put.digests ?? '')).bytes()
       await writeFile(join(directory, 'RECORD'), record)
       const { stdout } = await run('cksum', ['-c', '--strict', 'RECORD'], { cwd: directory })
       assert.is(stdout.match(/: OK$/gm)?.length, 4 * FILES.length)
@@ -140,7 +140,7 @@ digests(
     const found = await all(cairn.digests(cid))
     assert.is(found.length, 5_000)
     assert.ok(found.every(({ digests }) => digests.sha512?.length === 128))
-    const record = await cairn.get(pin.digests ?? '')
+    const record = await cairn.get(pin?.digests ?? '')
     assert.ok(record.size > 2 * MIB, `${record.size}`)
     assert.ok(node.blocks.size > blocks + 2)
   })
@@ -258,8 +258,8 @@ digests(
     for (const prefix of ['', './', 'dir/']) {
       const sums = (await sumsOf(prefix)).join('\n')
       await cairn.putDir(FILES, { name: 'dir/', expect: { sums } })
-      const { pin } = await cairn.putDir(FILES, { name: 'dir/', expect: { sums }, digests: ['md5'] })
-      assert.equal(Object.keys((await all(cairn.digests(pin.root)))[1]?.digests ?? {}).sort(), ['md5'])
+      const { cid } = await cairn.putDir(FILES, { name: 'dir/', expect: { sums }, digests: ['md5'] })
+      assert.equal(Object.keys((await all(cairn.digests(cid)))[1]?.digests ?? {}).sort(), ['md5'])
     }
     const { md5, sha512 } = await digestsOf([bytes('one')])
     await cairn.put(bytes('one'), { expect: `md5:${md5}` })

@@ -42,12 +42,13 @@ const DURATION_UNITS: Record<string, number> = { ms: 1, s: 1e3, m: 6e4, min: 6e4
 const DURATION_MAX_MS = 2 ** 31 - 1
 
 /** `500ms`, `30s`, `5m`, `2h` -> milliseconds. A bare number would be a guess, so it is refused. */
-export function parseDuration(text: string, what = 'a duration'): number {
+export function parseDuration(text: string, what = 'a duration', mostMs = DURATION_MAX_MS): number {
   const [, number, unit] = /^\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*$/i.exec(text) ?? []
   const factor = unit === undefined ? undefined : DURATION_UNITS[unit.toLowerCase()]
   const ms = Math.round(Number(number) * (factor ?? Number.NaN))
-  if (!(ms >= 0 && ms <= DURATION_MAX_MS)) {
-    throw refuse(what, text, 'write it with its unit: 500ms, 30s, 5m, 2h (24d at most)')
+  if (!(ms >= 0 && ms <= mostMs)) {
+    const most = Math.floor(mostMs / 864e5)
+    throw refuse(what, text, `write it with its unit: 500ms, 30s, 5m, 2h (${most}d at most)`)
   }
   return ms
 }

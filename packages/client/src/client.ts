@@ -33,13 +33,13 @@ import {
   treeFrom,
   walkFrom
 } from './get.ts'
-import { toDagStatus, toGcResult, toNodeInfo, toNodeStatus, toPeers, toPins, toText } from './json.ts'
+import { toDagStatus, toGcResult, toNodeInfo, toNodeStatus, toPeers, toPin, toPins, toText } from './json.ts'
 import type { RefKey } from './keys.ts'
 import { type EventOptions, eventsOf, leave, proveDag, scrub, scrubNetwork } from './lines.ts'
 import { createMirrors, type Mirrors } from './mirrors.ts'
 import { createNodes, type Fetch, type NodeAt, type Nodes } from './nodes.ts'
 import { type Put, startPut } from './put.ts'
-import { createRefs, isRefWhere, type Refs } from './refs.ts'
+import { createRefs, isRefWhere, type RefSetOptions, type Refs } from './refs.ts'
 import { bytesOf, type DirEntry, type Source, treeOf } from './source.ts'
 import {
   digestsByCid,
@@ -69,7 +69,8 @@ import type {
   ScrubResult,
   WhatIf
 } from './types.ts'
-import { type Means, type UploadOptions, wait } from './upload.ts'
+import type { Means, UploadOptions } from './upload.ts'
+import { wait } from './wait.ts'
 import { safetyWithout, type WhatIfOptions, whatIf } from './what-if.ts'
 
 /** Between two looks of `waitFor`, ms: repairs are counted in seconds. */
@@ -95,6 +96,8 @@ export interface ClientOptions {
 export interface PutOptions {
   /** What the pin is called. */
   name?: string
+  /** In the place of a pin this ref is to keep it: it points to it when the put is over. */
+  ref?: RefSetOptions & { name: string }
   /** N for this. The network's by default. */
   replicas?: number
   /** Receipts to wait for. `all` by default. */
@@ -111,6 +114,13 @@ export interface PutOptions {
   /** Told of each receipt as it comes: who keeps them can show later what was held then. */
   onReceipt?: (receipt: HeldReceipt) => void
   signal?: AbortSignal
+}
+
+export interface PinOptions extends Signalled {
+  name?: string
+  replicas?: number
+  /** Milliseconds; 0 is without end. */
+  lifetimeMs?: number
 }
 
 export interface Signalled {
@@ -164,8 +174,10 @@ export interface Client {
   /** Read replicas of names, on the first node. */
   readonly mirrors: Mirrors
   readonly pins: {
-    /** The pins of all nodes that this client knows and can reach. */
+    /** All that is pinned, whoever did it. */
     list(options?: Signalled): AsyncGenerator<Pin, void>
+    /** Keeps what is stored already, or changes its pin. @throws NO_PROVIDER, TOO_FEW_REPLICAS */
+    add(cid: CID | string, options?: PinOptions): Promise<Pin>
     rm(cid: CID | string): Promise<void>
   }
   readonly car: {
@@ -203,11 +215,11 @@ export function createClient(options: ClientOptions): Client {
   // called through, not kept: a browser's fetch wants its window as `this`
   const nodes = createNodes(listed, options.fetch ?? ((input, init) => globalThis.fetch(input, init)))
   const fetchBlock = createFetchBlock(nodes, stallMs)
-  const means: Means = { nodes, fetchBlock, holdOutMs: options.holdOutMs }
   const first = nodes.all[0] as NodeAt
   const blockOf = (signal?: AbortSignal) => (cid: CID) => fetchBlock(cid, { signal })
 
   const refs = createRefs(nodes, options.key)
+  const means: Means = { nodes, fetchBlock, refs, holdOutMs: options.holdOutMs }
   /** A CID, or `CID/path`, of what may begin with the name of a ref. */
   const placeOf = async (where: CID | string, signal?: AbortSignal): Promise<CID | string> => {
     if (typeof where !== 'string' || isCidPath(where)) return where
@@ -220,7 +232,7 @@ export function createClient(options: ClientOptions): Client {
   const recordsOf = (signal: AbortSignal | undefined): Records => ({
     fetchBlock,
     signal,
-    pins: () => listPins(nodes, signal)
+    pins: () => keptBy(nodes, refs, signal)
   })
 
   function status(): Promise<NodeStatus>
@@ -279,6 +291,11 @@ export function createClient(options: ClientOptions): Client {
     mirrors: createMirrors(nodes, refs),
     pins: {
       list: ({ signal } = {}) => listPins(nodes, signal),
+      add: async (where, { signal, ...asked } = {}) => {
+        const path = `/v1/pins/${await cidAt(where, signal)}`
+        const body = JSON.stringify(asked)
+        return toPin(await nodes.anyJson({ method: 'POST', path, type: 'application/json', body, signal }))
+      },
       rm: async (cid) => removePin(nodes, parseCid(cid))
     },
     car: {
@@ -381,7 +398,25 @@ async function* listPins(nodes: Nodes, signal?: AbortSignal): AsyncGenerator<Pin
   if (failures.length === nodes.all.length) throw failures[0]
 }
 
-/** Asks each node in turn: a pin is known to the node that made it. */
+/** What pins and refs keep: that is where digests are looked for. */
+async function* keptBy(nodes: Nodes, refs: Refs, signal?: AbortSignal): AsyncGenerator<Pin, void> {
+  yield* listPins(nodes, signal)
+  for (const ref of await refs.list({ all: true, ...(signal === undefined ? {} : { signal }) })) {
+    const { name, root, replicas, lifetimeMs, history, metadata } = ref
+    const roots = [root, ...history.map((past) => past.root)]
+    for (const [i, digests] of (metadata.digests ?? '')
+      .split(' ')
+      .slice(0, ref.keep + 1)
+      .entries()) {
+      const at = roots[i]
+      if (digests === '' || at === undefined) continue
+      const facts = { root: at, upload: '', name, replicas, lifetimeMs, blocks: 0, bytes: 0, createdMs: 0 }
+      yield { ...facts, digests: parseCid(digests) }
+    }
+  }
+}
+
+/** Asks each node in turn: in an open network a pin is removed by the node that made it. */
 async function removePin(nodes: Nodes, root: CID): Promise<void> {
   let failure: unknown
   for (const node of nodes.ranked()) {

@@ -1,5 +1,12 @@
 export { CairnError, type ErrorCode } from '@cairn/core'
-export { type Client, type ClientOptions, createClient, type PutOptions, type Signalled } from './client.ts'
+export {
+  type Client,
+  type ClientOptions,
+  createClient,
+  type PinOptions,
+  type PutOptions,
+  type Signalled
+} from './client.ts'
 export { type DigestedOptions, digestedBlocks } from './digested.ts'
 export type { Expect } from './expect.ts'
 export type { GetOptions, Got } from './get.ts'

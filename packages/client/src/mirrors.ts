@@ -7,7 +7,7 @@ import { CairnError, checkRefName, type MirrorPhase, type PeerId } from '@cairn/
 import type { CID } from 'multiformats/cid'
 import type { NodeAt, Nodes } from './nodes.ts'
 import type { Refs } from './refs.ts'
-import { wait } from './upload.ts'
+import { wait } from './wait.ts'
 
 /** Between two looks of `waitFor`, ms. */
 const LOOK_MS = 250

@@ -1,6 +1,7 @@
 /** A put under way: awaited for its result, and iterated for its progress. */
 import type { CID } from 'multiformats/cid'
 import type { UploadBlocks } from './digested.ts'
+import type { RefWithReceipts } from './refs.ts'
 import type { Holding, Pin, ShortBlock } from './types.ts'
 import { type Means, type UploadOptions, upload } from './upload.ts'
 
@@ -28,7 +29,12 @@ export interface PutResult {
   holders: Holding[]
   /** Blocks with fewer than N receipts, and why; not all of them are named. */
   short: ShortBlock[]
-  pin: Pin
+  /** Undefined when a ref was to keep it. */
+  pin: Pin | undefined
+  /** The ref that was to point to it, and does. */
+  ref: RefWithReceipts | undefined
+  /** The record of its files' digests. */
+  digests: CID | undefined
 }
 
 /** Starts at once. An error goes to whoever awaits it; the progress then just ends. */
@@ -44,8 +50,9 @@ export function startPut(
 ): Put {
   const meter = newMeter(source.total)
   const result = upload(means, meter.over(source.blocks), { ...options, watcher: meter }).then(
-    ({ root, pin, blocks, replicas, wanted, holders, short }) => {
-      return { cid: root.cid, size: root.size, blocks, replicas, wanted, holders, short, pin }
+    ({ root, pin, ref, blocks, replicas, wanted, holders, short }) => {
+      const { cid, size, digests } = root
+      return { cid, size, blocks, replicas, wanted, holders, short, pin, ref, digests }
     }
   )
   result.finally(meter.end).catch(() => {}) // told by `then`; who only iterates must not end the process

@@ -33,7 +33,7 @@ import {
 import { CID } from 'multiformats/cid'
 import { type RefKey, verifies } from './keys.ts'
 import { allFailed, askAny, elsewhere, type NodeAt, type Nodes } from './nodes.ts'
-import { wait } from './upload.ts'
+import { wait } from './wait.ts'
 
 /** Between two looks of `watch`, ms. */
 const WATCH_MS = 500
@@ -148,7 +148,7 @@ export function createRefs(nodes: Nodes, key: RefKey | undefined): Refs {
       const query = all ? '' : `?owner=${await ownerOf(options)}`
       const { signal } = options
       const json = (await nodes.anyJson({ path: `/v1/refs${query}`, signal })) as { refs: Json[] }
-      return json.refs.map(toRef)
+      return json.refs.map(toRef).filter(({ metadata }) => metadata.pin !== '1')
     },
     async *watch(name, options = {}) {
       for (let last: string | undefined; ; ) {

@@ -52,6 +52,8 @@ export interface Pin {
   digests?: CID
   /** Milliseconds since 1970, by the clock of the node that pinned it. */
   createdMs: number
+  /** How long it binds from its last change, ms; 0 is without end. */
+  lifetimeMs: number
 }
 
 /** What a CID stands for, how it is checked, and how safe it is. */

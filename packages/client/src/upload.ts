@@ -11,7 +11,9 @@ import type { FetchBlock } from './fetch-blocks.ts'
 import { toOutcome, toPin } from './json.ts'
 import { allFailed, elsewhere, type NodeAt, type Nodes, waitAfter } from './nodes.ts'
 import { addOutcomes, addShort, newTally, type Tally } from './outcome.ts'
+import type { Ref, RefSetOptions, Refs, RefWithReceipts } from './refs.ts'
 import type { Ack, HeldReceipt, Outcome, Pin } from './types.ts'
+import { wait } from './wait.ts'
 
 /** Batches under way at once, besides the one being filled: with its buffers, some 50 MiB. */
 const BATCHES_MAX = 3
@@ -27,12 +29,16 @@ const ROUND_MS_MAX = 4_000
 /** Times that a busy node is waited for before another is taken. */
 const BUSY_WAITS_MAX = 5
 const UPLOAD_ID_BYTES = 16
+/** Of a value in a ref's metadata. */
+const VALUE_CHARS_MAX = 512
 
 export interface UploadOptions {
   replicas?: number
   ack?: Ack
   signal?: AbortSignal
   name?: string
+  /** In the place of a pin, this ref is to keep it, and to point to it. */
+  ref?: RefSetOptions & { name: string }
   /** Told of each receipt as it comes: who keeps them can show later what was held then. */
   onReceipt?: (receipt: HeldReceipt) => void
 }
@@ -42,6 +48,7 @@ export interface Means {
   nodes: Nodes
   fetchBlock: FetchBlock
   holdOutMs?: number | undefined
+  refs: Pick<Refs, 'get' | 'set'>
 }
 
 /** Told as it goes: bytes of files only, so that they add up to the size of what is put. */
@@ -52,7 +59,8 @@ export interface UploadWatcher {
 
 export interface Uploaded extends Tally {
   root: UploadRoot
-  pin: Pin
+  pin: Pin | undefined
+  ref: RefWithReceipts | undefined
 }
 
 /** What was sent by way of a node: kept until `finish`, at 40 bytes a block, in case that node is lost. */
@@ -73,6 +81,8 @@ interface Upload {
   readonly tally: Tally
   readonly onReceipt: ((receipt: HeldReceipt) => void) | undefined
   readonly sent: Sent[]
+  /** Every node that was given blocks, or tried to be. */
+  readonly nodesUsed: Set<NodeAt>
   /** The node that takes the blocks now, and how often it had to be changed. */
   node: NodeAt
   changes: number
@@ -82,9 +92,9 @@ interface Upload {
 }
 
 export async function upload(
-  { nodes, fetchBlock, holdOutMs = HOLD_OUT_MS }: Means,
+  { nodes, fetchBlock, refs, holdOutMs = HOLD_OUT_MS }: Means,
   blocks: UploadBlocks,
-  { watcher, signal, name, onReceipt, ...asked }: UploadOptions & { watcher: UploadWatcher }
+  { watcher, signal, name, ref, onReceipt, ...asked }: UploadOptions & { watcher: UploadWatcher }
 ): Promise<Uploaded> {
   const failed = new AbortController()
   const up: Upload = {
@@ -98,6 +108,7 @@ export async function upload(
     watcher,
     tally: newTally(),
     sent: [],
+    nodesUsed: new Set(),
     node: nodes.ranked()[0] as NodeAt,
     changes: 0,
     batches: 0,
@@ -105,6 +116,7 @@ export async function upload(
   }
   try {
     const root = await sendAll(up, blocks, failed)
+    if (ref !== undefined) return { ...up.tally, root, pin: undefined, ref: await point(up, refs, ref, root) }
     const about = {
       root: root.cid.toString(),
       ...(name === undefined ? {} : { name }),
@@ -113,7 +125,7 @@ export async function upload(
       blocks: up.tally.blocks
     }
     const pin = await finish(up, about)
-    return { ...up.tally, root, pin }
+    return { ...up.tally, root, pin, ref: undefined }
   } finally {
     // not awaited: its source may be waiting for something that never comes
     blocks.return(undefined as never).catch(() => {})
@@ -173,10 +185,10 @@ async function send(up: Upload, batch: Batch): Promise<void> {
   const worthIt = batch.bytes >= ASK_BYTES_MIN || up.batches > 0
   const ask = up.fresh ? up.batches % ASK_EVERY === 0 : worthIt
   up.batches++
-  const { outcomes, node } = await withNode(up, async (node) => ({
-    node,
-    outcomes: await sendTo(up, node, { batch, ask })
-  }))
+  const { outcomes, node } = await withNode(up, async (node) => {
+    up.nodesUsed.add(node)
+    return { node, outcomes: await sendTo(up, node, { batch, ask }) }
+  })
   const replicas = Math.min(...outcomes.map((outcome) => outcome.replicas))
   addOutcomes(up.tally, outcomes)
   up.tally.blocks += batch.cids.length - batch.beside
@@ -227,9 +239,42 @@ async function finish(up: Upload, about: object): Promise<Pin> {
   const body = JSON.stringify(about)
   const { signal } = up
   return withNode(up, async (node) => {
+    up.nodesUsed.add(node)
     await bringTo(up, node)
     return toPin(await up.nodes.json(node, { method: 'POST', path, type: 'application/json', body, signal }))
   })
+}
+
+/** The ref claims what it points to; then the upload's own claims are not needed any more. */
+async function point(
+  up: Upload,
+  refs: Means['refs'],
+  { name, ...options }: NonNullable<UploadOptions['ref']>,
+  root: UploadRoot
+): Promise<RefWithReceipts> {
+  const { signal } = up
+  await withNode(up, (node) => bringTo(up, node))
+  const before = await refs.get(name, { signal }).catch((error): undefined => {
+    if (!CairnError.is(error, 'NOT_FOUND')) throw error
+  })
+  const metadata = { ...before?.metadata, ...options.metadata, ...digestsAfter(before, root) }
+  const ref = await refs.set(name, root.cid, { ...options, metadata, signal })
+  // A node that does not hear of it ends them by itself, much later.
+  const path = `/v1/uploads/${up.id}/end`
+  const ends = [...up.nodesUsed].map((node) => up.nodes.json(node, { method: 'POST', path, signal }))
+  await Promise.allSettled(ends)
+  return ref
+}
+
+/** Records of digests of what the ref keeps, the latest first: a value of its metadata. */
+function digestsAfter(before: Ref | undefined, { digests }: UploadRoot): Record<string, string> {
+  if (digests === undefined) return {}
+  const known = (before?.metadata.digests ?? '')
+    .split(' ')
+    .filter((cid) => cid !== '' && cid !== `${digests}`)
+  const all = [`${digests}`, ...known]
+  while (all.join(' ').length > VALUE_CHARS_MAX) all.pop()
+  return { digests: all.join(' ') }
 }
 
 /**
@@ -327,21 +372,6 @@ function leave(up: Upload, node: NodeAt): void {
   if (next === node) return
   up.node = next
   up.changes++
-}
-
-export function wait(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve, reject) => {
-    if (signal?.aborted) return reject(signal.reason)
-    const abort = (): void => {
-      clearTimeout(timer)
-      reject(signal?.reason)
-    }
-    const timer = setTimeout(() => {
-      signal?.removeEventListener('abort', abort)
-      resolve()
-    }, ms)
-    signal?.addEventListener('abort', abort, { once: true })
-  })
 }
 
 async function orAbort<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {

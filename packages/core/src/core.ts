@@ -424,6 +424,8 @@ function apply(core: Core, event: CoreEvent, nowMs: number, dataMs: number): rea
     case 'ref-propose':
     case 'ref-list':
     case 'ref-kept':
+    case 'ref-tidied':
+    case 'ref-clock':
       return onRefEvent(core.refs, refScene(core, dataMs), event)
     case 'mirror':
     case 'unmirror':
@@ -497,7 +499,7 @@ function refScene({ holders, membership, bornMs }: Core, nowMs: number): RefScen
 /** Messages that cost work without our having asked for them. */
 const QUESTIONS: readonly Message['type'][] = [
   ...(['compare', 'offer', 'survey', 'inquiry', 'bad-copy', 'release', 'more-claims', 'ended'] as const),
-  ...(['ref-list', 'ask-hold', 'challenge', 'witness', 'accuse', 'ask-scrub'] as const)
+  ...(['ref-list', 'ref-over', 'ask-hold', 'challenge', 'witness', 'accuse', 'ask-scrub'] as const)
 ]
 
 /** Only living members are heard on data, and nobody may keep us busy. */

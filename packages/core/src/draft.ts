@@ -30,6 +30,8 @@ export interface RefWant {
   ifRoot?: Uint8Array | undefined
   /** Rivals are known, and this is to take the place of them all. */
   settle?: boolean | undefined
+  /** A second first record of the name would do no harm: it need not be known that there is none. */
+  anew?: boolean | undefined
   /** Give up the electorate as it is. What it may still acknowledge becomes a fork. */
   recover?: boolean | undefined
 }
@@ -118,7 +120,12 @@ function historyOf(before: RefRecord | undefined, follows: readonly RefRecord[])
   const line = before === undefined || follows.includes(before) ? follows : [...follows, before]
   const latest = [...line].sort((a, b) => compareRefs(b, a))
   const past = latest.map(({ sequence, root }) => ({ sequence, root }))
-  return [...past, ...(before?.history ?? [])].slice(0, HISTORY_MAX)
+  const all = [...past, ...(before?.history ?? [])]
+  // What only repeats the root after it, as a renewal does, is left out first: it must push out no other.
+  for (let i = all.length - 1; i > 0 && all.length > HISTORY_MAX; i--) {
+    if (all[i]?.root?.join() === all[i - 1]?.root?.join()) all.splice(i - 1, 1)
+  }
+  return all.slice(0, HISTORY_MAX)
 }
 
 function recovery(entry: RefEntry, want: RefWant, facts: DraftFacts): Draft {

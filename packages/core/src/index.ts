@@ -28,6 +28,7 @@ export type { FetchOutcome, FetchPurpose, Tried } from './fetch.ts'
 export * from './fingerprint.ts'
 export * from './gossip.ts'
 export { actingHolders } from './holders.ts'
+export { claimSequence, keptRoots, toClaim, toEnd } from './keeping.ts'
 export { DATA_DEFAULTS, DATA_LIMITS, type DataConfig } from './limits.ts'
 export * from './member.ts'
 export * from './membership.ts'
@@ -68,7 +69,7 @@ export {
   type RefWriter,
   refFailure
 } from './ref-writer.ts'
-export type { RefAction, RefEvent, RefOptions } from './refs.ts'
+export { bestRef, type RefAction, type RefEvent, type RefOptions } from './refs.ts'
 export type { Copy } from './release.ts'
 export { type Rumour, rumourCodec } from './rumour.ts'
 export { type Count, type ShortCount, safeInMs, type Tally, takersIn } from './safety.ts'

@@ -55,6 +55,8 @@ export const DATA_DEFAULTS = {
    * mistake.
    */
   collectGraceMs: 600_000,
+  /** An upload that nobody has gone on with for so long is over: what it claimed is let go of. A guess. */
+  uploadIdleMs: 86_400_000,
   /** Between looks at what has ended, and rounds of asking about `collectKeys` of it. A guess. */
   collectIntervalMs: 2_000,
   /** A round that is not answered within this is over. */

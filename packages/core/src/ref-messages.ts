@@ -64,7 +64,10 @@ export const REF_MESSAGES = {
     owner: optional(text(64) as Codec<string> as Codec<PeerId>),
     after: optional(id)
   }),
-  'ref-listed': struct({ token: varint, records: list(known, 512), next: optional(id) })
+  'ref-listed': struct({ token: varint, records: list(known, 512), next: optional(id) }),
+  /** "Is the lifetime of this record over, as you count it?" Silence: no, or there is a later one. */
+  'ref-over': struct({ token: varint, id, hash: id }),
+  'ref-over-too': struct({ token: varint })
 }
 export const REF_TAGS = {
   'ref-propose': 80,
@@ -81,7 +84,9 @@ export const REF_TAGS = {
   'ref-boot': 91,
   'ref-booted': 92,
   'ref-list': 93,
-  'ref-listed': 94
+  'ref-listed': 94,
+  'ref-over': 95,
+  'ref-over-too': 96
 } as const
 
 export type RefMessage = {

@@ -136,6 +136,11 @@ export function slotCarriers(table: RefTable, holders: Holders, id: string): rea
   return actingHolders(holders, refSlot(id), copiesOf(table, knownRef(table, id)?.entry))
 }
 
+/** Those of them that live. */
+export function livingSlotCarriers(table: RefTable, holders: Holders, id: string): readonly PeerId[] {
+  return slotCarriers(table, holders, id).filter((peer) => holders.standing.get(peer)?.living === true)
+}
+
 /** Who must have the ref: the holders of its slot, and those who vote on it. */
 export function carriersOf(table: RefTable, holders: Holders, id: string): PeerId[] {
   const entry = knownRef(table, id)?.entry

@@ -37,6 +37,17 @@ import {
   slotCarriers,
   stateBytes
 } from './ref-table.ts'
+import {
+  createUpkeep,
+  onTidied,
+  onUpkeepMessage,
+  setClock,
+  type Tidied,
+  type Upkeep,
+  type UpkeepAction,
+  upkeepDeadline,
+  upkeepTick
+} from './ref-upkeep.ts'
 
 /** How long members have to tell what they know of a ref. */
 const GATHER_MS = 1_000
@@ -62,9 +73,14 @@ export type RefEvent =
   | { type: 'ref-list'; request: number; owner: PeerId | undefined }
   /** The state of a `keep-ref` is on disk, or can't be put there. */
   | { type: 'ref-kept'; token: number; atMs: number; failed?: string }
+  /** What `tidy-ref` asked for was done, or could not be. */
+  | ({ type: 'ref-tidied' } & Tidied)
+  /** What the day's clock says, now and then. */
+  | { type: 'ref-clock'; atMs: number }
 
 export type RefAction =
   | SpreadAction
+  | UpkeepAction
   /** Put this on disk in the place of what is kept of the ref, then say `ref-kept`. */
   | { type: 'keep-ref'; token: number; id: string; bytes: Uint8Array }
   /** This many starts have been: the next is one more. */
@@ -102,6 +118,7 @@ interface Waiting {
 export interface Refs {
   readonly table: RefTable
   readonly spread: Spread
+  readonly upkeep: Upkeep
   /** Of this life, and what the next is to be above. */
   readonly boot: number
   bootKept: number
@@ -123,6 +140,8 @@ export interface RefOptions {
   states: readonly Uint8Array[]
   /** Ids of those that were damaged: what was voted there is forgotten. */
   lost?: readonly string[]
+  /** One key, which every member has, ends all claims of refs. */
+  shared?: boolean
 }
 
 export function createRefs(
@@ -133,6 +152,7 @@ export function createRefs(
   const refs: Refs = {
     table: createRefTable({ ...table, network: options.network }),
     spread: createSpread(nowMs),
+    upkeep: createUpkeep(options.shared ?? false, nowMs),
     boot: options.boot,
     bootKept: options.boot,
     updates: new Map(),
@@ -146,6 +166,11 @@ export function createRefs(
   for (const state of options.states) loadRef(refs.table, state)
   for (const id of options.lost ?? []) holdRef(refs.table, id, true).ballot.floor = LOST_FLOOR
   return refs
+}
+
+/** What is acknowledged of a ref, as far as this member knows. */
+export function bestRef({ table }: Refs, id: string): RefRecord | undefined {
+  return knownRef(table, id)?.entry.best?.record
 }
 
 /** What a step works with besides the refs. */
@@ -167,7 +192,14 @@ export function onRefEvent(refs: Refs, scene: RefScene, event: RefEvent): RefAct
     case 'ref-list':
       return startListing(refs.spread, refs.table, scene, event)
     case 'ref-kept':
+      setClock(refs.upkeep, event.atMs, scene.nowMs)
       return kept(refs, scene, event)
+    case 'ref-tidied':
+      onTidied(refs.upkeep, event, scene.nowMs)
+      return []
+    case 'ref-clock':
+      setClock(refs.upkeep, event.atMs, scene.nowMs)
+      return []
   }
 }
 
@@ -212,6 +244,9 @@ function receive(refs: Refs, scene: RefScene, from: PeerId, message: RefMessage)
       const after = token === undefined ? undefined : ({ type: 'taken', to: from, token } as const)
       return takeUnasked(refs, scene, entry, after)
     }
+    case 'ref-over':
+    case 'ref-over-too':
+      return onUpkeepMessage(refs.upkeep, refs.table, scene, from, message)
     case 'ref-list':
     case 'ref-listed':
     case 'ref-taken':
@@ -239,11 +274,12 @@ export function refsTick(refs: Refs, scene: RefScene): RefAction[] {
     refs.renewAtMs = nowMs + RENEW_LOOK_MS
     actions.push(...renewals(refs, scene))
   }
+  actions.push(...upkeepTick(refs.upkeep, refs.table, scene))
   return [...actions, ...spreadTick(refs.spread, refs.table, scene)]
 }
 
 export function refsDeadline(refs: Refs): number {
-  let next = Math.min(refs.renewAtMs, spreadDeadline(refs.spread))
+  let next = Math.min(refs.renewAtMs, spreadDeadline(refs.spread), upkeepDeadline(refs.upkeep))
   for (const { againAtMs, untilMs, kept } of refs.updates.values()) {
     next = Math.min(next, kept ? againAtMs : untilMs, untilMs)
   }
@@ -638,7 +674,7 @@ function over(refs: Refs, scene: RefScene, { request, id, want }: Gather, quorum
   if (want === undefined) return [{ type: 'ref-read-over', request, entry, quorum }]
   const known = entry.best !== undefined || entry.rivals.length > 0
   // Of a ref of which nobody was there to tell, the next would be taken for the first.
-  if ((!quorum || scene.apart) && !known)
+  if ((!quorum || scene.apart) && !known && want.anew !== true)
     return [{ type: 'ref-drafted', request, draft: { type: 'unknown' } }]
   return [{ type: 'ref-drafted', request, draft: drafted(refs, scene, entry, want) }]
 }

@@ -86,7 +86,9 @@ const refMessages = {
   'ref-boot': fc.record({ id: hex(32), boot: varint }),
   'ref-booted': fc.record({ id: hex(32), boot: varint, sequence: varint }),
   'ref-list': fc.record({ token: varint, owner: fc.option(peerId, { nil: undefined }), after: refAfter }),
-  'ref-listed': fc.record({ token: varint, records: some(known), next: refAfter })
+  'ref-listed': fc.record({ token: varint, records: some(known), next: refAfter }),
+  'ref-over': fc.record({ token: varint, id: hex(32), hash: hex(32) }),
+  'ref-over-too': fc.record({ token: varint })
 }
 
 /** One arbitrary for each type of message. */

@@ -16,7 +16,14 @@ import {
   KEEP_BODY_BYTES_MAX,
   SMALL_BODY_BYTES_MAX
 } from './asked.ts'
-import { askedMirror, askedOwner, askedRecord, askedRefUpdate, PROPOSE_BODY_BYTES_MAX } from './asked-refs.ts'
+import {
+  askedMirror,
+  askedOwner,
+  askedPin,
+  askedRecord,
+  askedRefUpdate,
+  PROPOSE_BODY_BYTES_MAX
+} from './asked-refs.ts'
 import { toJson } from './json.ts'
 import { type JsonRouteName, ROUTES } from './routes.ts'
 
@@ -83,6 +90,7 @@ function answersOf(node: CairnNode): Answers {
     peers: () => ({ peers: node.peers() }),
     invite: () => ({ invite: node.invite() }),
     pins: async () => ({ pins: await node.pins() }),
+    pin: async (c) => node.pin(cid(c), askedPin(await body(c, SMALL_BODY_BYTES_MAX))),
     unpin: async (c) => {
       await node.unpin(cid(c))
       return {}
@@ -120,6 +128,10 @@ function answersOf(node: CairnNode): Answers {
     finish: async (c) => {
       const { root, about } = askedToFinish(await body(c, SMALL_BODY_BYTES_MAX))
       return upload(c).finish(root, about)
+    },
+    end: async (c) => {
+      await upload(c).end()
+      return {}
     }
   }
 }

@@ -1,7 +1,7 @@
 /** What a request about refs asks for, checked. */
 import { parseCid } from '@cairn/blocks'
 import { CairnError, fromHex, HISTORY_MAX, type PeerId, REF_BYTES_MAX, REPLICAS_MAX } from '@cairn/core'
-import type { MirrorAsked, RefAsked } from '@cairn/node'
+import type { MirrorAsked, PinAsked, RefAsked } from '@cairn/node'
 import { z } from 'zod'
 import { check } from './asked.ts'
 
@@ -26,6 +26,12 @@ const ASKED = z.strictObject({
   settle: z.boolean().optional(),
   recover: z.boolean().optional()
 })
+const PIN = z.strictObject({
+  /** As long as a path may be (PATH_MAX). */
+  name: z.string().max(4_096).optional(),
+  replicas: z.int().min(1).max(REPLICAS_MAX).optional(),
+  lifetimeMs: z.int().nonnegative().optional()
+})
 const PROPOSED = z.strictObject({
   record: z
     .string()
@@ -41,6 +47,11 @@ export function askedRefUpdate(body: unknown): RefAsked {
     root: root === null ? undefined : root === 'same' ? 'same' : parseCid(root),
     ...(ifRoot === undefined ? {} : { ifRoot: parseCid(ifRoot) })
   }
+}
+
+export function askedPin(body: unknown): PinAsked {
+  const asked = check(PIN, body)
+  return Object.fromEntries(Object.entries(asked).filter(([, value]) => value !== undefined))
 }
 
 export function askedRecord(body: unknown): Uint8Array {

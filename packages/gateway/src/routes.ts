@@ -14,11 +14,13 @@ export type JsonRouteName =
   | 'peers'
   | 'invite'
   | 'pins'
+  | 'pin'
   | 'unpin'
   | 'garbage'
   | 'collect'
   | 'keep'
   | 'finish'
+  | 'end'
   | 'refs'
   | 'ref'
   | 'set-ref'
@@ -74,10 +76,12 @@ export const ROUTES: readonly Route[] = [
   // a read in spite of its method: the list of CIDs does not fit a URL
   { kind: 'stream', name: 'blocks', path: '/v1/blocks', method: 'POST', access: 'read', body: 'json' },
   { kind: 'json', name: 'invite', path: '/v1/invite', ...read, access: 'token' },
+  { kind: 'json', name: 'pin', path: '/v1/pins/:cid', ...act, body: 'json' },
   { kind: 'json', name: 'unpin', path: '/v1/pins/:cid', method: 'DELETE', access: 'token', body: 'none' },
   { kind: 'stream', name: 'send', path: '/v1/uploads/:id/blocks', ...act, body: 'car' },
   { kind: 'json', name: 'keep', path: '/v1/uploads/:id/keep', ...act, body: 'json' },
   { kind: 'json', name: 'finish', path: '/v1/uploads/:id/finish', ...act, body: 'json' },
+  { kind: 'json', name: 'end', path: '/v1/uploads/:id/end', ...act, body: 'none' },
   { kind: 'stream', name: 'prove', path: '/v1/prove/:cid', ...act, body: 'none' },
   { kind: 'stream', name: 'scrub', path: '/v1/scrub', ...act, body: 'none' },
   { kind: 'stream', name: 'leave', path: '/v1/leave', ...act, body: 'none' },

@@ -17,6 +17,8 @@ export interface RefAsked {
   ifRoot?: CID
   /** Take the place of rivals that none acknowledged. */
   settle?: boolean
+  /** A second first record of the name would do no harm. */
+  anew?: boolean
   /** Name new voters, though a majority of the old ones can't be asked. May fork. */
   recover?: boolean
 }

@@ -71,6 +71,8 @@ export interface Upload {
   keep(cids: readonly CID[], options?: PutOptions): Promise<PutOutcome>
   /** The upload is whole: its blocks are kept as a pin named by its root. */
   finish(root: CID, about: PinFacts): Promise<Pin>
+  /** The upload is over, and no pin is made of it: what nothing else keeps is let go of. */
+  end(): Promise<void>
 }
 
 export interface PinFacts {
@@ -80,6 +82,14 @@ export interface PinFacts {
   blocks: number
   /** The record of its files' digests, uploaded with it. */
   digests?: CID
+}
+
+/** What is to change of a pin; the rest stays, or is as the network has it. */
+export interface PinAsked {
+  name?: string
+  replicas?: number
+  /** Milliseconds; 0 is without end. */
+  lifetimeMs?: number
 }
 
 export interface Pin {
@@ -93,6 +103,8 @@ export interface Pin {
   digests?: CID
   /** Milliseconds since 1970, by the clock of the node that pinned it. */
   createdMs: number
+  /** How long it binds from its last change; 0 is without end. */
+  lifetimeMs: number
 }
 
 export type Verdict = 'healthy' | 'under-replicated' | 'at-risk' | 'lost'
@@ -250,10 +262,9 @@ export interface CairnNode {
   announceHttp(url: string): void
   upload(id: string): Upload
   pins(): Promise<Pin[]>
-  /**
-   * Ends the claims of a pin. @throws NOT_FOUND when this node has no such pin, NO_PROVIDER when some of its
-   * blocks are with members that are away: the rest is done, and it can be called again
-   */
+  /** Keeps what is stored already, or changes its pin. @throws NO_PROVIDER, TOO_FEW_REPLICAS */
+  pin(root: CID, asked?: PinAsked): Promise<Pin>
+  /** Removes a pin, whichever member made it (in an open network: this one). @throws NOT_FOUND */
   unpin(root: CID): Promise<void>
   /**
    * A verified block, from this disk or another member's. Callers that ask for it at the same time are

@@ -1,23 +1,19 @@
 /** A running node as others see it: `CairnNode` over the shell. */
-import { CairnError, checkFacts, checkRefName, members } from '@cairn/core'
+import { checkFacts, checkRefName, members } from '@cairn/core'
 import type { ScrubStatus } from '@cairn/store'
-import type { CID } from 'multiformats/cid'
 import type { CairnNode, Pin, Upload } from './api.ts'
 import { auditOf } from './audits.ts'
-import { reachable } from './dag.ts'
 import { depart } from './departure.ts'
 import { collectGarbage } from './gc.ts'
 import { lossesOf } from './losses.ts'
 import { formatInvite } from './network.ts'
-import { openPins, type Pins } from './pins.ts'
+import { openOldPins } from './old-pins.ts'
+import { createPins, type Pins } from './pins.ts'
 import { proofOf } from './proofs.ts'
 import { wantOf } from './refs.ts'
 import { safetyOf, safetyOfDag } from './safety.ts'
 import type { Shell } from './shell.ts'
 import { VERSION } from './version.ts'
-
-/** Claims that one unpin ends at a time. */
-const UNPIN_BLOCKS = 512
 
 export interface Life {
   readonly notes: readonly string[]
@@ -29,7 +25,9 @@ export interface Life {
 
 export function faceOf(shell: Shell, { notes, closed, disk, stop }: Life): CairnNode {
   const { id, network, home, core, transport, reads, store } = shell
-  const pins = openPins(home.path, shell.log)
+  const pins = createPins(shell, openOldPins(home.path, shell.log))
+  pins.start()
+  void closed.then(pins.stop)
   const safety = safetyOf(shell)
   let leaving: Promise<void> | undefined
 
@@ -50,7 +48,17 @@ export function faceOf(shell: Shell, { notes, closed, disk, stop }: Life): Cairn
     },
     upload: (upload) => uploadOf(shell, pins, upload),
     pins: () => pins.list(),
-    unpin: (root) => unpin(shell, pins, root),
+    async pin(root, asked = {}) {
+      shell.usable()
+      const pin = await pins.keep(root, asked)
+      shell.events.emit({ type: 'pin', root, removed: false, atMs: Date.now() })
+      return pin
+    },
+    async unpin(root) {
+      shell.usable()
+      await pins.remove(root)
+      shell.events.emit({ type: 'pin', root, removed: true, atMs: Date.now() })
+    },
     refs: {
       get: shell.refs.get,
       set: shell.refs.set,
@@ -83,13 +91,13 @@ export function faceOf(shell: Shell, { notes, closed, disk, stop }: Life): Cairn
     },
     async statusOf(root, { signal, replicas, without: texts } = {}) {
       shell.usable()
-      const wanted = replicas ?? (await pins.find(root))?.pin.replicas ?? network.replicas
+      const wanted = replicas ?? (await pins.find(root))?.replicas ?? network.replicas
       const without = texts && lossesOf(texts, members(core.membership))
       return await safetyOfDag(shell, root, { wanted, signal, without })
     },
     async proofOf(root, options = {}) {
       shell.usable()
-      const wanted = (await pins.find(root))?.pin.replicas ?? network.replicas
+      const wanted = (await pins.find(root))?.replicas ?? network.replicas
       return await proofOf(shell, root, { ...options, wanted })
     },
     peers() {
@@ -133,55 +141,14 @@ function uploadOf(shell: Shell, pins: Pins, id: string): Upload {
       const replicas = about.replicas ?? shell.network.replicas
       const { name, bytes, blocks, digests } = about
       if (digests !== undefined) await shell.reads.get(digests)
-      const facts = { root, upload: id, name, replicas, blocks, bytes, createdMs: Date.now() }
-      const pin: Pin = digests === undefined ? facts : { ...facts, digests }
-      await pins.add(pin)
+      const facts = { root, upload: id, name, replicas, blocks, bytes, createdMs: Date.now(), lifetimeMs: 0 }
+      const pin: Pin = await pins.add(digests === undefined ? facts : { ...facts, digests })
       shell.events.emit({ type: 'pin', root, removed: false, atMs: Date.now() })
       return pin
+    },
+    async end() {
+      await shell.uploads.finish(id)
+      await shell.uploads.sweep()
     }
   }
-}
-
-/**
- * Ends the claims of every upload that put the pin's blocks, then forgets the pin. What lies below a block
- * that nobody gives can't be reached: while a member is away the pin is kept, for another try.
- */
-async function unpin(shell: Shell, pins: Pins, root: CID): Promise<void> {
-  shell.usable()
-  const kept = await pins.find(root)
-  if (kept === undefined) {
-    throw new CairnError('NOT_FOUND', `this node has no pin ${root}`, {
-      hint: 'cairn pin ls lists those it has; a pin is removed where it was put'
-    })
-  }
-  const { pin, uploads, digests } = kept
-  const { replicas } = pin // the claims' own: another N would be another place
-  let missing = 0
-  const end = async (cids: CID[]): Promise<void> => {
-    const blocks = cids.map((cid) => ({ cid }))
-    for (const upload of uploads) await shell.uploads.put(upload, blocks, { replicas, end: true })
-  }
-  let batch: CID[] = []
-  for (const top of [root, ...digests]) {
-    for await (const { cid, size } of reachable(shell, top)) {
-      if (size === undefined) missing++
-      batch.push(cid)
-      if (batch.length < UNPIN_BLOCKS) continue
-      await end(batch)
-      batch = []
-    }
-  }
-  if (batch.length > 0) await end(batch)
-  if (missing > 0) {
-    const away = members(shell.core.membership).filter(({ state }) => state === 'dead')
-    const what = `${missing} blocks of ${root} could not be read, and what is below them was not let go`
-    if (away.length > 0) {
-      throw new CairnError('NO_PROVIDER', what, {
-        hint: `try again when they are back: ${away.map(({ id }) => shell.nameOf(id)).join(', ')}`
-      })
-    }
-    shell.log('warn', what)
-  }
-  await pins.remove(root, uploads)
-  shell.events.emit({ type: 'pin', root, removed: true, atMs: Date.now() })
 }

@@ -24,6 +24,7 @@ import { type DiskStore, openStore } from '@cairn/store'
 import type { CairnNode, NodeEvent } from './api.ts'
 import { broadcast } from './broadcast.ts'
 import type { ByteChannel } from './channel.ts'
+import { type Claimer, claimerOf } from './claimer.ts'
 import { checkOptions, defaultCapacity, LISTEN_DEFAULT, type NodeOptions } from './config.ts'
 import { openDamage } from './damage.ts'
 import { type Ending, endingOf, withinLimit } from './ending.ts'
@@ -151,7 +152,9 @@ async function start(options: NodeOptions, home: Home, ending: Ending, ways: Way
   const refFiles = await openRefFiles(home.path, network.id, cryptoOf(home.identity), log)
   const reading = { network: network.id, crypto: cryptoOf(home.identity), log }
   const mirrorFiles = await openMirrorFiles(home.path, reading)
-  const core = coreOf({ options, settings, network, home, transport, store, refs: refFiles.options })
+  const claimer = await claimerOf(network, home.identity)
+  const refOptions = { ...refFiles.options, shared: claimer.shared }
+  const core = coreOf({ options, settings, network, home, transport, store, refs: refOptions })
   if (known === undefined) await home.saveNetwork(network)
   await home.saveSettings({ ...settings, listen: stableListen(settings.listen, transport.addresses()) })
 
@@ -159,6 +162,7 @@ async function start(options: NodeOptions, home: Home, ending: Ending, ways: Way
     core,
     home,
     network,
+    claimer,
     store,
     transport,
     events,
@@ -177,6 +181,7 @@ async function start(options: NodeOptions, home: Home, ending: Ending, ways: Way
   shell.dispatch({ type: 'join', addresses })
   shell.mirrors.start()
   shell.changed()
+  shell.refs.start()
   const disk = { scrub, scrubStatus: () => store.scrubStatus() }
   return faceOf(shell, { notes, closed: ending.closed, disk, stop: ending.end })
 }
@@ -265,6 +270,7 @@ interface ShellParts
   extends Pick<Shell, 'core' | 'home' | 'network' | 'store' | 'transport' | 'events' | 'log' | 'damage'> {
   scrub: CairnNode['scrub']
   ending: Ending
+  claimer: Claimer
   refFiles: RefFiles
   mirrorFiles: MirrorFiles
   ways: Ways
@@ -274,7 +280,7 @@ interface ShellParts
 /** The parts at work together, until the end. */
 function runningShell({ ending, there, refFiles, mirrorFiles, ways, scrub, ...parts }: ShellParts): Shell {
   const { core, home, store, log } = parts
-  const uploads = createUploads(there)
+  const uploads = createUploads(there, home.path)
   const reads = createReads(there)
   const refs = createNodeRefs(there, refFiles, home.path)
   const mirrors = createNodeMirrors(there, mirrorFiles)

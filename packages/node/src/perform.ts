@@ -73,6 +73,7 @@ export function perform(shell: Shell, action: CoreAction): void {
     case 'refs-listed':
     case 'ref-changed':
     case 'renew-ref':
+    case 'tidy-ref':
       shell.refs.perform(action)
       return
     case 'mirror-fetch':

@@ -1,127 +1,228 @@
 /**
- * Pins: roots that this node was asked to keep, one small file each, written before the upload is said
- * to be whole. (They become refs, held by the network itself, when refs land.)
+ * Pins: what is kept under no name but its own. A pin is a ref that is called by its CID and points to it,
+ * held by the network like any other, so that every member knows it. In a private network its key is the one
+ * that every member has, and any of them can remove it; in an open one it is that of the node that made it.
  */
-import { readdir, rm } from 'node:fs/promises'
-import { join } from 'node:path'
-import { parseCid } from '@cairn/blocks'
+import { parseCid, stat } from '@cairn/blocks'
 import { CairnError } from '@cairn/core'
 import type { CID } from 'multiformats/cid'
-import { z } from 'zod'
-import type { Pin } from './api.ts'
-import { errnoOf, makeDirectory, readIfThere, syncDirectory, writeWhole } from './files.ts'
+import type { Pin, PinAsked } from './api.ts'
+import type { RefRecordView } from './api-refs.ts'
+import { cidSet } from './cid-set.ts'
+import { reachable } from './dag.ts'
+import type { OldPins } from './old-pins.ts'
+import { blocksBelow } from './ref-tidy.ts'
+import type { Shell } from './shell.ts'
+import { asCairnError } from './uploads.ts'
 
-const record = z.object({
-  version: z.literal(1),
-  root: z.string(),
-  /** Every upload that put it, the latest last: all their claims end with the pin. */
-  uploads: z.array(z.string()).min(1),
-  name: z.string().optional(),
-  /** The most that any of them asked for. */
-  replicas: z.int(),
-  blocks: z.int(),
-  bytes: z.int(),
-  /** Records of its files' digests, one of each upload that had another, the latest last. */
-  digests: z.array(z.string()).optional(),
-  createdMs: z.number()
-})
-type PinRecord = z.infer<typeof record>
+/** In a ref's metadata: it is a pin. */
+const MARK = 'pin'
+/** A value of a ref's metadata, and how many digest records one names. */
+const VALUE_BYTES_MAX = 512
+const DIGESTS_MAX = 7
+/** Claims of an old pin that end at a time. */
+const END_BLOCKS = 512
+/** Between tries at making refs of pins that were files, and looks at uploads that are over. */
+const LOOK_MS = 20_000
 
 export interface Pins {
-  /** Those that can be read; a damaged file is told to `log`. */
+  /** Of all members; with those of this node that are files still. */
   list(): Promise<Pin[]>
-  /** A pin and every upload that put it. @throws CairnError BAD_CONFIG when its file is damaged */
-  find(root: CID): Promise<{ pin: Pin; uploads: string[]; digests: CID[] } | undefined>
-  /** Adds it, or its upload to the pin of the same root. */
-  add(pin: Pin): Promise<void>
-  /** These uploads of it have ended; with none left the pin is gone. */
-  remove(root: CID, uploads: readonly string[]): Promise<void>
+  find(root: CID): Promise<Pin | undefined>
+  /** Adds it, or what is new of it. Its upload is over. @throws TOO_FEW_REPLICAS */
+  add(pin: Pin): Promise<Pin>
+  /** Pins what is stored already, or changes its pin. @throws NO_PROVIDER, TOO_FEW_REPLICAS */
+  keep(root: CID, asked: PinAsked): Promise<Pin>
+  /** @throws NOT_FOUND */
+  remove(root: CID): Promise<void>
+  /** Ends what is over, and makes refs of what was kept in files. Once now, then from time to time. */
+  start(): void
+  stop(): void
 }
 
-export function openPins(home: string, log: (level: 'warn', text: string) => void): Pins {
-  const directory = join(home, 'pins')
-  const pathOf = (root: CID) => join(directory, `${root.toV1()}.json`)
-  let tail: Promise<unknown> = Promise.resolve()
-  /** One change at a time: each reads what the one before wrote. */
-  const serial = <T>(work: () => Promise<T>): Promise<T> => {
-    const done = tail.then(work)
-    tail = done.catch(() => undefined) // its caller hears of it
-    return done
+export function createPins(shell: Shell, old: OldPins): Pins {
+  const { claimer, refs, uploads, log } = shell
+  const refOf = (root: CID) => ({ owner: claimer.id, name: `${root.toV1()}` })
+  const find = async (root: CID): Promise<Pin | undefined> => {
+    const found = await refs.get(refOf(root))
+    return (found && pinOf(found)) ?? (await old.find(root))?.pin
   }
-  const write = (kept: PinRecord) =>
-    writeWhole(pathOf(parseCid(kept.root)), `${JSON.stringify(kept, undefined, 2)}\n`)
+  const sweep = (): Promise<void> => uploads.sweep()
+  let timer: NodeJS.Timeout | undefined
 
+  const add = async (pin: Pin): Promise<Pin> => {
+    const { root } = pin
+    const now = await refs.get(refOf(root))
+    const before = now && pinOf(now)
+    const digests = digestsOf(pin, before && now)
+    const replicas = Math.max(pin.replicas, before?.replicas ?? 1)
+    const lifetimeMs = before?.lifetimeMs ?? 0
+    const merged = { ...pin, replicas, lifetimeMs, createdMs: before?.createdMs ?? pin.createdMs }
+    const same = before?.replicas === replicas && before.name === short(pin.name) && lifetimeMs === 0
+    if (same && now?.metadata.digests === digests) return merged
+    await set(merged, digests)
+    return merged
+  }
+  /** Whatever else was begun or acknowledged of it points to the same: nothing can be lost of it. */
+  const set = async (pin: Pin, digests: string | undefined): Promise<void> => {
+    const { root, replicas, lifetimeMs } = pin
+    const about = { root, replicas, lifetimeMs, keep: DIGESTS_MAX, metadata: metadataOf(pin, digests) }
+    const freely = { ...about, settle: true, anew: true }
+    const { name } = refOf(root)
+    try {
+      await refs.set(name, freely, claimer)
+    } catch (error) {
+      if (!CairnError.is(error, 'TOO_FEW_REPLICAS') && !CairnError.is(error, 'REF_CONFLICT')) throw error
+      await refs.set(name, { ...freely, recover: true }, claimer)
+    }
+  }
+  const keep = async (root: CID, { name, replicas, lifetimeMs }: PinAsked): Promise<Pin> => {
+    const now = await refs.get(refOf(root))
+    const before = (now && pinOf(now)) ?? (await newPin(shell, root))
+    const pin = {
+      ...before,
+      name: name ?? before.name,
+      replicas: replicas ?? before.replicas,
+      lifetimeMs: lifetimeMs ?? before.lifetimeMs
+    }
+    await set(pin, now && pinOf(now) && now.metadata.digests)
+    return pin
+  }
+  const remove = async (root: CID): Promise<void> => {
+    const kept = await old.find(root)
+    if (kept !== undefined) await makeRef(kept)
+    const found = await refs.get(refOf(root), {})
+    if (found === undefined || pinOf(found) === undefined) throw noPin(root, claimer.shared)
+    await sweep() // what is unpinned a moment after it was put is claimed by nothing else
+    await refs.set(refOf(root).name, { root: undefined, settle: true }, claimer)
+  }
+  const makeRef = async ({ pin, uploads: ids, digests }: OldPin): Promise<void> => {
+    for (const record of digests.length === 0 ? [undefined] : digests) {
+      await add(record === undefined ? pin : { ...pin, digests: record })
+    }
+    for (const id of ids) await endOld(shell, id, [pin.root, ...digests], pin.replicas)
+    await old.remove(pin.root, ids)
+  }
+  const look = async (): Promise<void> => {
+    for (const id of await uploads.abandon(shell.core.config.uploadIdleMs)) {
+      log('warn', `the upload ${id} was begun and not finished: what it claimed is let go of`)
+    }
+    await sweep()
+    for (const { root } of await old.list()) {
+      const kept = await old.find(root)
+      if (kept !== undefined) await makeRef(kept)
+    }
+  }
+  const background = (work: Promise<unknown>): void => {
+    void shell.during(work).catch((error: unknown) => log('warn', asCairnError(error).message))
+  }
   return {
     async list() {
-      const found: Pin[] = []
-      for (const name of (await namesIn(directory)).filter((one) => one.endsWith('.json')).sort()) {
-        const kept = await readRecord(join(directory, name)).catch((error: unknown) => told(error, log))
-        if (kept !== undefined) found.push(pinOf(kept))
-      }
-      return found
+      const found = (await refs.list()).flatMap((ref) => pinOf(ref) ?? [])
+      const roots = new Set(found.map(({ root }) => `${root}`))
+      return [...found, ...(await old.list()).filter(({ root }) => !roots.has(`${root}`))]
     },
-    async find(root) {
-      const kept = await readRecord(pathOf(root))
-      const digests = kept?.digests?.map((cid) => parseCid(cid)) ?? []
-      return kept && { pin: pinOf(kept), uploads: kept.uploads, digests }
+    find,
+    async add(pin) {
+      const added = await add(pin)
+      await uploads.finish(pin.upload)
+      background(sweep())
+      return added
     },
-    add: (pin) =>
-      serial(async () => {
-        await makeDirectory(directory)
-        const before = await readRecord(pathOf(pin.root)).catch((error: unknown) => told(error, log))
-        const { root, name, blocks, bytes, createdMs } = pin
-        const replicas = Math.max(pin.replicas, before?.replicas ?? 1)
-        const uploads = [...(before?.uploads ?? []).filter((one) => one !== pin.upload), pin.upload]
-        const kept = { root: `${root.toV1()}`, uploads, name, replicas, blocks, bytes, createdMs }
-        await write({ version: 1, ...kept, ...recordsOf(pin, before) })
-      }),
-    remove: (root, uploads) =>
-      serial(async () => {
-        const kept = await readRecord(pathOf(root))
-        const left = kept?.uploads.filter((one) => !uploads.includes(one)) ?? []
-        if (kept !== undefined && left.length > 0) return await write({ ...kept, uploads: left })
-        await rm(pathOf(root), { force: true })
-        await syncDirectory(directory)
-      })
+    keep,
+    remove,
+    start() {
+      timer = setInterval(() => background(look()), Math.min(LOOK_MS, shell.core.config.uploadIdleMs))
+      timer.unref()
+    },
+    stop: () => clearInterval(timer)
   }
 }
 
-function told(error: unknown, log: (level: 'warn', text: string) => void): undefined {
-  if (!CairnError.is(error, 'BAD_CONFIG')) throw error
-  log('warn', error.message)
+type OldPin = NonNullable<Awaited<ReturnType<OldPins['find']>>>
+
+/** Of what was stored before, by anyone: as many blocks and bytes as its nodes say. */
+async function newPin(shell: Shell, root: CID): Promise<Pin> {
+  let blocks = 0
+  for await (const _ of blocksBelow(shell, root, cidSet())) blocks++
+  const { size } = await stat(root, (cid) => shell.reads.get(cid))
+  const { replicas } = shell.network
+  const about = { root, upload: '', name: undefined, replicas, blocks, bytes: size ?? 0, lifetimeMs: 0 }
+  return { ...about, createdMs: Date.now() }
 }
 
-async function namesIn(directory: string): Promise<string[]> {
-  try {
-    return await readdir(directory)
-  } catch (cause) {
-    if (errnoOf(cause) === 'ENOENT') return [] // nothing was pinned yet
-    throw cause
+function noPin(root: CID, shared: boolean): CairnError {
+  const where = shared ? '' : '; in an open network a pin is removed where it was put'
+  return new CairnError('NOT_FOUND', `there is no pin ${root}`, {
+    hint: `cairn pin ls lists those there are${where}`
+  })
+}
+
+/** The pin that a ref is; undefined for other refs, and for one that was removed. */
+export function pinOf({ name, root, replicas, lifetimeMs, metadata }: RefRecordView): Pin | undefined {
+  if (root === undefined || metadata[MARK] !== '1' || name !== `${root.toV1()}`) return undefined
+  const [latest = ''] = (metadata.digests ?? '').split(' ')
+  const pin = {
+    root,
+    upload: metadata.upload ?? '',
+    name: metadata.title,
+    replicas,
+    blocks: Number(metadata.blocks ?? 0),
+    bytes: Number(metadata.bytes ?? 0),
+    createdMs: Number(metadata.created ?? 0),
+    lifetimeMs
+  }
+  return latest === '' ? pin : { ...pin, digests: parseCid(latest) }
+}
+
+function metadataOf(pin: Pin, digests: string | undefined): Record<string, string> {
+  const { upload, name, blocks, bytes, createdMs } = pin
+  return {
+    [MARK]: '1',
+    upload,
+    blocks: `${blocks}`,
+    bytes: `${bytes}`,
+    created: `${createdMs}`,
+    ...(name === undefined ? {} : { title: short(name) as string }),
+    ...(digests === undefined ? {} : { digests })
   }
 }
 
-async function readRecord(path: string): Promise<PinRecord | undefined> {
-  const content = await readIfThere(path)
-  if (content === undefined) return undefined
-  try {
-    const kept = record.parse(JSON.parse(content.toString()))
-    for (const cid of [kept.root, ...(kept.digests ?? [])]) parseCid(cid)
-    return kept
-  } catch (cause) {
-    const hint = 'put the same content again: the pin is written anew'
-    throw new CairnError('BAD_CONFIG', `${path} is damaged`, { cause, hint })
+/** Records of its files' digests, that of the latest put first. */
+function digestsOf({ digests }: Pin, before: RefRecordView | undefined): string | undefined {
+  const known = (before?.metadata.digests ?? '')
+    .split(' ')
+    .filter((cid) => cid !== '' && cid !== `${digests}`)
+  const all = [...(digests === undefined ? [] : [`${digests}`]), ...known].slice(0, DIGESTS_MAX)
+  while (all.join(' ').length > VALUE_BYTES_MAX) all.pop()
+  return all.length === 0 ? undefined : all.join(' ')
+}
+
+/** A name that is longer than a ref can say ends earlier. */
+function short(name: string | undefined): string | undefined {
+  if (name === undefined || Buffer.byteLength(name) <= VALUE_BYTES_MAX) return name
+  const cut = Buffer.from(name)
+    .subarray(0, VALUE_BYTES_MAX - 3)
+    .toString()
+  return `${cut.replace(/\uFFFD+$/, '')}…`
+}
+
+/** Ends the claims that uploads made when pins were files: the pin's ref has its own in their place. */
+async function endOld(shell: Shell, upload: string, tops: readonly CID[], replicas: number): Promise<void> {
+  const end = async (cids: readonly CID[]): Promise<void> => {
+    const blocks = cids.map((cid) => ({ cid }))
+    await shell.uploads.put(upload, blocks, { replicas, ack: 'quorum', end: true })
   }
-}
-
-function recordsOf({ digests }: Pin, before: PinRecord | undefined): Pick<PinRecord, 'digests'> {
-  const own = digests === undefined ? [] : [`${digests}`]
-  const all = [...(before?.digests ?? []).filter((cid) => !own.includes(cid)), ...own]
-  return all.length === 0 ? {} : { digests: all }
-}
-
-function pinOf({ root, uploads, name, replicas, blocks, bytes, digests, createdMs }: PinRecord): Pin {
-  const upload = uploads.at(-1) as string
-  const pin = { root: parseCid(root), upload, name, replicas, blocks, bytes, createdMs }
-  const latest = digests?.at(-1)
-  return latest === undefined ? pin : { ...pin, digests: parseCid(latest) }
+  let batch: CID[] = []
+  for (const top of tops) {
+    for await (const { cid, size } of reachable(shell, top)) {
+      if (size === undefined)
+        throw new CairnError('NO_PROVIDER', `${cid} of the pin ${top} can't be read now`)
+      batch.push(cid)
+      if (batch.length < END_BLOCKS) continue
+      await end(batch)
+      batch = []
+    }
+  }
+  if (batch.length > 0) await end(batch)
 }

@@ -3,6 +3,7 @@
  * themselves the two halves of one: a draft to sign, and a signed record to put to the vote.
  */
 import {
+  bestRef,
   CairnError,
   checkRefName,
   type Draft,
@@ -26,13 +27,17 @@ import {
 } from '@cairn/core'
 import { CID } from 'multiformats/cid'
 import type { RefAsked, RefDraft, RefOutcome, RefRecordView, RefUpdate, RefView } from './api-refs.ts'
+import type { Claimer } from './claimer.ts'
 import { createRefClaims } from './ref-claims.ts'
 import type { RefFiles } from './ref-files.ts'
+import { createRefTidy } from './ref-tidy.ts'
 import type { Shell } from './shell.ts'
 import { asCairnError } from './uploads.ts'
 
 /** Renewals under way at once: each is an update of its own. */
 const RENEWALS_MAX = 4
+/** Between looks at claims that were made here and may have to end. A guess: others have seen to most. */
+const LOOK_MS = 20_000
 
 type Told<T extends RefAction['type']> = RefAction & { type: T }
 type Question =
@@ -44,11 +49,14 @@ type Question =
 
 export interface NodeRefs {
   get(ref: { owner: PeerId; name: string }, options?: { latest?: boolean }): Promise<RefView | undefined>
-  set(name: string, asked: RefAsked): Promise<RefUpdate>
+  /** With this node's own key, or that of another signer. */
+  set(name: string, asked: RefAsked, by?: Pick<Claimer, 'id' | 'crypto'>): Promise<RefUpdate>
   draft(want: RefWant): Promise<RefDraft>
   propose(record: Uint8Array): Promise<RefOutcome>
   list(owner?: PeerId): Promise<RefRecordView[]>
   perform(action: Exclude<RefAction, { type: 'send' }>): void
+  /** What was begun in an earlier life goes on. */
+  start(): void
   close(error: CairnError): void
 }
 
@@ -66,20 +74,31 @@ export function createNodeRefs(shell: () => Shell, files: RefFiles, home: string
     return promise as Promise<Told<T>>
   }
   const draftOf = async (want: RefWant) => (await ask<'ref-drafted'>({ type: 'ref-draft', want })).draft
-  const claims = createRefClaims(shell, home)
+  const tidying = createRefTidy(shell, home)
+  const claims = createRefClaims(shell, home, tidying)
   const vote = async (record: RefRecord) => {
-    if (record.root !== undefined) await claims.hold(record)
-    return (await ask<'ref-updated'>({ type: 'ref-propose', record })).outcome
+    await claims.hold(record, bestRef(shell().core.refs, record.id))
+    const { outcome } = await ask<'ref-updated'>({ type: 'ref-propose', record })
+    if (outcome.type !== 'acknowledged') return outcome
+    // What is removed can be collected at once. If it can't be let go of now, whoever sees to the ref does.
+    if (record.root === undefined) await tidying.tidy(record, false).catch(toLog)
+    // Claims that only this node can end it sees to itself, if no other update makes it.
+    else if (!shell().claimer.shared && record.owner !== shell().id) background(tidying.tidy(record, false))
+    return outcome
   }
+  const toLog = (error: unknown): void => shell().log('warn', asCairnError(error).message)
 
-  const update = async (want: RefWant): Promise<RefResult> => {
+  const update = async (want: RefWant, { crypto }: Pick<Claimer, 'crypto'> = shell()): Promise<RefResult> => {
     const { writer, step } = newRefWriter(want)
     let next: RefStep = step
     while (next.type !== 'end') {
       if (next.type === 'draft') {
         next = onRefWriter(writer, { type: 'drafted', draft: await draftOf(next.want) })
       } else if (next.type === 'sign') {
-        next = onRefWriter(writer, { type: 'signed', record: signRef(next.body, shell().crypto) })
+        next = onRefWriter(writer, {
+          type: 'signed',
+          record: signRef(next.body, { sha256: crypto.sha256, sign: crypto.sign })
+        })
       } else next = onRefWriter(writer, { type: 'updated', outcome: await vote(next.record) })
     }
     return next.result
@@ -104,10 +123,35 @@ export function createNodeRefs(shell: () => Shell, files: RefFiles, home: string
       shell().dispatch({ type: 'ref-kept', token, atMs: Date.now(), failed })
     }
   }
+  const tidy = async ({ id, record, expired }: Told<'tidy-ref'>): Promise<void> => {
+    const told = { type: 'ref-tidied', id, hash: record.hash, expired } as const
+    try {
+      await tidying.tidy(record, expired)
+      shell().dispatch({ ...told, failed: false })
+    } catch (error) {
+      shell().dispatch({ ...told, failed: true })
+      throw error
+    }
+  }
+  /** What was claimed here for updates that came to nothing, or are long past. */
+  const check = async (): Promise<void> => {
+    for (const id of await claims.due()) {
+      const { entry } = await ask<'ref-read-over'>({ type: 'ref-read', id, latest: false })
+      const forks = entry.forks.map(({ record }) => record)
+      if (entry.best !== undefined) await claims.check(entry.best.record, forks)
+    }
+  }
+  let checking: Promise<void> | undefined
+  let timer: NodeJS.Timeout | undefined
+  const look = (): void => {
+    shell().dispatch({ type: 'ref-clock', atMs: Date.now() })
+    checking ??= check().finally(() => {
+      checking = undefined
+    })
+    background(checking)
+  }
   const background = (work: Promise<unknown>): void => {
-    void shell()
-      .during(work)
-      .catch((error: unknown) => shell().log('warn', asCairnError(error).message))
+    void shell().during(work).catch(toLog)
   }
 
   return {
@@ -123,9 +167,9 @@ export function createNodeRefs(shell: () => Shell, files: RefFiles, home: string
         await ask<'ref-updated'>({ type: 'ref-propose', record: begun.record })
       }
     },
-    async set(name, asked) {
-      const want = wantOf(shell().id, checkRefName(name), asked)
-      const result = await update(want)
+    async set(name, asked, by = shell()) {
+      const want = wantOf(by.id, checkRefName(name), asked)
+      const result = await update(want, by)
       if (result.type === 'too-few') {
         const silent = result.silent.map((peer) => shell().nameOf(peer as PeerId))
         throw refFailure(name, { ...result, silent }, rootText)
@@ -157,6 +201,9 @@ export function createNodeRefs(shell: () => Shell, files: RefFiles, home: string
         case 'renew-ref':
           background(renew(action))
           return
+        case 'tidy-ref':
+          background(tidy(action))
+          return
         case 'ref-changed':
           shell().events.emit({ type: 'ref', ...changeOf(action), atMs: Date.now() })
           return
@@ -165,7 +212,13 @@ export function createNodeRefs(shell: () => Shell, files: RefFiles, home: string
           waiting.delete(action.request)
       }
     },
+    start() {
+      shell().dispatch({ type: 'ref-clock', atMs: Date.now() })
+      timer = setInterval(look, LOOK_MS)
+      timer.unref()
+    },
     close(error) {
+      clearInterval(timer)
       for (const { reject } of waiting.values()) reject(error)
       waiting.clear()
     }

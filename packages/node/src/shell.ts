@@ -3,6 +3,7 @@ import type { CairnError, Core, CoreEvent, Crypto, PeerId, TrustedHeaders } from
 import type { Store } from '@cairn/store'
 import type { NodeEvent } from './api.ts'
 import type { Broadcast } from './broadcast.ts'
+import type { Claimer } from './claimer.ts'
 import type { Damage } from './damage.ts'
 import type { Home } from './home.ts'
 import type { NodeMirrors } from './mirrors.ts'
@@ -19,6 +20,8 @@ export interface Shell {
   readonly home: Home
   readonly network: Network
   readonly crypto: Crypto
+  /** Signs the claims of refs. */
+  readonly claimer: Claimer
   readonly core: Core
   readonly store: Store
   readonly transport: Transport

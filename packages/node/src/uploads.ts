@@ -21,10 +21,12 @@ import {
 import type { Entry } from '@cairn/store'
 import type { CID } from 'multiformats/cid'
 import type { HeldReceipt, PutOptions, PutOutcome } from './api.ts'
+import type { Claimer } from './claimer.ts'
 import type { OutEntry } from './frame.ts'
 import { heldReceipt, receiptFor, receiptItem } from './receipts.ts'
 import type { Answer } from './serve.ts'
 import type { Shell } from './shell.ts'
+import { openUploadJournal } from './upload-journal.ts'
 
 type Settled = CoreAction & { type: 'put-settled' }
 
@@ -35,6 +37,12 @@ export interface Uploads {
     blocks: readonly Pending[],
     options?: PutOptions & { end?: boolean; claim?: Claimant }
   ): Promise<PutOutcome>
+  /** An upload is over: its blocks are kept by something else, or not at all. Its claims end by `sweep`. */
+  finish(upload: string): Promise<void>
+  /** Ends the claims of uploads that are over. @throws TOO_FEW_REPLICAS while their holders are away */
+  sweep(): Promise<void>
+  /** Uploads that nobody has gone on with for so long are over. */
+  abandon(idleMs: number): Promise<string[]>
   send(action: CoreAction & { type: 'send-blocks' }): void
   settled(action: Settled): void
   over(action: CoreAction & { type: 'put-over' }): void
@@ -44,8 +52,10 @@ export interface Uploads {
   held(): { puts: number; bytes: number }
 }
 
-/** Whose claim it is, where it is not the upload's own. */
-export type Claimant = Pick<Change, 'kind' | 'id' | 'sequence' | 'live'>
+/** Whose claim it is, where it is not the upload's own, and who signs it. */
+export type Claimant = Pick<Change, 'kind' | 'id' | 'sequence' | 'live'> & {
+  by: Pick<Claimer, 'id' | 'crypto'>
+}
 
 /** A block to be kept; without bytes its holders are to have it already. */
 export interface Pending {
@@ -77,13 +87,24 @@ const SHORT_NAMED_MAX = 100
 /** What a reason for want of room begins with: the core passes reasons on as text. */
 const FULL_MARK = 'full: '
 const PEER_ID = /\b12D3[1-9A-HJ-NP-Za-km-z]{48}\b/g
+/** Of claims that end as they did when pins were files: those uploads claimed at 1. */
+const OLD_END = 2
 const UPLOAD_ID = /^[0-9a-f]{32}$/
 
-export function createUploads(shell: () => Shell): Uploads {
+export function createUploads(shell: () => Shell, home: string): Uploads {
   const puts = new Map<number, Put>()
+  const journal = openUploadJournal(home)
   let nextPut = 1
 
-  return {
+  const uploads: Uploads = {
+    finish: journal.finish,
+    abandon: (idleMs) => journal.abandon(idleMs, Date.now()),
+    sweep: () =>
+      journal.sweep(async (upload, keys, { sequence, replicas }) => {
+        const claim = { kind: 'upload', id: idOf(upload), sequence, live: false, by: shell() } as const
+        const blocks = keys.map((key) => ({ cid: cidOfKey(key, 'raw') }))
+        await uploads.put(upload, blocks, { replicas, ack: 'quorum', claim })
+      }),
     async put(upload, blocks, options = {}) {
       if (!UPLOAD_ID.test(upload)) throw new CairnError('BAD_REQUEST', `not an upload's id: ${upload}`)
       if (blocks.length === 0) throw new RangeError('a put needs a block')
@@ -94,7 +115,11 @@ export function createUploads(shell: () => Shell): Uploads {
       if (!Number.isInteger(replicas) || replicas < 1 || replicas > REPLICAS_MAX) {
         throw new CairnError('BAD_REQUEST', `a block has 1 to ${REPLICAS_MAX} replicas, not ${replicas}`)
       }
-      const entries = claimed(shell(), upload, blocks, { replicas, end, claim })
+      const keys = blocks.map(({ cid }) => keyOf(cid))
+      const sequence = end ? OLD_END : claim === undefined ? await journal.note(upload, keys, replicas) : 0
+      signal?.throwIfAborted() // meanwhile: an event that was before its listener never comes
+      const own = { kind: 'upload', id: idOf(upload), sequence, live: !end, by: shell() } as const
+      const entries = claimed(shell(), blocks, { replicas, claim: claim ?? own })
       const cids = new Map(blocks.map(({ cid }) => [keyOf(cid), cid]))
       const bytes = bytesOf(entries)
       const { promise, resolve, reject } = Promise.withResolvers<SettledBlock[]>()
@@ -169,7 +194,10 @@ export function createUploads(shell: () => Shell): Uploads {
       return { puts: puts.size, bytes }
     }
   }
+  return uploads
 }
+
+const idOf = (upload: string): string => upload.padEnd(2 * CLAIMANT_ID_BYTES, '0')
 
 function bytesOf(entries: ReadonlyMap<BlockKey, Entry>): number {
   let sum = 0
@@ -177,26 +205,15 @@ function bytesOf(entries: ReadonlyMap<BlockKey, Entry>): number {
   return sum
 }
 
-/** The entries of a put, each under this upload's claim; `end` ends the claim instead. */
+/** The entries of a put, each under the claim. */
 function claimed(
-  { network, id, crypto }: Shell,
-  upload: string,
+  { network }: Shell,
   blocks: readonly Pending[],
-  { replicas, end, claim }: { replicas: number; end: boolean; claim: Claimant | undefined }
+  { replicas, claim: { by, ...register } }: { replicas: number; claim: Claimant }
 ): Map<BlockKey, Entry> {
-  const change: Change = {
-    network: network.id,
-    owner: id,
-    kind: 'upload',
-    id: upload.padEnd(2 * CLAIMANT_ID_BYTES, '0'),
-    sequence: end ? 2 : 1,
-    live: !end,
-    ...claim,
-    replicas,
-    lifetimeMs: 0
-  }
+  const change: Change = { ...register, network: network.id, owner: by.id, replicas, lifetimeMs: 0 }
   const given = new Map(blocks.map(({ cid, ...block }) => [keyOf(cid), block]))
-  const claims = signChange(change, [...given.keys()], crypto)
+  const claims = signChange(change, [...given.keys()], by.crypto)
   const entries = new Map<BlockKey, Entry>()
   for (const [key, block] of given)
     entries.set(key, { key, claims: [claims.get(key) as HeldClaim], ...block })

@@ -338,6 +338,7 @@ function perform(cluster: Cluster, node: number, action: CoreAction): void {
     case 'refs-listed':
     case 'ref-changed':
     case 'renew-ref':
+    case 'tidy-ref':
       performRef(cluster, node, action)
       return
     case 'mirror-fetch':

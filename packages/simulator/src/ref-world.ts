@@ -29,23 +29,25 @@ export interface RefWorld {
   readonly disks: { boot: number; states: Map<string, Uint8Array> }[]
   readonly asked: Map<number, { node: number; life: number; tell: (action: RefAction) => void }>
   /** Told of what becomes known as acknowledged, and of refs to renew. */
-  onRef: (node: number, action: CoreAction & { type: 'ref-changed' | 'renew-ref' }) => void
+  onRef: (node: number, action: CoreAction & { type: 'ref-changed' | 'renew-ref' | 'tidy-ref' }) => void
   /** Told of every record that a writer signs. */
   onSigned: (record: RefRecord) => void
+  /** Told of a record before it is put to the vote: its claims are made here. */
+  onHold: (node: number, record: RefRecord) => void
   /** A planted bug: the disk says that it has kept what it writes only a second later. */
   keepsLate: boolean
 }
 
 export function createRefWorld(nodes: number): RefWorld {
   const disks = Array.from({ length: nodes }, () => ({ boot: 0, states: new Map() }))
-  const told = { onRef: () => undefined, onSigned: () => undefined }
+  const told = { onRef: () => undefined, onSigned: () => undefined, onHold: () => undefined }
   return { disks, asked: new Map(), ...told, keepsLate: false }
 }
 
 /** What a starting node finds on its disk. */
 export function refsOf({ disks }: RefWorld, node: number): RefOptions {
   const disk = disks[node] as RefWorld['disks'][0]
-  return { network: NETWORK, boot: ++disk.boot, states: [...disk.states.values()] }
+  return { network: NETWORK, boot: ++disk.boot, states: [...disk.states.values()], shared: true }
 }
 
 type Performed = Exclude<RefAction, { type: 'send' }>
@@ -70,6 +72,7 @@ export function performRef(cluster: Cluster, node: number, action: Performed): v
       return
     case 'ref-changed':
     case 'renew-ref':
+    case 'tidy-ref':
       cluster.refs.onRef(node, action)
       return
     default:
@@ -114,6 +117,7 @@ export function setRef(
         return
       }
       case 'propose':
+        cluster.refs.onHold(node, next.record)
         ask<'ref-updated'>(cluster, node, { type: 'ref-propose', record: next.record }, ({ outcome }) => {
           go(onRefWriter(writer, { type: 'updated', outcome }))
         })

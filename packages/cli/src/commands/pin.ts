@@ -1,19 +1,51 @@
-/** `cairn pin ls` and `cairn pin rm`: what is kept because it was put here. */
+/** `cairn pin add|ls|rm`: what is kept under no name but its own. */
 import { parseCid } from '@cairn/blocks'
 import type { Pin } from '@cairn/client'
-import type { Command } from 'commander'
+import { type Command, Option } from 'commander'
 import { EXIT } from '../failure.ts'
-import { count, duration, safe, size, table } from '../format.ts'
+import { count, duration, plural, safe, size, table } from '../format.ts'
+import { parseReplicas } from '../parse.ts'
 import { act, type Program, type Session } from '../session.ts'
+import { lifetimeOption } from './ref.ts'
 
 export function addPin(root: Command, program: Program): void {
-  const pin = root.command('pin').summary('what is kept: ls, rm').helpCommand(false)
+  const pin = root.command('pin').summary('what is kept: add, ls, rm').helpCommand(false)
+  pin
+    .command('add')
+    .argument('<CID|NAME[/PATH]>')
+    .summary('keep what is stored already, or change how')
+    .addOption(new Option('--replicas <N>', 'copies of it').argParser(parseReplicas))
+    .addOption(lifetimeOption())
+    .option('--title <TEXT>', 'what it is called in lists')
+    .action(act(program, addOne))
   pin.command('ls').summary('what is kept').action(act(program, listPins))
   pin
     .command('rm')
     .argument('<CID>')
     .summary('keep it no longer')
     .action(act(program, (session, command) => removePin(session, (command.processedArgs as [string])[0])))
+}
+
+async function addOne(session: Session, command: Command): Promise<number> {
+  const [what] = command.processedArgs as [string]
+  const { replicas, lifetime, title } = command.opts<{
+    replicas?: number
+    lifetime?: number
+    title?: string
+  }>()
+  const client = await session.client()
+  const pin = await client.pins.add(what, {
+    signal: session.signal,
+    ...(replicas === undefined ? {} : { replicas }),
+    ...(lifetime === undefined ? {} : { lifetimeMs: lifetime }),
+    ...(title === undefined ? {} : { name: title })
+  })
+  const { root, digests } = pin
+  session.out.result({ ...pin, root: `${root}`, digests: digests?.toString() }, () => {
+    const until = pin.lifetimeMs === 0 ? '' : `  for ${duration(pin.lifetimeMs)}`
+    return `${root}  ${plural(pin.replicas, 'replica')}${until}`
+  })
+  return EXIT.ok
 }
 
 export async function listPins(session: Session): Promise<number> {
@@ -44,7 +76,7 @@ export async function listPins(session: Session): Promise<number> {
     pin.root.toString()
   ])
   out.result({}, () => table(columns, rows))
-  if (pins.length === 0) out.note('nothing is pinned here yet: cairn put PATH')
+  if (pins.length === 0) out.note('nothing is pinned yet: cairn put PATH')
   return EXIT.ok
 }
 

@@ -13,7 +13,7 @@ import { parseAck, parseHash } from '../parse.ts'
 import { meter, putLine } from '../progress.ts'
 import { type ReceiptFile, writeReceipts } from '../receipts.ts'
 import { act, type Program, type Session, setting } from '../session.ts'
-import { acknowledgedBy, refJson, refLine } from './ref.ts'
+import { acknowledgedBy, keepOption, lifetimeOption, refJson, refLine } from './ref.ts'
 import { replicasOption } from './start.ts'
 
 export interface PutFlags {
@@ -22,6 +22,8 @@ export interface PutFlags {
   expect?: string
   hash?: ReturnType<typeof parseHash>
   hidden?: boolean
+  keep?: number
+  lifetime?: number
   name?: string
   onlyCid?: boolean
   receipts?: string
@@ -66,7 +68,9 @@ export function addPut(root: Command, program: Program): void {
       'pin nothing unless it is that: sha256:…, md5:…, or a file of checksums'
     )
     .option('--receipts <FILE>', 'add what the holders signed to FILE (see cairn receipts check)')
-    .option('--name <NAME>', 'then point this name to it: what `cairn ref set` does')
+    .option('--name <NAME>', 'this name points to it and keeps it, in the place of a pin')
+    .addOption(keepOption())
+    .addOption(lifetimeOption())
     .option('-Q, --only-cid', 'print the CID and nothing else')
     .action(act(program, put))
 }
@@ -87,17 +91,10 @@ async function put(session: Session, command: Command): Promise<number> {
   })
   await receipts?.close()
   await following
-  const named =
-    flags.name === undefined
-      ? undefined
-      : await client.refs.set(flags.name, result.cid, {
-          ...refOptions(session, command),
-          signal: session.signal
-        })
   out.live.clear()
   noteLeftOut(out, leftOut)
   const tookMs = performance.now() - startedMs
-  return report(out, flags, { path, name, result, tookMs, named })
+  return report(out, flags, { path, name, result, tookMs, named: result.ref })
 }
 
 interface Begin {
@@ -127,6 +124,7 @@ async function begin({ client, session, command, path, leftOut, receipts }: Begi
     ...(digests === undefined ? {} : { digests }),
     ...(expect === undefined ? {} : { expect: await expected(expect, path) }),
     ...(receipts === undefined ? {} : { onReceipt: receipts.add }),
+    ...(given === undefined ? {} : { ref: { name: given, ...refOptions(session, command) } }),
     ...(replicas === undefined ? {} : { replicas })
   }
   if (path === '-') {
@@ -203,7 +201,12 @@ interface Report {
 
 function refOptions(session: Session, command: Command): RefSetOptions {
   const replicas = setting(session, command, 'replicas')
-  return replicas === undefined ? {} : { replicas }
+  const { keep, lifetime } = command.opts<PutFlags>()
+  return {
+    ...(replicas === undefined ? {} : { replicas }),
+    ...(keep === undefined ? {} : { keep }),
+    ...(lifetime === undefined ? {} : { lifetimeMs: lifetime })
+  }
 }
 
 function report(out: Output, { ack, onlyCid }: PutFlags, about: Report): number {
@@ -219,7 +222,7 @@ function report(out: Output, { ack, onlyCid }: PutFlags, about: Report): number 
     wanted,
     holders,
     short: short.map((block) => ({ ...block, cid: block.cid.toString() })),
-    digests: result.pin.digests?.toString(),
+    digests: result.digests?.toString(),
     ...(named === undefined ? {} : { ref: refJson(named) }),
     tookMs: Math.round(tookMs)
   }

@@ -1,6 +1,6 @@
 /** `cairn ref log|diff|rollback`: what a name pointed to before, what changed, and back again. */
 import type { Client, RefState } from '@cairn/client'
-import { CairnError } from '@cairn/core'
+import { CairnError, keptRoots, toHex } from '@cairn/core'
 import type { Command } from 'commander'
 import { EXIT } from '../failure.ts'
 import { plural, safe, table } from '../format.ts'
@@ -29,6 +29,7 @@ export function addRefHistory(ref: Command, program: Program): void {
 async function log({ out, signal, ...session }: Session, command: Command): Promise<number> {
   const [name] = command.processedArgs as [string]
   const found = await (await session.client()).refs.get(name, { signal })
+  const kept = keptOf(found)
   const told = (one: { sequence: number; root: unknown }, what: string) => ({
     sequence: one.sequence,
     root: one.root === undefined ? undefined : String(one.root),
@@ -38,7 +39,9 @@ async function log({ out, signal, ...session }: Session, command: Command): Prom
     ...found.rivals.map((one) => told(one, 'begun, acknowledged by no majority')),
     told(found, 'now'),
     ...found.forks.map((one) => told(one, 'a fork, acknowledged too')),
-    ...found.history.map((past, i) => told(past, i < found.keep ? 'kept' : 'not kept'))
+    ...found.history.map((past) =>
+      told(past, past.root && kept.has(toHex(past.root.bytes)) ? 'kept' : 'not kept')
+    )
   ]
   if (out.json) for (const entry of entries) out.result({ name, ...entry }, () => '')
   else {
@@ -46,6 +49,11 @@ async function log({ out, signal, ...session }: Session, command: Command): Prom
     out.result({}, () => table([{ title: 'SEQ', right: true }, { title: 'CID' }, { title: '' }], rows))
   }
   return EXIT.ok
+}
+
+function keptOf({ root, history, keep }: RefState): Set<string> {
+  const past = history.map((one) => ({ sequence: one.sequence, root: one.root?.bytes }))
+  return new Set(keptRoots({ root: root?.bytes, history: past, keep }).map(toHex))
 }
 
 async function diff({ out, signal, ...session }: Session, command: Command): Promise<number> {

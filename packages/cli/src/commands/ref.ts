@@ -9,6 +9,21 @@ import { act, type Program, type Session } from '../session.ts'
 import { addRefHistory } from './ref-history.ts'
 
 const KEEP_MAX = 16
+/** A hundred years: beyond that, without end is meant. */
+const LIFETIME_MAX_MS = 36_500 * 86_400_000
+
+export function lifetimeOption(): Option {
+  const about = 'how long the name keeps it, from each update on, e.g. 30d; 0: without end'
+  return new Option('--lifetime <TIME>', about).argParser((text) =>
+    text === '0' ? 0 : parseDuration(text, 'a lifetime', LIFETIME_MAX_MS)
+  )
+}
+
+export function keepOption(): Option {
+  return new Option('--keep <K>', 'earlier roots that the name keeps (1)').argParser((text) =>
+    parseCount(text, 'a number of roots', { least: 0, most: KEEP_MAX })
+  )
+}
 
 export function addRef(root: Command, program: Program): void {
   const ref = root
@@ -25,14 +40,8 @@ export function addRef(root: Command, program: Program): void {
         'It is signed with the key of the node, or with one of your own (--key).'
     )
     .addOption(new Option('--replicas <N>', 'copies of what it points to').argParser(parseReplicas))
-    .addOption(
-      new Option('--lifetime <TIME>', 'how long it binds, e.g. 12h').argParser((text) => parseDuration(text))
-    )
-    .addOption(
-      new Option('--keep <K>', 'earlier roots that stay readable (1)').argParser((text) =>
-        parseCount(text, 'a number of roots', { least: 0, most: KEEP_MAX })
-      )
-    )
+    .addOption(lifetimeOption())
+    .addOption(keepOption())
     .addOption(
       new Option('--if-seq <N>', 'only if it is at this sequence; 0: if it is new').argParser((text) =>
         parseCount(text, 'a sequence', { least: 0, most: Number.MAX_SAFE_INTEGER })

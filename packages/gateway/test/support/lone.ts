@@ -96,10 +96,14 @@ export function loneNode({
         blocks: about.blocks,
         bytes: about.bytes,
         ...(about.digests === undefined ? {} : { digests: about.digests }),
-        createdMs: 0
+        createdMs: 0,
+        lifetimeMs: 0
       }
       pins.set(root.toString(), pin)
       return pin
+    },
+    async end() {
+      calls.push('end')
     }
   })
 
@@ -138,6 +142,12 @@ export function loneNode({
       add: async (ref) => ({ ...ref, phase: 'following', lag: { wantedMs: 1, ms: 0 } }),
       list: async () => [],
       remove: async () => Promise.reject(new CairnError('NOT_FOUND', 'it mirrors nothing'))
+    },
+    async pin(root, { name, replicas: wanted = replicas, lifetimeMs = 0 } = {}) {
+      const facts = { root, upload: '', name, replicas: wanted, blocks: 1, bytes: 1, createdMs: 0 }
+      const pin = { ...facts, lifetimeMs }
+      pins.set(root.toString(), pin)
+      return pin
     },
     async unpin(root) {
       if (!pins.delete(root.toString())) throw new CairnError('NOT_FOUND', 'there is no such pin')

@@ -3,22 +3,22 @@ import { join } from 'node:path'
 import { cidOf } from '@cairn/blocks'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { openPins } from '../src/pins.ts'
+import { openOldPins } from '../src/old-pins.ts'
 import { temporary } from './support/home.ts'
 import { codeOf } from './support/peers.ts'
 import { scoped } from './support/scope.ts'
 
-const pins = suite('pins')
+const pins = suite('pins as they were')
 const cid = (n: number) => cidOf(Uint8Array.of(n))
 const pin = (n: number, upload: string, replicas = 3) => {
-  return { root: cid(n), upload, name: undefined, replicas, blocks: 1, bytes: 1, createdMs: 1 }
+  return { root: cid(n), upload, name: undefined, replicas, blocks: 1, bytes: 1, createdMs: 1, lifetimeMs: 0 }
 }
 
 pins(
   'a pin lives as long as one of its uploads, at the most N that any asked for',
   scoped(async (use) => {
     const { path } = use(await temporary())
-    const kept = openPins(path, () => assert.unreachable())
+    const kept = openOldPins(path, () => assert.unreachable())
     assert.equal(await kept.list(), [], 'before the first')
     await Promise.all([1, 2, 3, 4, 5].map((n) => kept.add(pin(1, `u${n}`, n))))
     await kept.add(pin(1, 'u5', 1))
@@ -26,7 +26,7 @@ pins(
     assert.equal([...(found?.uploads ?? [])].sort(), ['u1', 'u2', 'u3', 'u4', 'u5'])
     assert.is(found?.pin.replicas, 5)
     await kept.remove(cid(1), ['u1', 'u2', 'u3', 'u4'])
-    assert.equal((await openPins(path, () => undefined).find(cid(1)))?.uploads, ['u5'])
+    assert.equal((await openOldPins(path, () => undefined).find(cid(1)))?.uploads, ['u5'])
     await kept.remove(cid(1), ['u5'])
     assert.is(await kept.find(cid(1)), undefined)
     await kept.remove(cid(1), ['u5'])
@@ -37,12 +37,12 @@ pins(
   'a pin keeps the digest records of all its uploads, and names the latest',
   scoped(async (use) => {
     const { path } = use(await temporary())
-    const kept = openPins(path, () => assert.unreachable())
+    const kept = openOldPins(path, () => assert.unreachable())
     await kept.add({ ...pin(1, 'u1'), digests: cid(7) })
     await kept.add({ ...pin(1, 'u2'), digests: cid(8) })
     await kept.add(pin(1, 'u3')) // a put without digests takes none away
     await kept.add({ ...pin(1, 'u4'), digests: cid(7) })
-    const found = await openPins(path, () => undefined).find(cid(1))
+    const found = await openOldPins(path, () => undefined).find(cid(1))
     assert.equal(found?.digests.map(String), [`${cid(8)}`, `${cid(7)}`])
     assert.is(`${found?.pin.digests}`, `${cid(7)}`)
     assert.is(`${(await kept.list())[0]?.digests}`, `${cid(7)}`)
@@ -54,7 +54,7 @@ pins(
   scoped(async (use) => {
     const { path } = use(await temporary())
     const told: string[] = []
-    const kept = openPins(path, (_level, text) => void told.push(text))
+    const kept = openOldPins(path, (_level, text) => void told.push(text))
     await kept.add(pin(1, 'u1'))
     await kept.add(pin(2, 'u2'))
     const [name] = (await readdir(join(path, 'pins'))).filter((one) => one.startsWith(`${cid(1)}`)) as [
