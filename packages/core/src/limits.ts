@@ -93,7 +93,7 @@ export const DATA_LIMITS = {
   groupsPerRound: 64,
   /** Members up to which each is compared with, whether or not anything here is shared with it yet. */
   compareAll: 64,
-  /** Places remembered of one member: as differing, as changed, as covered. Twice all slots at one N. */
+  /** Places remembered of one member: as differing, changed, covered, listed. Twice all slots at one N. */
   placesPerMember: 131_072,
   /** Blocks of one member whose other claims we took, remembered so as not to take them again. */
   claimsPerMember: 8_192,

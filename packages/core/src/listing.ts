@@ -29,6 +29,11 @@ export interface Listings {
 
 /** A page lost on the way frees its place after this, ms. As long as a comparison may take. */
 const LISTING_TIMEOUT_MS = 5_000
+/**
+ * What was missing in a slot is being fetched: it is not listed again before this, unless it changes, ms.
+ * Long enough to fetch thousands of blocks, short enough for what repair forgot. A guess.
+ */
+const LISTED_MS = 5_000
 const NO_FINGERPRINT = '00'.repeat(FINGERPRINT_BYTES)
 
 export function createListings(): Listings {
@@ -52,6 +57,12 @@ export function queueList(
   if (peer.toList.size >= LIMITS.listQueue) return false
   peer.toList.set(place, { blocks, offered: offered || peer.toList.get(place)?.offered === true })
   return true
+}
+
+/** Whether a slot was listed a moment ago, and what is missing of it is being fetched. */
+export function wasListed({ listed }: Peer, place: Place, fingerprint: string, nowMs: number): boolean {
+  const last = listed.get(place)
+  return last?.fingerprint === fingerprint && nowMs < last.untilMs
 }
 
 /** Asks for the listings that there is room for. `mayAsk`: repair has room for what they may show. */
@@ -240,7 +251,7 @@ export function onLookedUp(
       continue
     }
     peer.listing.delete(place)
-    if (page.next === undefined) settled.push(...concluded(peer, place, listing))
+    if (page.next === undefined) settled.push(...concluded(peer, place, listing, nowMs))
   }
   const say = (message: MessageOf<'list' | 'settled'>) => actions.push({ type: 'send', to: peer.id, message })
   if (differing.length > 0) actions.push({ type: 'differing', from: peer.id, blocks: differing })
@@ -279,9 +290,15 @@ function isNews({ claims }: Peer, theirs: Claimed): boolean {
 }
 
 /** All pages of a slot were seen. */
-function concluded(peer: Peer, place: Place, listing: Listing): Settled[] {
+function concluded(peer: Peer, place: Place, listing: Listing, nowMs: number): Settled[] {
   const { missing, behind, fingerprint, offered } = listing
-  if (missing || fingerprint === undefined) return []
+  if (fingerprint === undefined) return []
+  if (missing) {
+    if (peer.listed.size >= LIMITS.placesPerMember) peer.listed.clear()
+    peer.listed.set(place, { fingerprint, untilMs: nowMs + LISTED_MS })
+    return []
+  }
+  peer.listed.delete(place)
   if (peer.covered.size >= LIMITS.placesPerMember) peer.covered.clear()
   // One that lacks claims is looked at again until it has them: what it was told may be lost on the way.
   if (!behind) peer.covered.set(place, fingerprint)

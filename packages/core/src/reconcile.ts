@@ -29,7 +29,8 @@ import {
   listingDeadline,
   onListing,
   queueList,
-  serveList
+  serveList,
+  wasListed
 } from './listing.ts'
 import {
   createHeld,
@@ -109,7 +110,10 @@ function noteChanged(state: Reconciler, peer: Peer, place: Place): void {
 
 /** A copy was lost: what others have of the slot is no longer known to be here. */
 export function uncover(state: Reconciler, place: Place): void {
-  for (const peer of state.peers.values()) peer.covered.delete(place)
+  for (const { covered, listed } of state.peers.values()) {
+    covered.delete(place)
+    listed.delete(place)
+  }
 }
 
 /** A block came for good from a member, with the claims that it had. */
@@ -155,7 +159,7 @@ export function onView(state: Reconciler, holders: Holders): void {
   for (const [id, peer] of state.peers) {
     for (let group = 0; group < state.byGroup.length; group++) peer.outdated.add(group)
     peer.fruitless = 0
-    for (const places of [peer.differing, peer.changed, peer.covered]) {
+    for (const places of [peer.differing, peer.changed, peer.covered, peer.listed]) {
       for (const place of places.keys()) {
         const { slot, replicas } = fromPlace(place)
         if (!actingHolders(holders, slot, replicas).includes(id)) places.delete(place)
@@ -394,7 +398,7 @@ function onSlots(
   const isAsked = answer ? peer.answering === round : peer.round?.grouped === true && peer.round.id === round
   if (!isAsked || !isSound(spans)) return []
   const actions: CompareAction[] = []
-  compareSlots(state, holders, peer, message)
+  compareSlots(state, holders, peer, { message, nowMs })
   if (answer) {
     peer.answering = undefined
     const ours = summariesIn(state, holders, { ...state, peer: peer.id, spans })
@@ -405,7 +409,12 @@ function onSlots(
 }
 
 /** Notes where a member's slots differ from ours, and which of its keys we must list. */
-function compareSlots(state: Reconciler, holders: Holders, peer: Peer, message: MessageOf<'slots'>): void {
+function compareSlots(
+  state: Reconciler,
+  holders: Holders,
+  peer: Peer,
+  { message, nowMs }: { message: MessageOf<'slots'>; nowMs: number }
+): void {
   const { self, mine } = state
   const theirs = new Map(message.summaries.map((value) => [placeOf(value), value]))
   for (const { from, to } of message.spans) {
@@ -423,8 +432,9 @@ function compareSlots(state: Reconciler, holders: Holders, peer: Peer, message: 
     }
     if (!areActing(holders, value, [self, peer.id])) continue
     markDiffering(peer, place, value)
-    if (wantsList(state, holders, peer, value) && queueList(peer, { place, blocks: value.blocks }, false))
-      peer.foundSome = true
+    if (!wantsList(state, holders, peer, value)) continue
+    const isUnderWay = wasListed(peer, place, value.fingerprint, nowMs)
+    if (isUnderWay || queueList(peer, { place, blocks: value.blocks }, false)) peer.foundSome = true
   }
 }
 
@@ -458,7 +468,9 @@ function onOffer(
     const place = placeOf(value)
     const has = state.mine.get(place)?.fingerprint === value.fingerprint
     if (has || peer.covered.get(place) === value.fingerprint) alike.push(value)
-    else if (wantsList(state, holders, peer, value)) queueList(peer, { place, blocks: value.blocks }, true)
+    else if (!wantsList(state, holders, peer, value)) continue
+    else if (!wasListed(peer, place, value.fingerprint, nowMs))
+      queueList(peer, { place, blocks: value.blocks }, true)
   }
   const actions = askListings(peer, mayAsk, nowMs)
   if (alike.length > 0) {

@@ -57,6 +57,8 @@ export interface Peer {
   readonly listing: Map<Place, Listing>
   /** Places of which we hold all that the peer had, by its fingerprint. */
   readonly covered: Map<Place, string>
+  /** Places that were listed and lead to a fetch, by the peer's fingerprint: not again before that time. */
+  readonly listed: Map<Place, { fingerprint: string; untilMs: number }>
   /** Blocks that we both have with other claims: the peer's claims, and whether we took them. */
   readonly claims: Map<BlockKey, { digest: string; taken: boolean }>
 }
@@ -87,7 +89,7 @@ export function createPeer(id: PeerId): Peer {
   return {
     id,
     ...maps,
-    ...{ covered: new Map(), claims: new Map() },
+    ...{ covered: new Map(), listed: new Map(), claims: new Map() },
     digests: new Uint8Array(GROUPS * GROUP_DIGEST_BYTES),
     outdated: new Set(Array.from({ length: GROUPS }, (_, group) => group)),
     ...rounds,

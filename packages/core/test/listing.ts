@@ -13,7 +13,8 @@ import {
   onListing,
   onLookedUp,
   queueList,
-  serveList
+  serveList,
+  wasListed
 } from '../src/listing.ts'
 import { createHeld, createPeer } from '../src/shared.ts'
 import { keyIn, peer } from './support/data.ts'
@@ -64,6 +65,20 @@ listing('what is not here is missing, and what is here under other claims differ
   assert.ok(differing?.type === 'differing')
   assert.equal(differing.blocks, [{ key: keyIn(9, 3), claims: CLAIMS }])
   assert.is(one.other.listing.size, 0)
+})
+
+listing('what is being fetched is not listed again for a while, unless the peer has something else', () => {
+  const one = asking()
+  one.hear(page())
+  one.lookedUp([], 100)
+  const isListed = (fingerprint: string, nowMs: number) => wasListed(one.other, PLACE, fingerprint, nowMs)
+  assert.ok(isListed(PRINT, 5_099))
+  assert.not.ok(isListed(PRINT, 5_100), 'what repair forgot is found again')
+  assert.not.ok(isListed('cd'.repeat(16), 200))
+  const whole = asking()
+  whole.hear(page())
+  whole.lookedUp([1, 2].map((i) => [keyIn(9, i), CLAIMS]))
+  assert.not.ok(wasListed(whole.other, PLACE, PRINT, 0), 'nothing of it is under way')
 })
 
 listing('pages follow one another, each asked for once', () => {

@@ -34,8 +34,9 @@ function say(to: Node, from: number, message: CompareMessage, nowMs = 0) {
 /** What a hostile or mad peer can make a node remember. */
 function memoryOf(state: Reconciler): number {
   let sum = state.listings.served.size + state.listings.lookups.size + state.peers.size
-  for (const { differing, changed, toList, listing, covered, claims, offered } of state.peers.values()) {
-    for (const one of [differing, changed, toList, listing, covered, claims, offered]) sum += one.size
+  for (const peer of state.peers.values()) {
+    const { differing, changed, toList, listing, covered, listed, claims, offered } = peer
+    for (const one of [differing, changed, toList, listing, covered, listed, claims, offered]) sum += one.size
   }
   return sum
 }
