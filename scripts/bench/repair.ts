@@ -17,9 +17,10 @@ import { type Running, start } from './processes.ts'
 const MIB = 1024 * 1024
 const NODES = 5
 const LOOK_MS = 200
-/** Blocks that the readers beside it read, in no order, and readers. */
+/** Blocks that the readers beside it read, in no order; readers, and what each waits between two of them. */
 const READ_BLOCKS = 128
 const READERS = 2
+const READ_PAUSE_MS = 50
 /** Reading before the loss, for comparison. */
 const BEFORE_MS = 10_000
 /** For any one step. */
@@ -94,7 +95,7 @@ async function measure(how: 'kill' | 'stop'): Promise<Result> {
     const forecast = await first.status()
     await until(async () => isWhole(await first.status()))
     const fullMs = performance.now()
-    const duringMs = await during.end()
+    const duringMs = await during.end(watch.firstMs)
     // a node tells of what it fetched once a second
     await until(async () => performance.now() > fullMs + 1_500)
     const startedMs = watch.firstMs ?? fullMs
@@ -147,22 +148,25 @@ async function putBlocks(client: Client): Promise<string[]> {
 
 /** Readers that read one block after the other, and how long each took, ms. */
 function readers(client: Client, cids: readonly string[]) {
-  const times: number[] = []
+  const times: { atMs: number; tookMs: number }[] = []
   let over = false
   const one = async (): Promise<void> => {
     while (!over) {
       const cid = cids[Math.floor(Math.random() * cids.length)] as string
       const startMs = performance.now()
       await client.getBlock(cid)
-      times.push(performance.now() - startMs)
+      times.push({ atMs: startMs, tookMs: performance.now() - startMs })
+      await new Promise((resolve) => setTimeout(resolve, READ_PAUSE_MS))
     }
   }
   const all = Array.from({ length: READERS }, one)
   return {
-    async end(): Promise<number[]> {
+    /** Of those begun since then. */
+    async end(sinceMs = 0): Promise<number[]> {
       over = true
       await Promise.all(all)
-      return times.sort((a, b) => a - b)
+      const those = times.filter(({ atMs }) => atMs >= sinceMs)
+      return those.map(({ tookMs }) => tookMs).sort((a, b) => a - b)
     }
   }
 }
@@ -216,6 +220,6 @@ function print(result: Result): void {
   )
   const text = ({ reads, p50, p99 }: typeof before) =>
     `p50 ${p50.toFixed(0)}, p99 ${p99.toFixed(0)} ms of ${reads} reads`
-  console.log(`  a block of 1 MiB: before ${text(before)}; during ${text(during)}`)
+  console.log(`  a block of 1 MiB, 2 readers with pauses: before ${text(before)}; during ${text(during)}`)
   console.log(`  foretold: ${result.forecast}`)
 }
