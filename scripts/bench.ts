@@ -14,6 +14,7 @@ const BENCHMARKS: Readonly<Record<string, string>> = {
   repair:
     'one of five killed, or stopped: time to full redundancy, bytes, readers beside it [--mib N] [--how]',
   reconcile: 'comparing two members: bytes and round trips for d differences among a million [BLOCKS]',
+  scale: 'membership from ten members to thousands: detection, false deaths, load [--nodes] [--svg FILE]',
   probes: 'how long probes take while a file is put at full speed [MiB]',
   blocks: 'files to blocks and CAR and back [MiB]',
   membership: 'what membership costs',
