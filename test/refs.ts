@@ -57,9 +57,35 @@ refs(
     assert.is((await cairn([...at(one), 'ref', 'rm', 'photos'])).exit, 0)
     assert.is((await cairn([...at(one), 'get', 'photos'])).exit, 4)
     assert.is((await cairn([...at(one), 'get', first.cid.slice(0, -2)])).exit, 2)
+    await onlyTheDifference(one)
     await ownKey(one, two, first.cid)
   })
 )
+
+async function onlyTheDifference(node: Node): Promise<void> {
+  const client = clientOf([node])
+  const entries = (changed: string) => [
+    { path: 'same', content: 'the same' },
+    { path: 'below/also', content: 'the same as well' },
+    { path: 'new', content: changed }
+  ]
+  const ref = { name: 'tree' }
+  assert.is(await client.kept('tree'), undefined)
+  const first = await client.putDir(entries('1'), { ref, digests: ['md5'] })
+  assert.is(first.blocks, 5)
+  assert.is(first.ref?.sequence, 1)
+  assert.equal(first.pin, undefined)
+  const kept = await client.kept('tree')
+  assert.ok(kept?.has(first.cid))
+  const second = await client.putDir(entries('2'), { ref, digests: ['md5'], ...(kept ? { kept } : {}) })
+  assert.is(second.blocks, 2, 'the file that changed, and the directory')
+  assert.is(second.ref?.metadata.digests?.split(' ').length, 2)
+  const same = await client.putDir(entries('1'), { ref, ...(kept ? { kept } : {}) })
+  assert.is(same.blocks, 0)
+  assert.is(same.replicas, 3)
+  assert.is(await (await client.get('tree/below/also')).text(), 'the same as well')
+  assert.is(await (await client.get('tree/new')).text(), '1')
+}
 
 async function ownKey(one: Node, two: Node, cid: string): Promise<void> {
   const at = ['--home', one.home, '--node', one.url, '--key', 'mine']

@@ -63,6 +63,8 @@ export type TreeEntry =
       readonly content: ByteSource
       /** Bytes, for whoever shows progress; the content decides. */
       readonly size?: number
+      /** What the content is known to be: its blocks are kept already, and it is not read. */
+      readonly known?: Root
     }
   | { readonly type: 'symlink'; readonly path: readonly string[]; readonly target: string | Uint8Array }
 
@@ -108,7 +110,7 @@ export async function* treeBlocks(
 
 async function* leafBlocks(entry: Exclude<TreeEntry, { type: 'directory' }>, options: TreeOptions) {
   if (entry.type === 'file') {
-    const file = yield* fileBlocks(entry.content, options)
+    const file = entry.known ?? (yield* fileBlocks(entry.content, options))
     options.onFile?.(entry.path, file)
     return file
   }

@@ -3,13 +3,13 @@
  * its names' bytes, so that the same files give the same blocks in the same order. Files are opened one at
  * a time, when their content is asked for; names of one directory a level are held.
  */
-import { constants, type Dirent } from 'node:fs'
-import { type FileHandle, open, readdir, readlink, stat } from 'node:fs/promises'
+import { type BigIntStats, constants, type Dirent } from 'node:fs'
+import { type FileHandle, lstat, open, readdir, readlink, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CairnError, fromUtf8, toHex } from '@cairn/core'
 import type { TreeEntry } from './directory.ts'
 import { diskError, onDisk } from './disk-error.ts'
-import { CHUNK_BYTES } from './file.ts'
+import { CHUNK_BYTES, type Root } from './file.ts'
 import { compareBytes } from './hamt.ts'
 
 export interface LeftOut {
@@ -22,6 +22,10 @@ export interface WalkPathOptions {
   hidden?: boolean
   /** Told of everything that is not taken: hidden files, sockets, pipes, devices. */
   onLeftOut?: (leftOut: LeftOut) => void
+  /** Asked about each file before it is read: what it was when it had these stats, if that is known. */
+  known?: (path: readonly string[], stats: BigIntStats) => Root | undefined
+  /** Told of each file that was read whole and did not change meanwhile: what it was when it was opened. */
+  onRead?: (path: readonly string[], stats: BigIntStats, openedMs: number) => void
 }
 
 /**
@@ -38,7 +42,7 @@ export async function* walkPath(
     const stats = await stat(path)
     return { size: stats.size, file: stats.isFile(), directory: stats.isDirectory() }
   })
-  if (is.file) yield { type: 'file', path: [], size, content: contentOf(path, 0) }
+  if (is.file) yield { size, ...(await fileAt(path, [], 0, options)) }
   else if (is.directory) yield* walkDirectory(path, [], options)
   else {
     throw new CairnError('BAD_NAME', `${path} is neither a file nor a directory`, {
@@ -69,13 +73,25 @@ async function* walkDirectory(
     if (entry.isDirectory()) yield* walkDirectory(root, below, options)
     else if (entry.isSymbolicLink()) {
       yield { type: 'symlink', path: below, target: await onDisk(full, () => readlink(full, 'buffer')) }
-    } else if (entry.isFile())
-      yield { type: 'file', path: below, content: contentOf(full, constants.O_NOFOLLOW) }
+    } else if (entry.isFile()) yield await fileAt(full, below, constants.O_NOFOLLOW, options)
     else options.onLeftOut?.({ path: full, why: 'not a file, directory or symlink' })
   }
 }
 
 const DOT = 0x2e
+
+async function fileAt(
+  full: string,
+  path: readonly string[],
+  flags: number,
+  { known, onRead }: WalkPathOptions
+): Promise<TreeEntry & { type: 'file' }> {
+  const content = contentOf(full, flags, (stats, openedMs) => onRead?.(path, stats, openedMs))
+  if (known === undefined) return { type: 'file', path, content }
+  const stats = await onDisk(full, () => (flags === 0 ? stat : lstat)(full, { bigint: true }))
+  const root = stats.isFile() ? known(path, stats) : undefined
+  return root === undefined ? { type: 'file', path, content } : { type: 'file', path, content, known: root }
+}
 
 function nameOf(directory: string, { name }: Dirent<Buffer>): string {
   const text = fromUtf8(name)
@@ -93,10 +109,15 @@ function nameOf(directory: string, { name }: Dirent<Buffer>): string {
  *
  * @throws CairnError FILE_CHANGED when its size or times differ at the end
  */
-async function* contentOf(path: string, flags: number): AsyncGenerator<Uint8Array, void> {
+async function* contentOf(
+  path: string,
+  flags: number,
+  onRead: (stats: BigIntStats, openedMs: number) => void
+): AsyncGenerator<Uint8Array, void> {
   let file: FileHandle | undefined
   let next: Promise<Buffer> | undefined
   try {
+    const openedMs = Date.now()
     // O_NONBLOCK: a pipe that took the file's place must not hang the walk.
     file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK | flags)
     const before = await file.stat({ bigint: true })
@@ -114,6 +135,7 @@ async function* contentOf(path: string, flags: number): AsyncGenerator<Uint8Arra
     const same =
       after.size === before.size && after.mtimeNs === before.mtimeNs && BigInt(offset) === before.size
     if (!same) throw changed(path)
+    onRead(before, openedMs)
   } catch (cause) {
     throw diskError(cause, path)
   } finally {

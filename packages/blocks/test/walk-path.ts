@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type LeftOut, walkPath } from '../src/fs.ts'
-import { CHUNK_BYTES, cidOf, symlinkBlock, treeBlocks } from '../src/index.ts'
+import { CHUNK_BYTES, cidOf, type Root, symlinkBlock, treeBlocks } from '../src/index.ts'
 import { bytesOf, collect, inScratch, listed, noise, oracle, rejects } from './support/dag.ts'
 
 const walk = suite('walkPath')
@@ -31,6 +31,26 @@ walk('entries come sorted by their bytes, a directory before what it holds', () 
     const files = ['B', 'b/a', 'b/z', 'c', '\uffff', '\u{1F600}'].map((name) => `file ${name}`)
     assert.equal(found, ['directory ', files[0], 'directory b', ...files.slice(1)])
   })
+)
+
+walk(
+  'a file that is known is not read, and the tree is the same; of the others it is told what they were',
+  () =>
+    inScratch(async (dir) => {
+      for (const name of ['a', 'b']) await writeFile(join(dir.path, name), noise(2_000_000, 1))
+      const files = new Map<string, Root>()
+      const sizes: string[] = []
+      const onFile = (path: readonly string[], file: Root) => void files.set(path.join('/'), file)
+      const onRead = (path: readonly string[], { size }: { size: bigint }) =>
+        void sizes.push(`${path} ${size}`)
+      const first = await collect(treeBlocks(walkPath(dir.path, { onRead }), { onFile }))
+      assert.equal(sizes, ['a 2000000', 'b 2000000'])
+      const known = (path: readonly string[]) => (path[0] === 'a' ? files.get('a') : undefined)
+      const again = await collect(treeBlocks(walkPath(dir.path, { onRead, known }), { onFile }))
+      assert.is(`${again.root.cid}`, `${first.root.cid}`)
+      assert.is(again.root.dagSize, first.root.dagSize)
+      assert.equal(sizes.slice(2), ['b 2000000'])
+    })
 )
 
 walk('a file is its content, also an empty one and one of several chunks', () =>

@@ -20,7 +20,7 @@ import {
 } from '@cairn/blocks'
 import { CairnError } from '@cairn/core'
 import type { CID } from 'multiformats/cid'
-import { digestedBlocks, type UploadBlocks } from './digested.ts'
+import { type DigestedOptions, digestedBlocks, type UploadBlocks } from './digested.ts'
 import { type Expect, expectation } from './expect.ts'
 import { createFetchBlock } from './fetch-blocks.ts'
 import {
@@ -34,6 +34,7 @@ import {
   walkFrom
 } from './get.ts'
 import { toDagStatus, toGcResult, toNodeInfo, toNodeStatus, toPeers, toPin, toPins, toText } from './json.ts'
+import { type Kept, keptBelow, withoutKept } from './kept.ts'
 import type { RefKey } from './keys.ts'
 import { type EventOptions, eventsOf, leave, proveDag, scrub, scrubNetwork } from './lines.ts'
 import { createMirrors, type Mirrors } from './mirrors.ts'
@@ -111,6 +112,10 @@ export interface PutOptions {
   digests?: readonly DigestName[]
   /** What the files must be: else nothing is pinned, and DIGEST_MISMATCH names those that differ. */
   expect?: Expect
+  /** What is kept already, by the ref that is to keep this: it is neither sent nor claimed again. */
+  kept?: Kept
+  /** Told of each file once its last block was used. */
+  onFile?: DigestedOptions['onFile']
   /** Told of each receipt as it comes: who keeps them can show later what was held then. */
   onReceipt?: (receipt: HeldReceipt) => void
   signal?: AbortSignal
@@ -173,6 +178,8 @@ export interface Client {
   readonly refs: Refs
   /** Read replicas of names, on the first node. */
   readonly mirrors: Mirrors
+  /** The directories and files of what a ref keeps; undefined where there is none yet. */
+  kept(name: string, options?: Signalled): Promise<Kept | undefined>
   readonly pins: {
     /** All that is pinned, whoever did it. */
     list(options?: Signalled): AsyncGenerator<Pin, void>
@@ -289,6 +296,7 @@ export function createClient(options: ClientOptions): Client {
     events: (options = {}) => eventsOf(nodes, options),
     refs,
     mirrors: createMirrors(nodes, refs),
+    kept: (name, { signal } = {}) => keptBelow(refs, fetchBlock, name, signal),
     pins: {
       list: ({ signal } = {}) => listPins(nodes, signal),
       add: async (where, { signal, ...asked } = {}) => {
@@ -349,22 +357,23 @@ function putFile(means: Means, source: Source, { hash, digests, expect, ...optio
 function putTree(
   means: Means,
   entries: AsyncIterable<DirEntry> | Iterable<DirEntry>,
-  { hash, digests, expect, total, ...options }: PutOptions & { total?: number }
+  { hash, digests, expect, total, kept, onFile, ...options }: PutOptions & { total?: number }
 ): Put {
-  const blocks = blocksOf(treeOf(entries), { hash, digests, expect, name: options.name })
-  return startPut(means, { blocks, total }, options)
+  const blocks = blocksOf(treeOf(entries), { hash, digests, expect, name: options.name, onFile })
+  return startPut(means, { blocks: kept === undefined ? blocks : withoutKept(blocks, kept), total }, options)
 }
 
 async function* blocksOf(
   tree: AsyncIterable<TreeEntry> | Iterable<TreeEntry>,
-  about: { [K in 'hash' | 'digests' | 'expect' | 'name']: PutOptions[K] | undefined }
+  about: { [K in 'hash' | 'digests' | 'expect' | 'name' | 'onFile']?: PutOptions[K] | undefined }
 ): UploadBlocks {
-  const { hash, digests: names = DEFAULT_DIGESTS, expect, name = '-' } = about
+  const { hash, digests: names = DEFAULT_DIGESTS, expect, name = '-', onFile } = about
   const expected = expect === undefined ? undefined : expectation(expect, name)
   return yield* digestedBlocks(tree, {
     names,
     expected,
     rootName: name,
+    onFile,
     ...(hash === undefined ? {} : { hash })
   })
 }

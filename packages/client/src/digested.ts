@@ -36,30 +36,37 @@ export interface DigestedOptions {
   expected?: Expectation | undefined
   /** Of a file that is put by itself. */
   rootName: string
+  /** Told of each file once its last block was used. */
+  onFile?: ((path: readonly string[], file: Root, digests: Digests) => void) | undefined
   hash?: HashName
 }
 
 /** @throws CairnError DIGEST_MISMATCH before the root is given, so before anything is made of the blocks */
 export async function* digestedBlocks(
   tree: AsyncIterable<TreeEntry> | Iterable<TreeEntry>,
-  { names, expected, rootName, hash }: DigestedOptions
+  { names, expected, rootName, hash, onFile }: DigestedOptions
 ): UploadBlocks {
   const options = hash === undefined ? {} : { hash }
   const computed = inOrder([...names, ...(expected?.names ?? [])])
-  if (computed.length === 0) return yield* treeBlocks(tree, options)
+  if (computed.length === 0) {
+    return yield* treeBlocks(tree, { ...options, onFile: (path, file) => onFile?.(path, file, {}) })
+  }
   const digester = createDigester(computed)
   const record = names.length === 0 ? undefined : openRecord(options)
   let pending: Promise<Digests> = Promise.resolve({})
   let said: Promise<void> = Promise.resolve()
   let root: 'file' | 'directory' = 'directory'
-  const say = async (before: Promise<void>, file: Omit<Digested, 'digests'>, promised: Promise<Digests>) => {
+  const say = async (before: Promise<void>, { file, path, promised }: Said) => {
     await before
     const digests = await promised
-    expected?.see({ ...file, digests })
+    onFile?.(path, file, digests)
+    const { cid, size } = file
+    const named = { path: path.length === 0 ? rootName : path.join('/'), cid, size }
+    expected?.see({ ...named, digests })
     const kept = Object.fromEntries(
       Object.entries(digests).filter(([name]) => names.includes(name as DigestName))
     )
-    record?.add({ ...file, digests: kept })
+    record?.add({ ...named, digests: kept })
   }
   const blocks = treeBlocks(
     taken(tree, digester, (promised) => {
@@ -67,9 +74,9 @@ export async function* digestedBlocks(
     }),
     {
       ...options,
-      onFile(path, { cid, size }) {
+      onFile(path, file) {
         if (path.length === 0) root = 'file'
-        said = say(said, { path: path.length === 0 ? rootName : path.join('/'), cid, size }, pending)
+        said = say(said, { path, file, promised: pending })
         said.catch(() => {}) // awaited at the end
       }
     }
@@ -90,6 +97,15 @@ export async function* digestedBlocks(
   }
 }
 
+interface Said {
+  path: readonly string[]
+  file: Root
+  promised: Promise<Digests>
+}
+
+/** A file that is known has its digests with it. */
+export type KnownFile = Root & { digests?: Digests }
+
 /** The tree, its files' bytes passing through the digester. */
 async function* taken(
   tree: AsyncIterable<TreeEntry> | Iterable<TreeEntry>,
@@ -97,7 +113,12 @@ async function* taken(
   onEnd: (promised: Promise<Digests>) => void
 ): AsyncGenerator<TreeEntry> {
   for await (const entry of tree) {
-    yield entry.type === 'file' ? { ...entry, content: through(entry.content, digester, onEnd) } : entry
+    if (entry.type === 'file' && entry.known !== undefined) {
+      onEnd(Promise.resolve((entry.known as KnownFile).digests ?? {}))
+      yield entry
+    } else {
+      yield entry.type === 'file' ? { ...entry, content: through(entry.content, digester, onEnd) } : entry
+    }
   }
 }
 

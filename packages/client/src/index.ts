@@ -7,9 +7,10 @@ export {
   type PutOptions,
   type Signalled
 } from './client.ts'
-export { type DigestedOptions, digestedBlocks } from './digested.ts'
+export { type DigestedOptions, digestedBlocks, type KnownFile } from './digested.ts'
 export type { Expect } from './expect.ts'
 export type { GetOptions, Got } from './get.ts'
+export type { Kept } from './kept.ts'
 export { exportKey, importKey, newSeed, type RefKey, refKey } from './keys.ts'
 export type { EventOptions } from './lines.ts'
 export type { Mirror, MirrorOptions, Mirrors } from './mirrors.ts'

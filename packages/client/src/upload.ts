@@ -116,7 +116,12 @@ export async function upload(
   }
   try {
     const root = await sendAll(up, blocks, failed)
-    if (ref !== undefined) return { ...up.tally, root, pin: undefined, ref: await point(up, refs, ref, root) }
+    if (ref !== undefined) {
+      const pointed = await point(up, refs, ref, root)
+      // When nothing was new, nothing was confirmed now: the ref keeps what was confirmed before.
+      const n = { replicas: pointed.replicas, wanted: pointed.replicas }
+      return { ...up.tally, ...(up.tally.wanted === 0 ? n : {}), root, pin: undefined, ref: pointed }
+    }
     const about = {
       root: root.cid.toString(),
       ...(name === undefined ? {} : { name }),

@@ -13,11 +13,13 @@ import { parseAck, parseHash } from '../parse.ts'
 import { meter, putLine } from '../progress.ts'
 import { type ReceiptFile, writeReceipts } from '../receipts.ts'
 import { act, type Program, type Session, setting } from '../session.ts'
+import { knownIn, openStatCache, type StatCache } from '../stat-cache.ts'
 import { acknowledgedBy, keepOption, lifetimeOption, refJson, refLine } from './ref.ts'
 import { replicasOption } from './start.ts'
 
 export interface PutFlags {
   ack: ReturnType<typeof parseAck>
+  cache?: boolean
   digests?: DigestName[]
   expect?: string
   hash?: ReturnType<typeof parseHash>
@@ -69,6 +71,7 @@ export function addPut(root: Command, program: Program): void {
     )
     .option('--receipts <FILE>', 'add what the holders signed to FILE (see cairn receipts check)')
     .option('--name <NAME>', 'this name points to it and keeps it, in the place of a pin')
+    .option('--no-cache', 'with --name: read and offer every file, also those that look unchanged')
     .addOption(keepOption())
     .addOption(lifetimeOption())
     .option('-Q, --only-cid', 'print the CID and nothing else')
@@ -83,7 +86,7 @@ async function put(session: Session, command: Command): Promise<number> {
   const startedMs = performance.now()
   const leftOut: LeftOut[] = []
   const receipts = flags.receipts === undefined ? undefined : await writeReceipts(flags.receipts)
-  const { name, upload, total } = await begin({ client, session, command, path, leftOut, receipts })
+  const { name, upload, total, cache } = await begin({ client, session, command, path, leftOut, receipts })
   const following = follow(upload, { out, total, wanted: setting(session, command, 'replicas') ?? 3 })
   const result = await upload.then(undefined, async (error) => {
     await receipts?.close() // of what was acknowledged before it failed they hold good
@@ -91,10 +94,11 @@ async function put(session: Session, command: Command): Promise<number> {
   })
   await receipts?.close()
   await following
+  await cache?.save()
   out.live.clear()
   noteLeftOut(out, leftOut)
   const tookMs = performance.now() - startedMs
-  return report(out, flags, { path, name, result, tookMs, named: result.ref })
+  return report(out, flags, { path, name, result, tookMs, named: result.ref, cache })
 }
 
 interface Begin {
@@ -111,11 +115,15 @@ interface Begun {
   name: string | undefined
   upload: Put
   total: Promise<number | undefined>
+  /** Of an update of a name. */
+  cache?: StatCache | undefined
 }
 
 async function begin({ client, session, command, path, leftOut, receipts }: Begin): Promise<Begun> {
   const { signal, out } = session
-  const { ack, digests, hash, hidden = false, name: given, expect } = command.opts<PutFlags>()
+  const flags = command.opts<PutFlags>()
+  const { ack, digests, hash, hidden = false, name: given, expect } = flags
+  const noCache = flags.cache === false
   const replicas = setting(session, command, 'replicas')
   const about = {
     ack,
@@ -133,10 +141,28 @@ async function begin({ client, session, command, path, leftOut, receipts }: Begi
   }
   const isDirectory = (await stat(path)).isDirectory()
   const name = given ?? basename(resolve(path)) + (isDirectory ? '/' : '')
-  const tree = walkPath(path, { hidden, onLeftOut: (item) => leftOut.push(item) })
+  const cache = await cacheFor(session, command, path)
+  const kept = given === undefined || noCache ? undefined : await client.kept(given, { signal })
+  const tree = walkPath(path, {
+    hidden,
+    onLeftOut: (item) => leftOut.push(item),
+    ...(cache === undefined ? {} : { onRead: cache.onRead }),
+    ...(cache === undefined || kept === undefined ? {} : { known: knownIn(cache, kept) })
+  })
+  const update = {
+    ...(cache === undefined ? {} : { onFile: cache.onFile }),
+    ...(kept === undefined ? {} : { kept })
+  }
   // measured beside the upload: on a large tree that takes a while, and nothing waits for it
   const total = measure(path, { hidden, signal }).catch(() => undefined)
-  return { name, upload: client.putDir(tree, { ...about, name }), total }
+  return { name, upload: client.putDir(tree, { ...about, ...update, name }), total, cache }
+}
+
+/** Only of what has a name: that keeps what is not sent again. Digests that are expected are computed. */
+async function cacheFor(session: Session, command: Command, path: string): Promise<StatCache | undefined> {
+  const { name, expect, digests = ['all'], hash = 'sha2-256' } = command.opts<PutFlags>()
+  if (name === undefined || expect !== undefined) return undefined
+  return openStatCache(session.home, path, [hash, ...digests])
 }
 
 /** A digest as it is; of `@FILE` what is in it, which may lie in the directory and not be listed itself. */
@@ -197,6 +223,7 @@ interface Report {
   tookMs: number
   /** The ref that points to it now. */
   named: RefWithReceipts | undefined
+  cache: StatCache | undefined
 }
 
 function refOptions(session: Session, command: Command): RefSetOptions {
@@ -210,7 +237,7 @@ function refOptions(session: Session, command: Command): RefSetOptions {
 }
 
 function report(out: Output, { ack, onlyCid }: PutFlags, about: Report): number {
-  const { path, name, result, tookMs, named } = about
+  const { path, name, result, tookMs, named, cache } = about
   const cid = result.cid.toString()
   const { replicas, wanted, holders, blocks, size: bytes, short } = result
   const value = {
@@ -224,6 +251,7 @@ function report(out: Output, { ack, onlyCid }: PutFlags, about: Report): number 
     short: short.map((block) => ({ ...block, cid: block.cid.toString() })),
     digests: result.digests?.toString(),
     ...(named === undefined ? {} : { ref: refJson(named) }),
+    ...(cache === undefined ? {} : { unchanged: cache.unchanged }),
     tookMs: Math.round(tookMs)
   }
   out.result(value, () => (onlyCid === true ? cid : resultLine(out, result, name)))
@@ -233,6 +261,8 @@ function report(out: Output, { ack, onlyCid }: PutFlags, about: Report): number 
     out.note(
       out.prose('dim', `${plural(blocks, 'block')} in ${duration(tookMs)}, ${rate((1_000 * bytes) / tookMs)}`)
     )
+    const same = cache?.unchanged ?? { files: 0, bytes: 0 }
+    if (same.files > 0) out.note(`${plural(same.files, 'file')} unchanged (${size(same.bytes)})`)
     if (named !== undefined) out.note(`${refLine(named)}\n${acknowledgedBy(named.receipts)}`)
     const how = path === '-' ? `cat ${cid}` : `get ${cid} -o ${quoted(basename(resolve(path)))}`
     out.note(`Get it back: cairn ${how}`)
