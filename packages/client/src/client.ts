@@ -295,7 +295,7 @@ export function createClient(options: ClientOptions): Client {
     peers: async () => toPeers(await nodes.anyJson({ path: '/v1/peers' })),
     events: (options = {}) => eventsOf(nodes, options),
     refs,
-    mirrors: createMirrors(nodes, refs),
+    mirrors: createMirrors(nodes, refs, options.key),
     kept: (name, { signal } = {}) => keptBelow(refs, fetchBlock, name, signal),
     pins: {
       list: ({ signal } = {}) => listPins(nodes, signal),

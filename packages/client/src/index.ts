@@ -13,7 +13,7 @@ export type { GetOptions, Got } from './get.ts'
 export type { Kept } from './kept.ts'
 export { exportKey, importKey, newSeed, type RefKey, refKey } from './keys.ts'
 export type { EventOptions } from './lines.ts'
-export type { Mirror, MirrorOptions, Mirrors } from './mirrors.ts'
+export type { Mirror, MirrorOptions, Mirrors, Promoted } from './mirrors.ts'
 export type { Fetch } from './nodes.ts'
 export type { Progress, Put, PutResult } from './put.ts'
 export type {

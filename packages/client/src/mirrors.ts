@@ -3,10 +3,21 @@
  * by its owner, or by itself where only one has it.
  */
 import { parseCid } from '@cairn/blocks'
-import { CairnError, checkRefName, type MirrorPhase, type PeerId } from '@cairn/core'
+import {
+  CairnError,
+  checkRefName,
+  decodeRefBody,
+  fromHex,
+  type MirrorPhase,
+  type PeerId,
+  standsAlone,
+  toHex
+} from '@cairn/core'
 import type { CID } from 'multiformats/cid'
+import type { RefKey } from './keys.ts'
 import type { NodeAt, Nodes } from './nodes.ts'
-import type { Refs } from './refs.ts'
+
+import { type RefReceiptInfo, type Refs, type RefWithReceipts, signBody, toReceipts, toRef } from './refs.ts'
 import { wait } from './wait.ts'
 
 /** Between two looks of `waitFor`, ms. */
@@ -40,12 +51,42 @@ export interface MirrorOptions {
   signal?: AbortSignal | undefined
 }
 
+/** Of what a promoted ref came, and what the node knew to lie beyond it. */
+export interface Promoted {
+  owner: PeerId
+  name: string
+  epoch: number
+  sequence: number
+  root: CID
+  /** The hash of the record that it stands on. */
+  record: string
+  behind: {
+    /** Acknowledged updates beyond it, as far as the node knew. */
+    updates: number
+    ms: number
+    /** Since a majority of the old voters told of the old ref: what came after that is not known. */
+    heardMs?: number
+    /** Those whose roots are known. */
+    beyond: { sequence: number; root?: CID }[]
+    /** Begun, and not known to be acknowledged. */
+    begun: number
+  }
+}
+
 export interface Mirrors {
   /** Begins to mirror `name` or `owner/name` on the first node, or takes another lag for it. */
   add(ref: string, options?: MirrorOptions & { lagMs?: number }): Promise<Mirror>
   list(options?: MirrorOptions): Promise<Mirror[]>
   /** @throws NOT_FOUND */
   rm(ref: string, options?: MirrorOptions): Promise<Mirror>
+  /**
+   * Makes of its last whole root a ref that stands alone: with the key of this client, else of the node. The
+   * mirror ends. @throws NOT_FOUND, BAD_REQUEST
+   */
+  promote(
+    ref: string,
+    options?: MirrorOptions & { name?: string }
+  ): Promise<{ ref: RefWithReceipts; from: Promoted }>
   /** Resolves once the mirror has the newest root that its node knows of, whole. */
   waitFor(
     ref: { owner: string; name: string },
@@ -55,7 +96,11 @@ export interface Mirrors {
 
 type Json = Record<string, unknown>
 
-export function createMirrors(nodes: Nodes, refs: Pick<Refs, 'list' | 'owner'>): Mirrors {
+export function createMirrors(
+  nodes: Nodes,
+  refs: Pick<Refs, 'list' | 'owner'>,
+  key: RefKey | undefined
+): Mirrors {
   const first = nodes.all[0] as NodeAt
   const pathOf = ({ owner, name }: { owner: string; name: string }) =>
     `/v1/mirrors/${owner}/${encodeURIComponent(name)}`
@@ -82,6 +127,31 @@ export function createMirrors(nodes: Nodes, refs: Pick<Refs, 'list' | 'owner'>):
       const found = await find(ref, signal)
       await nodes.json(first, { method: 'DELETE', path: pathOf(found), signal })
       return found
+    },
+    async promote(ref, { name, signal } = {}) {
+      const old = await find(ref, signal)
+      const post = async (path: string, body: Json) => {
+        const asked = { method: 'POST', path, type: 'application/json', signal } as const
+        return (await nodes.json(first, { ...asked, body: JSON.stringify(body) })) as Json
+      }
+      const about = name === undefined ? {} : { name: checkRefName(name) }
+      const owned = key === undefined ? about : { ...about, owner: key.id }
+      const json = await post(`${pathOf(old)}/promote`, owned)
+      const from = toPromoted(json.from as Json)
+      if (key === undefined) {
+        const made = json.ref as Json
+        return { ref: { ...toRef(made), receipts: toReceipts(made.receipts) }, from }
+      }
+      const record = await signBody(key, checked(json, { owner: key.id, name: name ?? old.name, from }))
+      const refPath = `/v1/refs/${key.id}/${encodeURIComponent(record.name)}`
+      const outcome = await post(`${refPath}/propose`, { record: toHex(record.bytes) })
+      if (outcome.type !== 'acknowledged') {
+        throw new CairnError('REF_CONFLICT', `${record.name} was not promoted: ${outcome.type}`)
+      }
+      await nodes.json(first, { method: 'DELETE', path: pathOf(old), signal })
+      const made = ((await nodes.json(first, { path: refPath, signal })) as Json).ref as Json
+      const receipts: RefReceiptInfo[] = toReceipts(outcome.receipts)
+      return { ref: { ...toRef(made), receipts }, from }
     },
     async waitFor({ owner, name }, { signal, onProgress } = {}) {
       for (;;) {
@@ -128,6 +198,23 @@ function only<T extends { owner: string; name: string }>(ref: string, found: rea
   throw new CairnError('BAD_REQUEST', `${ref} is the name of several: ${owners.join(', ')}`, {
     hint: 'name the owner too: OWNER/NAME'
   })
+}
+
+/** What the node would have signed, if it is what was asked for. @throws BAD_MESSAGE */
+function checked(json: Json, { owner, name, from }: { owner: PeerId; name: string; from: Promoted }) {
+  const body = decodeRefBody(fromHex(String(json.body)))
+  const same = body.owner === owner && body.name === name && body.root?.join() === from.root.bytes.join()
+  if (same && body.sequence === 1 && standsAlone(body) !== undefined) return body
+  throw new CairnError('BAD_MESSAGE', 'the node drafted another ref than was asked for')
+}
+
+function toPromoted(json: Json): Promoted {
+  const behind = json.behind as Json & { beyond: Json[] }
+  return {
+    ...(json as unknown as Promoted),
+    root: parseCid(String(json.root)),
+    behind: { ...behind, beyond: behind.beyond.map(rooted) } as unknown as Promoted['behind']
+  }
 }
 
 function toMirror(json: Json): Mirror {

@@ -102,6 +102,8 @@ export interface RefSetOptions {
   settle?: boolean
   /** Name new voters though too few of the old ones can be asked. May fork. */
   recover?: boolean
+  /** Of a ref that stands alone: from now on the members vote on it, not one of them. */
+  share?: boolean
   signal?: AbortSignal
 }
 
@@ -374,7 +376,8 @@ async function take(
   asked: Omit<RefSetOptions, 'signal'>
 ): Promise<RefStep> {
   const { scene, key, writer, signal, network } = by
-  if (step.type === 'sign') return onRefWriter(writer, { type: 'signed', record: await sign(key, step.body) })
+  if (step.type === 'sign')
+    return onRefWriter(writer, { type: 'signed', record: await signBody(key, step.body) })
   const node = scene.nodes.ranked()[0] as NodeAt
   const { owner, name } = writer.want
   const path = `/v1/refs/${owner}/${encodeURIComponent(name)}`
@@ -407,7 +410,7 @@ async function take(
   }
 }
 
-async function sign(key: RefKey, body: RefBody): Promise<RefRecord> {
+export async function signBody(key: RefKey, body: RefBody): Promise<RefRecord> {
   return sealRef(body, await key.sign(refSigned(body)), { sha256 })
 }
 
@@ -502,7 +505,7 @@ function refOf(record: RefRecord): Ref {
   }
 }
 
-function toRef(json: Json): Ref {
+export function toRef(json: Json): Ref {
   const cid = (text: unknown) => (text === undefined ? undefined : CID.parse(String(text)))
   const history = (json.history ?? []) as Json[]
   return {
@@ -513,7 +516,7 @@ function toRef(json: Json): Ref {
   }
 }
 
-function toReceipts(value: unknown): RefReceiptInfo[] {
+export function toReceipts(value: unknown): RefReceiptInfo[] {
   return ((value ?? []) as Json[]).map((one) => {
     return { ...(one as unknown as RefReceiptInfo), receipt: fromHex(String(one.receipt)) }
   })

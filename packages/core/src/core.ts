@@ -428,6 +428,7 @@ function apply(core: Core, event: CoreEvent, nowMs: number, dataMs: number): rea
     case 'ref-clock':
       return onRefEvent(core.refs, refScene(core, dataMs), event)
     case 'mirror':
+    case 'mirror-hold':
     case 'unmirror':
     case 'mirror-fetched':
     case 'mirror-kept':

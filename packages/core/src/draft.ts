@@ -3,6 +3,7 @@
  * was begun, or settles rivals. It is signed by whoever has the key; nothing here does.
  */
 import type { PeerId } from './block.ts'
+import { metadataAfter, standsAlone } from './promotion.ts'
 import {
   compareRefs,
   HISTORY_MAX,
@@ -34,6 +35,8 @@ export interface RefWant {
   anew?: boolean | undefined
   /** Give up the electorate as it is. What it may still acknowledge becomes a fork. */
   recover?: boolean | undefined
+  /** Of a ref that stands alone: from now on the members of its slot vote on it. */
+  share?: boolean | undefined
 }
 
 export type Draft =
@@ -96,6 +99,11 @@ function bodyOf(
   const replicas = want.replicas ?? before?.replicas ?? facts.replicas
   const root = want.root === 'same' ? before?.root : want.root
   const keep = want.keep ?? before?.keep ?? 1
+  const metadata = metadataAfter(before?.metadata ?? [], {
+    metadata: want.metadata,
+    share: want.share === true || want.recover === true
+  })
+  const alone = standsAlone({ metadata })
   return {
     network: facts.network,
     owner: want.owner,
@@ -107,11 +115,11 @@ function bodyOf(
     predecessors: follows.map(({ hash }) => hash),
     replicas,
     lifetimeMs: want.lifetimeMs ?? before?.lifetimeMs ?? 0,
-    electorate: facts.electorate(replicas),
+    electorate: alone === undefined ? facts.electorate(replicas) : [alone],
     voters: [],
     keep,
     history: historyOf(before, follows),
-    metadata: want.metadata ?? before?.metadata ?? []
+    metadata
   }
 }
 

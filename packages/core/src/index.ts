@@ -54,6 +54,7 @@ export {
   rangeOf
 } from './possession.ts'
 export type { UpdateOutcome } from './primary.ts'
+export { LINEAGE_PREFIX, promotedBody, standsAlone } from './promotion.ts'
 export * from './random.ts'
 export * from './receipt.ts'
 export * from './ref.ts'

@@ -42,6 +42,8 @@ export interface KeptMirror {
 export type MirrorEvent =
   /** A member is to mirror a ref, or knows from its disk that it does. */
   | { type: 'mirror'; id: string; kept: KeptMirror }
+  /** What is whole stays as it is while it is being promoted: nothing is begun nor let go of. */
+  | { type: 'mirror-hold'; id: string; held: boolean }
   | { type: 'unmirror'; id: string }
   /** What came of a `mirror-fetch`. `lost`: a block that nobody gave. */
   | {
@@ -80,6 +82,8 @@ export interface Mirror {
   phase: MirrorPhase
   /** Being fetched, or found whole and being kept. */
   target: RefRecord | undefined
+  /** It is being promoted. */
+  held: boolean
   /** What is being kept took the place of other blocks. */
   frees: boolean
   /** Every block of the whole root was met in this life, and none was lost since. */
@@ -131,6 +135,9 @@ export function onMirrorEvent(mirrors: Mirrors, event: MirrorEvent, nowMs: numbe
       if (mirror === undefined) return []
       mirrors.byId.delete(event.id)
       return [{ type: 'mirror-drop', id: event.id, kept: keptOf(mirror) }]
+    case 'mirror-hold':
+      if (mirror !== undefined) mirror.held = event.held
+      return []
     case 'mirror-fetched':
       return mirror === undefined ? [] : fetched(mirror, event, nowMs)
     case 'mirror-kept':
@@ -156,7 +163,7 @@ function begin(
   const state = { best: whole?.record, target: undefined, phase: 'following', seen: [] } as const
   const looks = { heardMs: undefined, lookAtMs: nowMs }
   const retry = { tries: 0, retryAtMs: nowMs, reason: undefined }
-  const doubts = { checked: whole === undefined, doubted: false, frees: false }
+  const doubts = { checked: whole === undefined, doubted: false, frees: false, held: false }
   const mirror: Mirror = {
     id,
     ref,
@@ -239,7 +246,7 @@ function isBeyond(record: RefRecord, { whole }: Pick<Mirror, 'whole'>): boolean 
 function advance(mirror: Mirror, nowMs: number): MirrorAction[] {
   const { phase, best, whole } = mirror
   const isFree = phase === 'following' || (phase === 'resting' && nowMs >= mirror.retryAtMs)
-  if (!isFree) return []
+  if (!isFree || mirror.held) return []
   mirror.phase = 'following'
   if (best?.root !== undefined && isBeyond(best, mirror)) {
     if (whole === undefined || !mirror.checked || !isSameRoot(best, whole.record))
@@ -270,11 +277,12 @@ function fetched(
 ): MirrorAction[] {
   const { target } = mirror
   if (mirror.phase !== 'fetching' || mirror.generation !== generation || target === undefined) return []
-  if (outcome.type === 'whole' && !mirror.doubted) {
+  if (outcome.type === 'whole' && !mirror.doubted && !mirror.held) {
     mirror.checked = true
     return keep(mirror, { record: target, blocks: outcome.blocks, bytes: outcome.bytes }, true)
   }
-  const reason = outcome.type === 'whole' ? 'a copy here was damaged meanwhile' : outcome.reason
+  const why = mirror.held ? 'it is being promoted' : 'a copy here was damaged meanwhile'
+  const reason = outcome.type === 'whole' ? why : outcome.reason
   rest(mirror, reason, nowMs)
   // What is gone from everywhere will not come back; what took its place is there.
   const isNewer = mirror.best !== undefined && compareRefs(mirror.best, target) > 0

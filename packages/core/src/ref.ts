@@ -38,7 +38,7 @@ export const ELECTORATE_MAX = REPLICAS_MAX
 const GROUPS_MAX = 2 * PREDECESSORS_MAX
 /** Of the past, carried by the record itself. */
 export const HISTORY_MAX = 16
-const METADATA_MAX = 16
+export const METADATA_MAX = 16
 const METADATA_KEY_BYTES_MAX = 32
 const METADATA_VALUE_BYTES_MAX = 512
 const PEER_ID_BYTES_MAX = 64

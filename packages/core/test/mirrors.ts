@@ -154,6 +154,21 @@ mirrorsSuite('what the disk says was whole is gone through at the start, and aft
   assert.is(mirrorOf(at).phase, 'following')
 })
 
+mirrorsSuite('while it is being promoted nothing is begun, and what is whole stays', () => {
+  const at = world(one)
+  tick(at)
+  complete(at)
+  at.best = two
+  tick(at)
+  const { generation } = mirrorOf(at)
+  tell(at, { type: 'mirror-hold', id, held: true })
+  assert.equal(tell(at, fetched(generation)), [], 'also if the next has just become whole')
+  assert.is(mirrorOf(at).whole?.record.hash, one.hash)
+  at.nowMs = mirrorOf(at).retryAtMs
+  assert.equal(tick(at), [])
+  assert.equal(types(tell(at, { type: 'mirror-hold', id, held: false })), ['mirror-fetch'])
+})
+
 mirrorsSuite('a disk that does not take it keeps what was there', () => {
   const at = world(one)
   tick(at)

@@ -20,10 +20,12 @@ import {
   askedMirror,
   askedOwner,
   askedPin,
+  askedPromotion,
   askedRecord,
   askedRefUpdate,
   PROPOSE_BODY_BYTES_MAX
 } from './asked-refs.ts'
+
 import { toJson } from './json.ts'
 import { type JsonRouteName, ROUTES } from './routes.ts'
 
@@ -116,6 +118,8 @@ function answersOf(node: CairnNode): Answers {
     'propose-ref': async (c) => node.refs.propose(askedRecord(await body(c, PROPOSE_BODY_BYTES_MAX))),
     mirrors: async () => ({ mirrors: await node.mirrors.list() }),
     'add-mirror': async (c) => node.mirrors.add(named(c), askedMirror(await body(c, SMALL_BODY_BYTES_MAX))),
+    'promote-mirror': async (c) =>
+      node.mirrors.promote(named(c), askedPromotion(await body(c, SMALL_BODY_BYTES_MAX), node.id)),
     'remove-mirror': async (c) => {
       await node.mirrors.remove(named(c))
       return {}

@@ -1,7 +1,9 @@
 /** What a request about refs asks for, checked. */
 import { parseCid } from '@cairn/blocks'
 import { CairnError, fromHex, HISTORY_MAX, type PeerId, REF_BYTES_MAX, REPLICAS_MAX } from '@cairn/core'
-import type { MirrorAsked, PinAsked, RefAsked } from '@cairn/node'
+
+import type { MirrorAsked, PinAsked, PromoteAsked, RefAsked } from '@cairn/node'
+
 import { z } from 'zod'
 import { check } from './asked.ts'
 
@@ -24,7 +26,8 @@ const ASKED = z.strictObject({
   ifSequence: z.int().nonnegative().optional(),
   ifRoot: CID_TEXT.optional(),
   settle: z.boolean().optional(),
-  recover: z.boolean().optional()
+  recover: z.boolean().optional(),
+  share: z.boolean().optional()
 })
 const PIN = z.strictObject({
   /** As long as a path may be (PATH_MAX). */
@@ -63,6 +66,16 @@ const MIRROR = z.strictObject({ lagMs: z.int().positive().optional() })
 export function askedMirror(body: unknown): MirrorAsked {
   const { lagMs } = check(MIRROR, body)
   return lagMs === undefined ? {} : { lagMs }
+}
+
+const PROMOTION = z.strictObject({ name: z.string().max(255).optional(), owner: z.string().optional() })
+
+export function askedPromotion(body: unknown, self: PeerId): PromoteAsked {
+  const { name, owner } = check(PROMOTION, body)
+  return {
+    ...(name === undefined ? {} : { name }),
+    ...(owner === undefined ? {} : { owner: askedOwner(owner, self) })
+  }
 }
 
 /** `self` is the node's own key. @throws BAD_REQUEST */

@@ -29,6 +29,7 @@ export type JsonRouteName =
   | 'mirrors'
   | 'add-mirror'
   | 'remove-mirror'
+  | 'promote-mirror'
 /** Answered on the raw node:http streams: bulk bytes (web streams cost too much) and endless lines. */
 export type StreamRouteName = 'send' | 'blocks' | 'events' | 'scrub' | 'prove' | 'leave' | 'stop'
 
@@ -64,6 +65,7 @@ export const ROUTES: readonly Route[] = [
   { kind: 'json', name: 'propose-ref', path: '/v1/refs/:owner/:name/propose', ...act, body: 'json' },
   { kind: 'json', name: 'mirrors', path: '/v1/mirrors', ...read },
   { kind: 'json', name: 'add-mirror', path: '/v1/mirrors/:owner/:name', ...act, body: 'json' },
+  { kind: 'json', name: 'promote-mirror', path: '/v1/mirrors/:owner/:name/promote', ...act, body: 'json' },
   {
     kind: 'json',
     name: 'remove-mirror',

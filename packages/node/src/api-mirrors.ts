@@ -1,6 +1,7 @@
 /** Mirrors as an application, the gateway and the command see them. */
 import type { MirrorPhase, PeerId } from '@cairn/core'
 import type { CID } from 'multiformats/cid'
+import type { RefUpdate } from './api-refs.ts'
 
 export interface MirrorAsked {
   /** How far behind it wants to be at most, ms; 5 s by default. */
@@ -31,3 +32,38 @@ export interface MirrorView {
   /** Of the root that is being fetched, how much is here. */
   fetching?: { sequence: number; blocks: number; bytes: number }
 }
+
+export interface PromoteAsked {
+  /** What the new ref is called; as the old one unless told. */
+  name?: string
+  /** Whose it is: this node's unless told. Who has that key signs what comes back as a draft. */
+  owner?: PeerId
+}
+
+/** Of what a promoted ref came, and what was known to lie beyond it. */
+export interface Promoted {
+  owner: PeerId
+  name: string
+  epoch: number
+  sequence: number
+  root: CID
+  /** The hash of the record that it stands on. */
+  record: string
+  behind: {
+    /** Acknowledged updates beyond it, as far as is known here. */
+    updates: number
+    /** Since the first of them was seen. */
+    ms: number
+    /** Since a majority of the old voters told of the old ref: what came after that is not known. */
+    heardMs?: number
+    /** Those whose roots are known. */
+    beyond: { sequence: number; root?: CID }[]
+    /** Begun, and not known to be acknowledged. */
+    begun: number
+  }
+}
+
+export type Promotion =
+  | { type: 'promoted'; ref: RefUpdate; from: Promoted }
+  /** The first record, to be signed by its owner and put to the vote; then the mirror can be removed. */
+  | { type: 'draft'; body: Uint8Array; from: Promoted }

@@ -21,6 +21,8 @@ export interface RefAsked {
   anew?: boolean
   /** Name new voters, though a majority of the old ones can't be asked. May fork. */
   recover?: boolean
+  /** Of a ref that stands alone: from now on the members of its slot vote on it. */
+  share?: boolean
 }
 
 export interface RefReceiptView {

@@ -5,7 +5,7 @@ import type { Block } from '@cairn/blocks'
 import type { CairnError, FaultKind, Member, PeerId } from '@cairn/core'
 import type { ScrubStatus, Usage } from '@cairn/store'
 import type { CID } from 'multiformats/cid'
-import type { MirrorAsked, MirrorView } from './api-mirrors.ts'
+import type { MirrorAsked, MirrorView, PromoteAsked, Promotion } from './api-mirrors.ts'
 import type { RefAsked, RefDraft, RefOutcome, RefRecordView, RefUpdate, RefView } from './api-refs.ts'
 
 /** How many receipts a put waits for: N, a majority of N, or one. */
@@ -294,6 +294,11 @@ export interface CairnNode {
     list(): Promise<MirrorView[]>
     /** Its claims end, and what nothing else keeps goes. @throws NOT_FOUND */
     remove(ref: { owner: PeerId; name: string }): Promise<void>
+    /**
+     * Makes a ref that stands alone of the last whole root: claimed first, voted on by this node alone, with
+     * what it came from in its metadata. The mirror ends. @throws NOT_FOUND, BAD_REQUEST, BUSY
+     */
+    promote(ref: { owner: PeerId; name: string }, asked?: PromoteAsked): Promise<Promotion>
   }
   /** Asks every holder of every block of it for proof, now. @throws the signal's reason */
   proofOf(root: CID, options?: ProofOptions): Promise<ProofResult>
@@ -385,7 +390,7 @@ export interface LeaveOptions {
   stallMs?: number
 }
 
-export type { MirrorAsked, MirrorView } from './api-mirrors.ts'
+export type { MirrorAsked, MirrorView, PromoteAsked, Promoted, Promotion } from './api-mirrors.ts'
 export type {
   RefAsked,
   RefDraft,

@@ -69,7 +69,8 @@ export function faceOf(shell: Shell, { notes, closed, disk, stop }: Life): Cairn
     mirrors: {
       add: shell.mirrors.add,
       list: async () => shell.mirrors.list(),
-      remove: shell.mirrors.remove
+      remove: shell.mirrors.remove,
+      promote: shell.mirrors.promote
     },
     get: (cid, options = {}) => reads.get(cid, options.signal),
     status: async ({ without } = {}) => {

@@ -15,9 +15,10 @@ import {
   refId
 } from '@cairn/core'
 import { CID } from 'multiformats/cid'
-import type { MirrorAsked, MirrorView } from './api-mirrors.ts'
+import type { MirrorAsked, MirrorView, PromoteAsked, Promotion } from './api-mirrors.ts'
 import type { MirrorFile, MirrorFiles } from './mirror-files.ts'
 import { createMarks, freeRest, holdAll, type Marks, type Walked } from './mirror-walk.ts'
+import { promote } from './promotion.ts'
 import { monotonicMs } from './runtime.ts'
 import type { Shell } from './shell.ts'
 import { asCairnError } from './uploads.ts'
@@ -35,6 +36,8 @@ export interface NodeMirrors {
   list(): MirrorView[]
   /** @throws NOT_FOUND */
   remove(ref: RefName): Promise<void>
+  /** Makes a ref of its own of the last whole root. @throws NOT_FOUND, BAD_REQUEST, BUSY */
+  promote(ref: RefName, asked?: PromoteAsked): Promise<Promotion>
   perform(action: Exclude<MirrorAction, { type: 'mirror-look' }>): void
   /** Goes on with those that were here when the node stopped. */
   start(): void
@@ -124,6 +127,14 @@ export function createNodeMirrors(shell: () => Shell, files: MirrorFiles): NodeM
   }
   const mirrorOf = (id: string): Mirror | undefined => shell().core.mirrors.byId.get(id)
 
+  const end = async (id: string): Promise<void> => {
+    const mirror = mirrorOf(id)
+    if (mirror === undefined) return
+    generations.set(id, Math.max(mirror.generation, generations.get(id) ?? 0))
+    shell().dispatch({ type: 'unmirror', id })
+    await dropping.get(id)
+  }
+
   return {
     async add(ref, { lagMs = MIRROR_LAG_MS } = {}) {
       shell().usable()
@@ -149,11 +160,18 @@ export function createNodeMirrors(shell: () => Shell, files: MirrorFiles): NodeM
     },
     async remove(ref) {
       const id = refId(ref, shell().crypto.sha256)
+      if (mirrorOf(id) === undefined) throw noMirror(ref.name)
+      await end(id)
+    },
+    async promote(ref, asked = {}) {
+      shell().usable()
+      const id = refId(ref, shell().crypto.sha256)
       const mirror = mirrorOf(id)
       if (mirror === undefined) throw noMirror(ref.name)
-      generations.set(id, Math.max(mirror.generation, generations.get(id) ?? 0))
-      shell().dispatch({ type: 'unmirror', id })
-      await dropping.get(id)
+      const promotion = await promote(shell(), mirror, asked)
+      // Its blocks are claimed for the new ref by now: the mirror's claims may end.
+      if (promotion.type === 'promoted') await end(id)
+      return promotion
     },
     perform(action) {
       switch (action.type) {

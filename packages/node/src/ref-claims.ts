@@ -6,7 +6,8 @@
  */
 import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { CairnError, claimSequence, type RefRecord, toClaim } from '@cairn/core'
+import { keyOf } from '@cairn/blocks'
+import { CairnError, claimSequence, type RefRecord, signChange, standsAlone, toClaim } from '@cairn/core'
 import { CID } from 'multiformats/cid'
 import { z } from 'zod'
 import { type CidSet, cidSet } from './cid-set.ts'
@@ -137,9 +138,12 @@ function putter(shell: Shell, record: RefRecord): Putter {
   const { id, replicas } = record
   const upload = id.slice(0, 2 * UPLOAD_ID_BYTES)
   const claim = { kind: 'ref', id, sequence: claimSequence(record), live: true, by: shell.claimer } as const
+  const alone = standsAlone(record) === shell.id
   const put = (blocks: readonly Pending[]) =>
-    shell.uploads.put(upload, blocks, { replicas, ack: 'quorum', claim })
-  return async (batch) => {
+    shell.uploads.put(upload, blocks, { replicas, ack: alone ? 'one' : 'quorum', claim })
+  return async (whole) => {
+    const batch = alone ? await claimHere(shell, record, whole) : whole
+    if (batch.length === 0) return
     const { absent } = await put(batch.map((cid) => ({ cid })))
     // A holder that is new to its place has it not yet: as for any put, it is sent.
     for (let at = 0; at < absent.length; at += SEND_BLOCKS) {
@@ -147,6 +151,28 @@ function putter(shell: Shell, record: RefRecord): Putter {
       await put(await Promise.all(next.map(async (cid) => ({ cid, bytes: await shell.reads.get(cid) }))))
     }
   }
+}
+
+/**
+ * What is on this disk is claimed here, whoever else can be reached: for a ref that stands alone. The holders
+ * take blocks and claims as those of any copy that is held besides. Returns what is not here.
+ */
+async function claimHere(
+  { store, network, claimer, changed, during }: Shell,
+  record: RefRecord,
+  cids: readonly CID[]
+): Promise<CID[]> {
+  const heads = await store.heads(cids.map(keyOf))
+  const keys = heads.flatMap((head) => (head === undefined ? [] : [head.key]))
+  if (keys.length > 0) {
+    const { id, replicas } = record
+    const about = { network: network.id, owner: claimer.id, kind: 'ref', id, live: true } as const
+    const change = { ...about, sequence: claimSequence(record), replicas, lifetimeMs: 0 }
+    const claims = signChange(change, [...new Set(keys)], claimer.crypto)
+    await during(store.put([...claims].map(([key, claim]) => ({ key, claims: [claim] }))))
+    changed()
+  }
+  return cids.filter((_, i) => heads[i] === undefined)
 }
 
 async function claimBelow(

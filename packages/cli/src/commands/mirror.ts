@@ -1,13 +1,17 @@
 /** `cairn mirror`: read replicas of names on the node that is asked. */
-import type { Mirror } from '@cairn/client'
+import type { Mirror, Promoted } from '@cairn/client'
 import { type Command, Option } from 'commander'
 import { EXIT } from '../failure.ts'
 import { count, duration, plural, safe, size, table } from '../format.ts'
 import { parseDuration } from '../parse.ts'
 import { act, type Program, type Session } from '../session.ts'
+import { refJson, refLine } from './ref.ts'
 
 export function addMirror(root: Command, program: Program): void {
-  const mirror = root.command('mirror').summary('read replicas of names: add, ls, rm').helpCommand(false)
+  const mirror = root
+    .command('mirror')
+    .summary('read replicas of names: add, ls, rm, promote')
+    .helpCommand(false)
   mirror
     .command('add')
     .argument('<NAME|OWNER/NAME>')
@@ -29,6 +33,49 @@ export function addMirror(root: Command, program: Program): void {
     .argument('<NAME|OWNER/NAME>')
     .summary('stop mirroring a name, and free what only the mirror kept')
     .action(act(program, remove))
+  mirror
+    .command('promote')
+    .argument('<NAME|OWNER/NAME>')
+    .summary('make a name of its own of what the mirror has')
+    .description(
+      "Makes of the mirror's last whole root a name that stands alone, owned by this node (or by --key), " +
+        'also while the old owner and every other member are away. Nobody but this node votes on it, until ' +
+        'cairn ref share. What the old name had beyond it is told, as far as this node knows. The mirror ends.'
+    )
+    .option('--name <NEW>', 'what the new name is called (as the old one)')
+    .action(act(program, promote))
+}
+
+async function promote({ out, signal, ...session }: Session, command: Command): Promise<number> {
+  const [ref] = command.processedArgs as [string]
+  const { name } = command.opts<{ name?: string }>()
+  const { mirrors } = await session.client()
+  const made = await mirrors.promote(ref, { signal, ...(name === undefined ? {} : { name }) })
+  out.result({ ref: refJson(made.ref), from: promotedJson(made.from) }, () => refLine(made.ref))
+  const { owner, name: old, sequence, behind } = made.from
+  out.note(`stands alone, owned by ${made.ref.owner}; from ${safe(old)} of ${owner}, at ${sequence}`)
+  for (const line of beyond(behind)) out.note(line)
+  out.note(`others vote on it again after: cairn ref share ${safe(made.ref.name)}`)
+  return EXIT.ok
+}
+
+/** What the old primary had beyond, as far as was known, and how far that goes. */
+function beyond({ updates, ms, heardMs, beyond: roots, begun }: Promoted['behind']): string[] {
+  const heard =
+    heardMs === undefined
+      ? 'its voters were not heard since this node started: there may be more'
+      : `its voters were last heard ${duration(heardMs)} before: what came after that is not known`
+  if (updates === 0 && begun === 0) return ['nothing beyond it is known', heard]
+  const lines = [`not in it: ${plural(updates, 'update')}, the first seen ${duration(ms)} before`]
+  for (const { sequence, root } of roots) lines.push(`  ${sequence}  ${root?.toString() ?? '(removed)'}`)
+  if (begun > 0)
+    lines.push(`  and ${plural(begun, 'update')} begun that no majority is known to have acknowledged`)
+  return [...lines, heard]
+}
+
+function promotedJson({ root, behind, ...rest }: Promoted): object {
+  const roots = behind.beyond.map((past) => ({ ...past, root: past.root?.toString() }))
+  return { ...rest, root: root.toString(), behind: { ...behind, beyond: roots } }
 }
 
 async function add({ out, signal, ...session }: Session, command: Command): Promise<number> {

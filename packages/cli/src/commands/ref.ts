@@ -28,7 +28,7 @@ export function keepOption(): Option {
 export function addRef(root: Command, program: Program): void {
   const ref = root
     .command('ref')
-    .summary('names that live: set, get, ls, rm, log, watch, diff, rollback, recover')
+    .summary('names that live: set, get, ls, rm, log, watch, diff, rollback, share, recover')
     .helpCommand(false)
   ref
     .command('set')
@@ -59,6 +59,11 @@ export function addRef(root: Command, program: Program): void {
   ref.command('ls').summary('your names').option('--all', "everybody's").action(act(program, listRefs))
   ref.command('rm').argument('<NAME>').summary('let a name go').action(act(program, removeRef))
   ref.command('watch').argument('<NAME>').summary('each change, as it comes').action(act(program, watchRef))
+  ref
+    .command('share')
+    .argument('<NAME>')
+    .summary('of a promoted name: let the members vote on it, not one of them alone')
+    .action(act(program, shareRef))
   ref
     .command('recover')
     .argument('<NAME>')
@@ -187,6 +192,13 @@ async function removeRef({ out, signal, ...session }: Session, command: Command)
 async function watchRef({ out, signal, ...session }: Session, command: Command): Promise<number> {
   const client: Client = await session.client()
   for await (const ref of client.refs.watch(nameIn(command), { signal })) tell(out, ref)
+  return EXIT.ok
+}
+
+async function shareRef({ out, signal, ...session }: Session, command: Command): Promise<number> {
+  const found = await (await session.client()).refs.set(nameIn(command), 'same', { share: true, signal })
+  out.result(refJson(found), () => refLine(found))
+  out.note(`votes on the next: ${found.electorate.map(({ name }) => safe(name)).join(', ')}`)
   return EXIT.ok
 }
 

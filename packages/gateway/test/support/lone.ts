@@ -141,7 +141,8 @@ export function loneNode({
     mirrors: {
       add: async (ref) => ({ ...ref, phase: 'following', lag: { wantedMs: 1, ms: 0 } }),
       list: async () => [],
-      remove: async () => Promise.reject(new CairnError('NOT_FOUND', 'it mirrors nothing'))
+      remove: async () => Promise.reject(new CairnError('NOT_FOUND', 'it mirrors nothing')),
+      promote: async () => Promise.reject(new CairnError('NOT_FOUND', 'it mirrors nothing'))
     },
     async pin(root, { name, replicas: wanted = replicas, lifetimeMs = 0 } = {}) {
       const facts = { root, upload: '', name, replicas: wanted, blocks: 1, bytes: 1, createdMs: 0 }
