@@ -21,7 +21,7 @@ import type { RefView } from './api-refs.ts'
 import { monotonicMs } from './runtime.ts'
 import type { Shell } from './shell.ts'
 
-/** What is being let go of ends by then, or the promotion is given up. A guess: a large index takes seconds. */
+/** What is being let go of ends by then, or the promotion is given up. A large index takes seconds. */
 const STEADY_MS = 60_000
 const LOOK_MS = 20
 /** Roots beyond the promoted one that are named in its metadata: they fit a value of 512 bytes. */

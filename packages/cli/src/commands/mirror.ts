@@ -40,7 +40,8 @@ export function addMirror(root: Command, program: Program): void {
     .description(
       "Makes of the mirror's last whole root a name that stands alone, owned by this node (or by --key), " +
         'also while the old owner and every other member are away. Nobody but this node votes on it, until ' +
-        'cairn ref share. What the old name had beyond it is told, as far as this node knows. The mirror ends.'
+        'cairn ref share. What the old name had beyond it is told, as far as this node knows it. ' +
+        'The mirror ends.'
     )
     .option('--name <NEW>', 'what the new name is called (as the old one)')
     .action(act(program, promote))
