@@ -68,15 +68,12 @@ const header = struct({
   root: fixed(SHA256_BYTES)
 })
 
+const signature = fixed(SIGNATURE_BYTES)
+const path = list(fixed(SHA256_BYTES), PATH_STEPS_MAX)
 const leaf = struct({ slot: u16, keys: list(blockKeyCodec, PART_KEYS_MAX) })
 
-const part = struct({
-  header,
-  signature: fixed(SIGNATURE_BYTES),
-  index: varint,
-  path: list(fixed(SHA256_BYTES), PATH_STEPS_MAX),
-  leaf
-})
+/** A part is the header and its signature, which all parts of a change share, and then what is its own. */
+const own = struct({ index: varint, path, leaf })
 
 /** What an owner says of a set of blocks. */
 export interface Change {
@@ -90,8 +87,7 @@ export interface Change {
   lifetimeMs: number
 }
 
-/** One slot's part of a signed change: what travels with its blocks. */
-export type ClaimPart = Decoded<typeof part>
+type Header = Decoded<typeof header>
 
 /** A claim as a store keeps it: what decisions need, and the part that proves it to the next holder. */
 export interface HeldClaim {
@@ -112,10 +108,6 @@ export const registerCodec = struct({ claimant: hex(CLAIMANT_BYTES), sequence: v
 
 const DOMAIN = toUtf8('cairn-claim/1\0')
 
-function signedBytes(value: ClaimPart['header']): Uint8Array {
-  return concat([DOMAIN, encode(header, value)])
-}
-
 /** Signs a change over `keys` and returns the part of each key. Keys may come in any order, once each. */
 export function signChange(
   change: Change,
@@ -126,11 +118,13 @@ export function signChange(
   const encoded = leaves.map((value) => encode(leaf, value))
   const tree = merkleTree(encoded, crypto.sha256)
   const head = { version: VERSION, ...change, parts: leaves.length, root: merkleRoot(tree) }
-  const signature = crypto.sign(signedBytes(head))
+  const signed = encode(header, head)
+  const shared = concat([signed, crypto.sign(concat([DOMAIN, signed]))])
+  const register = registerOf(head, crypto.sha256)
   const claims = new Map<BlockKey, HeldClaim>()
   leaves.forEach((value, index) => {
-    const proof = encode(part, { header: head, signature, index, path: merklePath(tree, index), leaf: value })
-    const claim = heldClaim(head, proof, crypto.sha256)
+    const rest = encode(own, { index, path: merklePath(tree, index), leaf: value })
+    const claim = { ...register, proof: concat([shared, rest]) }
     for (const key of value.keys) claims.set(key, claim)
   })
   return claims
@@ -147,9 +141,10 @@ function partition(keys: readonly BlockKey[]): { slot: number; keys: BlockKey[] 
   return leaves
 }
 
-function heldClaim(head: ClaimPart['header'], proof: Uint8Array, sha256: Crypto['sha256']): HeldClaim {
+/** All of a claim that its header says. */
+function registerOf(head: Header, sha256: Crypto['sha256']): Omit<HeldClaim, 'proof'> {
   const { sequence, live, replicas } = head
-  return { claimant: claimantOf(head, sha256), sequence, live, replicas, proof }
+  return { claimant: claimantOf(head, sha256), sequence, live, replicas }
 }
 
 /** The register that claims of this ref, upload or mirror share. */
@@ -161,7 +156,7 @@ export function claimantOf(claim: Pick<Change, 'kind' | 'owner' | 'id'>, sha256:
 
 /**
  * Reads and checks a part that a peer sent, or a disk kept: form, network, path, signature.
- * `trusted` may remember headers whose signature was seen to be good: a change of many parts costs one.
+ * `trusted` may remember headers that were seen to be good: those of a change of many parts cost one check.
  *
  * @throws CairnError BAD_MESSAGE when it is malformed or not signed by its owner, WRONG_NETWORK.
  */
@@ -171,28 +166,55 @@ export function readClaim(
   crypto: Pick<Crypto, 'sha256' | 'verify'>,
   trusted?: TrustedHeaders
 ): HeldClaim {
-  const value = decode(part, proof)
-  const { header: head, leaf: mine } = value
-  if (head.version !== VERSION) refuse(`claim of version ${head.version}`)
-  if (head.network !== expect.network) {
-    throw new CairnError('WRONG_NETWORK', `a claim of network ${head.network} in network ${expect.network}`)
-  }
-  if (head.kind === 'mirror') refuse("another member's mirror's")
-  if (head.replicas < 1 || head.replicas > REPLICAS_MAX) refuse(`N = ${head.replicas}`)
+  const signed = trusted?.recent(proof) ?? readSigned(proof, expect.network, crypto, trusted)
+  const { head, bytes, nodes } = signed
+  if (head.network !== expect.network) refuseNetwork(head.network, expect.network)
+  const { index, path, leaf: mine } = decode(own, proof.subarray(bytes.length))
   if (!mine.keys.includes(expect.key) || mine.keys.some((key) => slotOf(key) !== mine.slot)) {
     refuse('a claim on another block')
   }
-  const { index, path } = value
   const proved = { leaf: encode(leaf, mine), index, count: head.parts, path, root: head.root }
-  const nodes = trusted?.nodes(`${toHex(head.root)} ${head.parts}`)
   if (!merkleVerify(proved, crypto.sha256, nodes)) refuse('a path that does not lead to the signed root')
-  const signed = signedBytes(head)
-  const seen = trusted && toHex(crypto.sha256(concat([signed, value.signature])))
+  return { ...signed.register, proof }
+}
+
+/** A header and its signature, seen to be good: the bytes that begin each part of the change. */
+export interface SignedHeader {
+  bytes: Uint8Array
+  head: Header
+  register: Omit<HeldClaim, 'proof'>
+  /** What is known of the change's tree; to be added to. */
+  nodes: KnownNodes
+}
+
+function readSigned(
+  proof: Uint8Array,
+  network: string,
+  crypto: Pick<Crypto, 'sha256' | 'verify'>,
+  trusted: TrustedHeaders | undefined
+): SignedHeader {
+  const from = { bytes: proof, offset: 0 }
+  const head = header.read(from)
+  const length = from.offset
+  const signed = signature.read(from)
+  if (head.version !== VERSION) refuse(`claim of version ${head.version}`)
+  if (head.network !== network) refuseNetwork(head.network, network)
+  if (head.kind === 'mirror') refuse("another member's mirror's")
+  if (head.replicas < 1 || head.replicas > REPLICAS_MAX) refuse(`N = ${head.replicas}`)
+  const bytes = proof.slice(0, from.offset)
+  const seen = trusted && toHex(crypto.sha256(bytes))
   if (seen === undefined || !trusted?.has(seen)) {
-    if (!crypto.verify(head.owner, signed, value.signature)) refuse("a signature that is not its owner's")
+    const said = concat([DOMAIN, bytes.subarray(0, length)])
+    if (!crypto.verify(head.owner, said, signed)) refuse("a signature that is not its owner's")
     if (seen !== undefined) trusted?.add(seen)
   }
-  return heldClaim(head, proof, crypto.sha256)
+  const good = { bytes, head, register: registerOf(head, crypto.sha256), nodes: new Map() }
+  trusted?.keep(good)
+  return good
+}
+
+function refuseNetwork(theirs: string, ours: string): never {
+  throw new CairnError('WRONG_NETWORK', `a claim of network ${theirs} in network ${ours}`)
 }
 
 function refuse(what: string): never {
@@ -203,32 +225,45 @@ function refuse(what: string): never {
 export interface TrustedHeaders {
   has(hash: string): boolean
   add(hash: string): void
-  /** Of a change's tree, what is known of it; to be added to. The trees least lately asked for go first. */
-  nodes(tree: string): KnownNodes
+  /** Of the changes met last, the one whose header and signature begin this part. */
+  recent(proof: Uint8Array): SignedHeader | undefined
+  keep(signed: SignedHeader): void
 }
 
-/** Trees whose nodes are remembered, and of one at most so many nodes: at 100 bytes each, 13 MB in all. */
-const TREES_KNOWN_MAX = 8
+/** Changes whose trees are remembered, and of one at most so many nodes: at 100 bytes each, 13 MB in all. */
+const RECENT_MAX = 8
 const NODES_KNOWN_MAX = 16_384
 
 export function trustedHeaders(max: number): TrustedHeaders {
   const hashes = new Set<string>()
-  const trees = new Map<string, KnownNodes>()
+  /** The latest first. */
+  const recent: SignedHeader[] = []
   return {
     has: (hash) => hashes.has(hash),
     add(hash) {
       hashes.add(hash)
       if (hashes.size > max) hashes.delete(hashes.values().next().value as string)
     },
-    nodes(tree) {
-      const nodes = trees.get(tree) ?? new Map()
-      trees.delete(tree)
-      trees.set(tree, nodes)
-      if (trees.size > TREES_KNOWN_MAX) trees.delete(trees.keys().next().value as string)
-      if (nodes.size > NODES_KNOWN_MAX) nodes.clear()
-      return nodes
+    recent(proof) {
+      const at = recent.findIndex(({ bytes }) => startsWith(proof, bytes))
+      const [signed] = at < 0 ? [] : recent.splice(at, 1)
+      if (signed === undefined) return undefined
+      recent.unshift(signed)
+      if (signed.nodes.size > NODES_KNOWN_MAX) signed.nodes.clear()
+      return signed
+    },
+    keep(signed) {
+      recent.unshift(signed)
+      if (recent.length > RECENT_MAX) recent.pop()
     }
   }
+}
+
+function startsWith(bytes: Uint8Array, start: Uint8Array): boolean {
+  if (bytes.length < start.length) return false
+  // from the end: signatures differ soonest
+  for (let i = start.length - 1; i >= 0; i--) if (bytes[i] !== start[i]) return false
+  return true
 }
 
 /** Whether a claim takes another's place: of one claimant the higher sequence, and of two alike the end. */

@@ -143,7 +143,9 @@ export function list<T>(item: Codec<T>, max: number): Codec<T[]> {
     read(from) {
       const count = varint.read(from)
       if (count > max || count > from.bytes.length - from.offset) bad(`${count} items`)
-      return Array.from({ length: count }, () => item.read(from))
+      const values: T[] = []
+      for (let i = 0; i < count; i++) values.push(item.read(from))
+      return values
     }
   }
 }

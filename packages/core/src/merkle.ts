@@ -54,8 +54,10 @@ export function merklePath(tree: MerkleTree, index: number): Uint8Array[] {
 /** Nodes of one tree that were seen to lead to its root, by `nodeAt`. Whoever keeps them bounds them. */
 export type KnownNodes = Map<number, Uint8Array>
 
+const LEVEL_NODES = 2 ** PATH_STEPS_MAX
+
 function nodeAt(level: number, index: number): number {
-  return level * 2 ** PATH_STEPS_MAX + index
+  return level * LEVEL_NODES + index
 }
 
 interface Proof {
@@ -76,7 +78,7 @@ interface Proof {
 export function merkleVerify(proof: Proof, sha256: Sha256, known?: KnownNodes): boolean {
   const { leaf, index, count, path, root } = proof
   // Larger counts would also leave the 32 bits that the shifts below work on.
-  if (index >= count || count > 2 ** PATH_STEPS_MAX || path.length > PATH_STEPS_MAX) return false
+  if (index >= count || count > LEVEL_NODES || path.length > PATH_STEPS_MAX) return false
   const seen: [number, Uint8Array][] = []
   let hash = sha256(concat([LEAF, leaf]))
   let isKnown = false

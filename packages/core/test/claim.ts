@@ -112,6 +112,34 @@ claims('a part is refused with any byte changed, for another block, for another 
   refused(proof, { network: 'ff'.repeat(16), key })
 })
 
+claims('whose header was seen to be good is checked to the last byte all the same', () => {
+  const crypto = owner()
+  const all = keys(40)
+  const trusted = trustedHeaders(10)
+  const changes = [7, 8, 9].map((sequence) => signChange({ ...CHANGE, sequence }, all, crypto))
+  for (const key of all) {
+    // of several changes in turn, as when several members send
+    for (const [i, change] of changes.entries()) {
+      const claim = change.get(key) as HeldClaim
+      assert.equal(readClaim(claim.proof, { network: NETWORK, key }, crypto, trusted), claim)
+      assert.is(claim.sequence, 7 + i)
+    }
+  }
+  assert.is(crypto.verifications(), 3)
+  const [key] = all as [BlockKey]
+  const { proof } = (changes[0] as Map<BlockKey, HeldClaim>).get(key) as HeldClaim
+  for (let i = 0; i < proof.length; i++) {
+    const bad = proof.slice()
+    bad[i] = (bad[i] as number) ^ 1
+    for (const bytes of [bad, proof.subarray(0, i)]) {
+      assert.throws(
+        () => readClaim(bytes, { network: NETWORK, key }, crypto, trusted),
+        (error: unknown) => CairnError.is(error)
+      )
+    }
+  }
+})
+
 claims('of one claimant the highest sequence wins, and of two alike the end', () => {
   const claim = (claimant: string, sequence: number, live: boolean, replicas = 3) => {
     return { claimant, sequence, live, replicas, proof: new Uint8Array() }
