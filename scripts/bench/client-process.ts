@@ -13,7 +13,7 @@ console.log(JSON.stringify({ ...done, seconds, cpuSeconds: (user + system) / 1e6
 process.stdin.destroy()
 
 async function put(path: string) {
-  const { cid, size, replicas } = await client.putDir(walkPath(path), { digests: [] })
+  const { cid, size, replicas } = await client.putDir(walkPath(path, { reuse: true }), { digests: [] })
   return { cid: `${cid}`, bytes: statSync(path).isDirectory() ? size : statSync(path).size, replicas }
 }
 

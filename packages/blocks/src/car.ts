@@ -51,6 +51,11 @@ export async function* carOf(
   if (parts.length > 0) yield concat(parts)
 }
 
+export interface ReadCarOptions {
+  /** Memory for a section that is not small, with whatever in it; fresh by default. */
+  memory?: (length: number) => Uint8Array
+}
+
 export interface Car {
   readonly version: 1 | 2
   readonly roots: readonly CID[]
@@ -60,12 +65,12 @@ export interface Car {
 
 /**
  * Reads the header, and then the blocks as they are asked for. A block's bytes are a view of the source's
- * pieces where they can be: copy what outlives the loop.
+ * pieces where they can be, or in `memory`: copy what outlives the loop.
  *
  * @throws CairnError BAD_CAR; while blocks are read also BLOCK_CORRUPT, BAD_CID
  */
-export async function readCar(source: ByteSource): Promise<Car> {
-  const input = new Input(source)
+export async function readCar(source: ByteSource, { memory }: ReadCarOptions = {}): Promise<Car> {
+  const input = new Input(source, memory)
   try {
     const first = await input.header()
     if (!equalBytes(first, V2_PRAGMA))
@@ -124,10 +129,12 @@ function badCar(what: string, cause?: unknown): never {
 class Input {
   readonly #pieces: AsyncIterator<Uint8Array> | Iterator<Uint8Array>
   #piece: Uint8Array = new Uint8Array(0)
+  readonly #memory: ((length: number) => Uint8Array) | undefined
   /** How many bytes may still be read. */
   left = Number.POSITIVE_INFINITY
 
-  constructor(source: ByteSource) {
+  constructor(source: ByteSource, memory?: (length: number) => Uint8Array) {
+    this.#memory = memory
     this.#pieces = Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]()
   }
 
@@ -150,6 +157,7 @@ class Input {
   async take(length: number): Promise<Uint8Array> {
     if (length > this.left) badCar('it is cut short')
     this.left -= length
+    if (this.#memory !== undefined && length >= GATHER_BYTES) return this.#into(this.#memory(length))
     if (this.#piece.length >= length) return this.#cut(length)
     const parts: Uint8Array[] = []
     for (let missing = length; missing > 0; ) {
@@ -159,6 +167,16 @@ class Input {
       missing -= part.length
     }
     return concat(parts)
+  }
+
+  async #into(whole: Uint8Array): Promise<Uint8Array> {
+    for (let at = 0; at < whole.length; ) {
+      if (!(await this.#more())) badCar('it is cut short')
+      const part = this.#cut(Math.min(whole.length - at, this.#piece.length))
+      whole.set(part, at)
+      at += part.length
+    }
+    return whole
   }
 
   #cut(length: number): Uint8Array {

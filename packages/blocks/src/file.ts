@@ -4,7 +4,7 @@
  *
  * Memory is one chunk and the links of one node a level, whatever the file's size.
  */
-import { BLOCK_BYTES_MAX, concat } from '@cairn/core'
+import { BLOCK_BYTES_MAX } from '@cairn/core'
 import { pipe } from 'it-pipe'
 import { CID } from 'multiformats/cid'
 import { type Block, type CodecName, cidOf, type HashName } from './cid.ts'
@@ -38,7 +38,8 @@ export type ByteSource = AsyncIterable<Uint8Array> | Iterable<Uint8Array>
 
 /**
  * The blocks of a file, leaves before the nodes that link to them, the root last. A piece of `source` must
- * stay as it is until the block made of it was used: whole chunks are not copied.
+ * stay as it is until the next one is asked for: a whole chunk is not copied, so that the bytes of a block
+ * may change once the next one is asked for.
  */
 export function fileBlocks(source: ByteSource, options: WriteOptions = {}): AsyncGenerator<Block, Root> {
   const { hash = 'sha2-256', chunkBytes = CHUNK_BYTES, linksPerNode = LINKS_PER_NODE } = options
@@ -50,28 +51,34 @@ export function fileBlocks(source: ByteSource, options: WriteOptions = {}): Asyn
 /** Cuts into pieces of exactly `bytes`, the last one shorter; of nothing makes one empty piece. */
 export function chunks(bytes: number): (source: ByteSource) => AsyncGenerator<Uint8Array> {
   return async function* (source) {
-    let parts: Uint8Array[] = []
+    let part = new Uint8Array(0) // a copy: the piece may not outlive its turn
     let have = 0
     let none = true
     for await (let piece of source) {
       while (have + piece.length >= bytes) {
-        const cut = bytes - have
-        parts.push(piece.subarray(0, cut))
-        yield join(parts)
+        const cut = piece.subarray(0, bytes - have)
+        yield have === 0 ? cut : filled(part, have, cut, bytes)
         none = false
-        parts = []
         have = 0
-        piece = piece.subarray(cut)
+        piece = piece.subarray(cut.length)
       }
-      if (piece.length > 0) parts.push(piece)
+      if (piece.length === 0) continue
+      part = have === 0 ? new Uint8Array(piece) : filled(part, have, piece, bytes)
       have += piece.length
     }
-    if (have > 0 || none) yield join(parts)
+    if (have > 0 || none) yield part.subarray(0, have)
   }
 }
 
-function join(parts: readonly Uint8Array[]): Uint8Array {
-  return parts.length === 1 ? (parts[0] as Uint8Array) : concat(parts)
+/** `more` after the first `have` bytes of the part, which gets a whole chunk's room once it is not the first. */
+function filled(part: Uint8Array, have: number, more: Uint8Array, bytes: number): Uint8Array<ArrayBuffer> {
+  let whole = part as Uint8Array<ArrayBuffer>
+  if (part.length < bytes) {
+    whole = new Uint8Array(bytes)
+    whole.set(part)
+  }
+  whole.set(more, have)
+  return whole
 }
 
 export function leaves(hash: HashName): (source: AsyncIterable<Uint8Array>) => AsyncGenerator<Block> {

@@ -20,6 +20,11 @@ export interface LeftOut {
 export interface WalkPathOptions {
   /** Take what begins with a dot too. The argument itself is always taken. */
   hidden?: boolean
+  /**
+   * Pieces of files lie in two buffers used in turn: each stays as it is until the next one is asked for, of
+   * this file or another. For who copies them: fresh memory for each piece costs as much as reading it.
+   */
+  reuse?: boolean
   /** Told of everything that is not taken: hidden files, sockets, pipes, devices. */
   onLeftOut?: (leftOut: LeftOut) => void
   /** Asked about each file before it is read: what it was when it had these stats, if that is known. */
@@ -38,12 +43,13 @@ export async function* walkPath(
   path: string,
   options: WalkPathOptions = {}
 ): AsyncGenerator<TreeEntry, void> {
+  const memory = options.reuse === true ? inTurn() : Buffer.allocUnsafeSlow
   const { size, ...is } = await onDisk(path, async () => {
     const stats = await stat(path)
     return { size: stats.size, file: stats.isFile(), directory: stats.isDirectory() }
   })
-  if (is.file) yield { size, ...(await fileAt(path, [], 0, options)) }
-  else if (is.directory) yield* walkDirectory(path, [], options)
+  if (is.file) yield { size, ...(await fileAt(path, [], 0, { ...options, memory })) }
+  else if (is.directory) yield* walkDirectory(path, [], { ...options, memory })
   else {
     throw new CairnError('BAD_NAME', `${path} is neither a file nor a directory`, {
       hint: 'pipe its content instead: cat FILE | cairn put -'
@@ -54,7 +60,7 @@ export async function* walkPath(
 async function* walkDirectory(
   root: string,
   path: readonly string[],
-  options: WalkPathOptions
+  options: WalkPathOptions & { memory: Memory }
 ): AsyncGenerator<TreeEntry, void> {
   yield { type: 'directory', path }
   const directory = join(root, ...path)
@@ -84,9 +90,13 @@ async function fileAt(
   full: string,
   path: readonly string[],
   flags: number,
-  { known, onRead }: WalkPathOptions
+  { known, onRead, memory }: WalkPathOptions & { memory: Memory }
 ): Promise<TreeEntry & { type: 'file' }> {
-  const content = contentOf(full, flags, (stats, openedMs) => onRead?.(path, stats, openedMs))
+  const content = contentOf(full, {
+    flags,
+    memory,
+    onRead: (stats, openedMs) => onRead?.(path, stats, openedMs)
+  })
   if (known === undefined) return { type: 'file', path, content }
   const stats = await onDisk(full, () => (flags === 0 ? stat : lstat)(full, { bigint: true }))
   const root = stats.isFile() ? known(path, stats) : undefined
@@ -111,8 +121,15 @@ function nameOf(directory: string, { name }: Dirent<Buffer>): string {
  */
 async function* contentOf(
   path: string,
-  flags: number,
-  onRead: (stats: BigIntStats, openedMs: number) => void
+  {
+    flags,
+    memory,
+    onRead
+  }: {
+    flags: number
+    memory: Memory
+    onRead: (stats: BigIntStats, openedMs: number) => void
+  }
 ): AsyncGenerator<Uint8Array, void> {
   let file: FileHandle | undefined
   let next: Promise<Buffer> | undefined
@@ -124,10 +141,10 @@ async function* contentOf(
     if (!before.isFile()) throw changed(path)
     const size = Number(before.size)
     let offset = 0
-    next = readPiece(file, size, 0)
+    next = readPiece(file, memory(pieceBytes(size)), 0)
     for (let piece = await next; piece.length > 0; piece = await next) {
       offset += piece.length
-      next = readPiece(file, size, offset)
+      next = readPiece(file, memory(pieceBytes(size - offset)), offset)
       next.catch(() => {}) // awaited above, unless the consumer leaves
       yield piece
     }
@@ -144,9 +161,26 @@ async function* contentOf(
   }
 }
 
-/** Up to a chunk; empty only at the end. Never larger than what is left, plus a byte to see growth. */
-async function readPiece(file: FileHandle, size: number, offset: number): Promise<Buffer> {
-  const buffer = Buffer.allocUnsafeSlow(Math.min(CHUNK_BYTES, Math.max(size - offset, 1)))
+type Memory = (length: number) => Buffer
+
+/** Two buffers in turn, each made when it is first needed. */
+function inTurn(): Memory {
+  let [last, first]: (Buffer | undefined)[] = []
+  return (length) => {
+    const whole = first ?? Buffer.allocUnsafeSlow(CHUNK_BYTES)
+    first = last
+    last = whole
+    return whole.subarray(0, length)
+  }
+}
+
+/** Up to a chunk of what is left, and at its end a byte to see growth. */
+function pieceBytes(left: number): number {
+  return Math.min(CHUNK_BYTES, Math.max(left, 1))
+}
+
+/** Fills the buffer; empty only at the end. */
+async function readPiece(file: FileHandle, buffer: Buffer, offset: number): Promise<Buffer> {
   let have = 0
   while (have < buffer.length) {
     const { bytesRead } = await file.read(buffer, have, buffer.length - have, offset + have)

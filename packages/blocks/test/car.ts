@@ -101,6 +101,23 @@ car('small blocks are gathered, large ones are not copied', async () => {
   assert.ok(pieces.includes(large.bytes))
 })
 
+car('sections that are not small go into the memory given for them, the others into none', async () => {
+  const blocks = [blockOf(noise(300)), blockOf(noise(66_000)), blockOf(noise(200_000))]
+  const whole = await bytesOf(carOf([], blocks))
+  for (const most of [7, 5_000, whole.length]) {
+    const given: Uint8Array[] = []
+    const memory = (length: number): Uint8Array => {
+      given.push(new Uint8Array(length).fill(1))
+      return given.at(-1) as Uint8Array
+    }
+    const found = await listed((await readCar(cut(whole, most, most), { memory })).blocks)
+    same(found, blocks)
+    assert.is(given.length, 2, 'none for the small one')
+    assert.is(found[1]?.bytes.buffer, given[0]?.buffer)
+    assert.is(found[2]?.bytes.buffer, given[1]?.buffer)
+  }
+})
+
 car('version 2 is read by its inner file, whatever the index says', async () => {
   const inner = await bytesOf(carOf(roots, some))
   for (const padding of [0, 1, 1_000]) {

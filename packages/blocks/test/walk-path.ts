@@ -66,6 +66,27 @@ walk('a file is its content, also an empty one and one of several chunks', () =>
   })
 )
 
+walk('pieces in memory used again make the same blocks, whatever the size of a chunk', () =>
+  inScratch(async (dir) => {
+    for (const [i, length] of [5 * CHUNK_BYTES + 9, 0, 3, 2 * CHUNK_BYTES].entries()) {
+      await writeFile(join(dir.path, `${i}`), noise(length, i))
+    }
+    for (const chunkBytes of [CHUNK_BYTES, 700_000, 2 * CHUNK_BYTES]) {
+      const fresh = await collect(treeBlocks(walkPath(dir.path), { chunkBytes }))
+      const reused = treeBlocks(walkPath(dir.path, { reuse: true }), { chunkBytes })
+      const cids: string[] = []
+      const memory = new Set<ArrayBufferLike>()
+      for await (const { cid, bytes } of reused) {
+        assert.ok(cid.equals(cidOf(bytes, { codec: cid.code === 0x55 ? 'raw' : 'dag-pb' })))
+        if (bytes.length === CHUNK_BYTES) memory.add(bytes.buffer)
+        cids.push(`${cid}`)
+      }
+      assert.equal(cids, fresh.order.map(String))
+      if (chunkBytes === CHUNK_BYTES) assert.is(memory.size, 2)
+    }
+  })
+)
+
 walk('a symlink named on the command line is followed, one inside is kept', () =>
   inScratch(async (dir) => {
     await mkdir(join(dir.path, 'real'))

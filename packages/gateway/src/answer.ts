@@ -53,14 +53,20 @@ export function sendError(res: ServerResponse, error: CairnError): void {
   sendJson(res, { error }, error.status)
 }
 
+export interface WriteOptions {
+  signal: AbortSignal
+  /** The system has the bytes: they may be used for something else. */
+  onTaken?: () => void
+}
+
 /** Writes, and waits while the reader is behind. @throws TIMEOUT when it takes nothing for STALL_MS */
 export async function write(
   res: ServerResponse,
   bytes: Uint8Array | string,
-  signal: AbortSignal
+  { signal, onTaken }: WriteOptions
 ): Promise<void> {
   signal.throwIfAborted()
-  if (res.write(bytes)) return
+  if (res.write(bytes, (error) => error ?? onTaken?.())) return
   await stalling(signal, (limit) => once(res, 'drain', { signal: limit }))
 }
 

@@ -5,7 +5,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { type Block, carOf, readCar } from '@cairn/blocks'
 import { BLOCK_BYTES_MAX, CairnError } from '@cairn/core'
-import type { CairnNode, PutBlock, PutOptions, PutOutcome } from '@cairn/node'
+import { blockBuffers, type CairnNode, type PutBlock, type PutOptions, type PutOutcome } from '@cairn/node'
 import type { CID } from 'multiformats/cid'
 import { flushed, goneSignal, readBody, readJson, sendJson, tooLarge, write } from './answer.ts'
 import { askedBlocks, askedPut, askedUpload, BLOCKS_BODY_BYTES_MAX } from './asked.ts'
@@ -79,8 +79,13 @@ async function receive(
   const give = await sending.take(Math.min(declared, GROUP_BYTES + BLOCK_BYTES_MAX), signal)
   try {
     const outcomes: PutOutcome[] = []
-    const { blocks } = await readCar(limited(readBody(req), bytesMax))
-    for await (const group of groups(blocks)) outcomes.push(await upload.put(group, options))
+    const { blocks } = await readCar(limited(readBody(req), bytesMax), { memory: blockBuffers.take })
+    for await (const group of groups(blocks)) {
+      const onReleased = (): void => {
+        for (const { bytes } of group) blockBuffers.give(bytes)
+      }
+      outcomes.push(await upload.put(group, { ...options, onReleased }))
+    }
     if (outcomes.length === 0)
       throw new CairnError('BAD_REQUEST', 'the CAR holds no block', { hint: 'send at least one' })
     sendJson(res, outcomes.reduce(both))
@@ -100,7 +105,9 @@ async function answer(node: CairnNode, { req, res }: BulkRequest, answering: Bud
     const first = await blocks.next()
     res.writeHead(200, { 'content-type': CONTENT_TYPES.car })
     const torn: { error?: unknown } = {}
-    for await (const bytes of carOf([], untilTorn(first, blocks, torn))) await write(res, bytes, signal)
+    for await (const bytes of carOf([], untilTorn(first, blocks, torn))) {
+      await write(res, bytes, { signal, onTaken: () => blockBuffers.give(bytes) })
+    }
     if ('error' in torn) {
       // what came before the missing block arrives, so that the asker knows which one it is
       await flushed(res, signal)

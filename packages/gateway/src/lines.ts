@@ -117,7 +117,8 @@ async function streamEvents(
   const heartbeat = setInterval(() => res.write(HEARTBEAT), HEARTBEAT_MS)
   try {
     for await (const event of events) {
-      if (types === undefined || types.has(event.type)) await write(res, `${toJson(event)}\n`, gone)
+      if (types === undefined || types.has(event.type))
+        await write(res, `${toJson(event)}\n`, { signal: gone })
     }
     res.end() // the node has stopped
   } catch (error) {

@@ -17,6 +17,11 @@ export interface PutOptions {
   ack?: Ack
   /** Give the holders' receipts too. */
   receipts?: boolean
+  /**
+   * Called when nobody looks at the blocks' bytes any more: some members may still be sent them when the put
+   * is settled. Not called when the put is refused at once.
+   */
+  onReleased?: () => void
   signal?: AbortSignal
 }
 

@@ -55,6 +55,7 @@ export interface FetchOptions {
 }
 
 export interface Bulk {
+  /** Once it settles the entries' bytes are not looked at any more. */
   sendBlocks(to: PeerId, entries: readonly OutEntry[], options: SendOptions): Promise<void>
   fetchBlocks(from: PeerId, keys: readonly BlockKey[], options: FetchOptions): Promise<void>
   close(): void
@@ -273,7 +274,10 @@ function* framesOf(entries: readonly OutEntry[]): Generator<Frame> {
   yield { entries: frame, cost: frameCost(size) }
 }
 
-/** Sends one frame and waits for its answer. Its credit returns with that, even if nobody waits any more. */
+/**
+ * Sends one frame and waits for its answer. Its credit returns with that, even if nobody waits any more. Given
+ * up, it settles once the frame is out of here: until then its bytes are on their way.
+ */
 function pushFrame(
   lane: Lane,
   frame: Frame,
@@ -281,7 +285,8 @@ function pushFrame(
 ): Promise<void> {
   const id = lane.nextId++
   return new Promise((resolve, reject) => {
-    const quit = (): void => reject(until.reason)
+    const giveUp = (error: unknown): void => void sending.then(() => reject(error))
+    const quit = (): void => giveUp(until.reason)
     until.addEventListener('abort', quit, { once: true })
     const settle = (act: () => void): void => {
       until.removeEventListener('abort', quit)
@@ -301,14 +306,14 @@ function pushFrame(
           if (!until.aborted) attempt(() => onAnswer(answer), resolve, reject)
         })
       },
-      fail: (error) => settle(() => reject(error))
+      fail: (error) => settle(() => giveUp(error))
     }
     const sent = (): void => {
       pending.busy = false
       pending.heardMs = Date.now()
     }
     lane.pending.set(id, pending)
-    lane.channel
+    const sending = lane.channel
       .send(encodeEntries('push', id, frame.entries))
       .then(sent, (cause) => lane.pending.get(id)?.fail(cause))
   })

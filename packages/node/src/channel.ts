@@ -22,7 +22,10 @@ export interface ByteChannel {
   readonly receivedBytes: number
   /** Aborted, with the reason, once nothing more can be sent. */
   readonly gone: AbortSignal
-  /** Resolves when the transport below took all of it. Calls are served whole, one after another. */
+  /**
+   * Resolves when the transport below took all of it, and the parts may be used for something else. Calls are
+   * served whole, one after another.
+   */
   send(parts: readonly Uint8Array[]): Promise<void>
   /**
    * Fills `target`, or resolves false at a clean end before its first byte. One call at a time.

@@ -21,7 +21,7 @@ import {
   union,
   varint
 } from '@cairn/core'
-import { received } from './buffers.ts'
+import { blockBuffers } from './buffers.ts'
 import type { ByteChannel } from './channel.ts'
 
 /** Entries of one frame, and what they may carry. One block with all its proofs always fits. */
@@ -154,7 +154,7 @@ export function bytesOf(entries: Listing): number {
   return total
 }
 
-/** Reads what follows a checked header. Its blocks may be given back to `received` once they are on disk. */
+/** Reads what follows a checked header. Its blocks may be given back to `blockBuffers` once they are on disk. */
 export async function readEntries(channel: ByteChannel, entries: Listing): Promise<OutEntry[]> {
   const read: OutEntry[] = []
   for (const { key, size, proofs: lengths } of entries) {
@@ -166,7 +166,7 @@ export async function readEntries(channel: ByteChannel, entries: Listing): Promi
 }
 
 async function filled(channel: ByteChannel, length: number): Promise<Uint8Array> {
-  const buffer = received.take(length)
+  const buffer = blockBuffers.take(length)
   await channel.fill(buffer)
   return buffer
 }

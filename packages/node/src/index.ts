@@ -1,4 +1,5 @@
 export type * from './api.ts'
+export { type Buffers, blockBuffers } from './buffers.ts'
 export type { NodeOptions } from './config.ts'
 export { type HomeFacts, type Running, readHome, removeRunning, writeRunning } from './home.ts'
 export { verifier } from './identity.ts'

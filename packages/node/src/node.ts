@@ -23,6 +23,7 @@ import {
 import { type DiskStore, openStore } from '@cairn/store'
 import type { CairnNode, NodeEvent } from './api.ts'
 import { broadcast } from './broadcast.ts'
+import { blockBuffers } from './buffers.ts'
 import type { ByteChannel } from './channel.ts'
 import { type Claimer, claimerOf } from './claimer.ts'
 import { checkOptions, defaultCapacity, LISTEN_DEFAULT, type NodeOptions } from './config.ts'
@@ -125,6 +126,7 @@ async function start(options: NodeOptions, home: Home, ending: Ending, ways: Way
   }
 
   const store = await openStore({
+    memory: blockBuffers.take,
     directory: home.store,
     capacity: settings.capacity,
     onLost: (key) => (shell === undefined ? lost.push(key) : tellLost(shell, key)),

@@ -14,7 +14,7 @@ import {
 } from '@cairn/core'
 import type { Entry } from '@cairn/store'
 import type { CID } from 'multiformats/cid'
-import { received } from './buffers.ts'
+import { blockBuffers } from './buffers.ts'
 import type { Got } from './bulk.ts'
 import { reasonOf } from './frame.ts'
 import { gathered, together } from './gather.ts'
@@ -71,10 +71,11 @@ export function createReads(shell: () => Shell): Reads {
     { most: LOOK_MAX, soon: queueMicrotask }
   )
 
-  /** True if somebody has the bytes now. */
-  const deliver = (key: BlockKey, bytes: Uint8Array): boolean => {
+  /** True if somebody has the bytes now. A reader who has them alone may give them back. */
+  const deliver = (key: BlockKey, bytes: Uint8Array, alone: boolean): boolean => {
     const readers = waiting.get(key) ?? new Set()
     waiting.delete(key)
+    if (readers.size > (alone ? 1 : 0)) blockBuffers.share(bytes)
     for (const reader of readers) reader.resolve(bytes)
     return readers.size > 0
   }
@@ -94,12 +95,15 @@ export function createReads(shell: () => Shell): Reads {
       shell().log('warn', `${shell().nameOf(from)} sent a block that is not ${key}`)
       return said('corrupt', asCairnError(error).message)
     }
-    const isRead = deliver(key, bytes)
-    if (purpose === 'read') return said('held')
+    const isRead = deliver(key, bytes, purpose === 'read')
+    if (purpose === 'read') {
+      if (!isRead) blockBuffers.give(bytes)
+      return said('held')
+    }
     const claims = checkedClaims(shell(), got, from)
     if (claims.length === 0) return said('failed', 'it came without a claim')
     const item = await keep({ key, bytes, claims, verified: true })
-    if (!isRead) received.give(bytes)
+    blockBuffers.give(bytes)
     if (item.outcome !== 'held') return said('failed', item.reason)
     repaired.add(size)
     // before anything else says that it is here: the core notes of whom the claims were taken
@@ -211,6 +215,7 @@ async function lastLook(
 ): Promise<void> {
   try {
     const bytes = await shell.store.get(key)
+    if (bytes !== undefined && readers.size > 1) blockBuffers.share(bytes)
     for (const reader of readers) {
       if (bytes === undefined) reader.reject(nobodyHas(shell, reader.cid, tried))
       else reader.resolve(bytes)

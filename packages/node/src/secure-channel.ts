@@ -107,7 +107,6 @@ function socketWire(socket: TLSSocket, events: WireEvents): Wire {
   let sentBytes = 0
   let wake: (() => void) | undefined
   let problem: Error | undefined
-  socket.on('drain', () => wake?.())
   socket.on('end', () => events.ended())
   socket.on('error', (error) => {
     problem = error
@@ -116,7 +115,8 @@ function socketWire(socket: TLSSocket, events: WireEvents): Wire {
     events.closed(problem)
     wake?.()
   })
-  const drained = (limitMs: number): Promise<boolean> =>
+  /** Not at `drain`: of less than the socket's high-water mark there is none, while it may still be looked at. */
+  const taken = (slice: Uint8Array, limitMs: number): Promise<boolean> =>
     new Promise((resolve) => {
       const finish = (moved: boolean): void => {
         clearTimeout(timer)
@@ -125,6 +125,7 @@ function socketWire(socket: TLSSocket, events: WireEvents): Wire {
       }
       const timer = setTimeout(() => finish(false), limitMs)
       wake = () => finish(true)
+      socket.write(slice, wake)
     })
 
   return {
@@ -135,8 +136,7 @@ function socketWire(socket: TLSSocket, events: WireEvents): Wire {
       for (const part of chunk) {
         for (let from = 0; from < part.length; from += SLICE_BYTES) {
           const slice = part.subarray(from, from + SLICE_BYTES)
-          const taken = socket.write(slice)
-          if (!taken && !socket.destroyed && !(await drained(stallMs))) return false
+          if (!(await taken(slice, stallMs))) return false
           if (socket.destroyed) return true // the channel knows it by `closed`, and why
           sentBytes += slice.length
         }

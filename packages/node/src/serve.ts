@@ -5,7 +5,7 @@
  */
 import { type BlockKey, CairnError, type PeerId } from '@cairn/core'
 import { type Budget, budget } from './budget.ts'
-import { received } from './buffers.ts'
+import { blockBuffers } from './buffers.ts'
 import type { ByteChannel } from './channel.ts'
 import {
   bytesOf,
@@ -60,7 +60,10 @@ export interface BulkServer {
   receive(from: PeerId, entries: OutEntry[]): Promise<Answer>
   /** Of the blocks that are held, bytes: what reading them takes. */
   sizes(from: PeerId, keys: readonly BlockKey[]): Promise<(number | undefined)[]>
-  /** A block that is held and good, with its claims; else why it is not given, if that can be said. */
+  /**
+   * A block that is held and good, with its claims; else why it is not given, if that can be said. Its bytes
+   * are the caller's alone, who gives them back.
+   */
   read(
     from: PeerId,
     key: BlockKey
@@ -155,7 +158,7 @@ async function takePush(session: Session, id: number, listing: Listing): Promise
 async function answerPush(session: Session, id: number, entries: OutEntry[]): Promise<void> {
   const cost = frameCost(entries.reduce((sum, entry) => sum + entryBytes(entry), 0))
   const { items, receipt } = await receive(session, entries)
-  for (const { bytes } of entries) if (bytes !== undefined) received.give(bytes)
+  for (const { bytes } of entries) if (bytes !== undefined) blockBuffers.give(bytes)
   const outcomes = items.map(({ outcome, reason }) => ({
     outcome,
     reason: reason === undefined ? undefined : reasonOf(reason)
@@ -262,6 +265,7 @@ async function flush(session: Session, want: Want, last = false): Promise<void> 
   try {
     const entries = frame.map(({ entry }) => entry)
     await session.channel.send(encodeEntries('blocks', want.id, entries))
+    for (const { bytes } of entries) if (bytes !== undefined) blockBuffers.give(bytes)
   } finally {
     for (const read of frame) session.budgets.reading.give(read.bytes)
   }

@@ -28,7 +28,8 @@ function streamWire(stream: Stream, events: WireEvents): Wire {
     async write(chunk, stallMs) {
       if (stream.writeStatus !== 'writable') throw new Error('the stream takes no more')
       for (const part of chunk) handedBytes += part.length
-      stream.send(Uint8ArrayList.fromUint8Arrays([...chunk]))
+      // as copies: when the layers below have enciphered it is not told
+      stream.send(Uint8ArrayList.fromUint8Arrays(chunk.map((part) => new Uint8Array(part))))
       for (let left = stream.writeBufferLength; left > 0; left = stream.writeBufferLength) {
         const moved = await anyEvent(stream, stallMs)
         if (stream.status !== 'open') throw new Error('the stream was closed')

@@ -75,6 +75,10 @@ interface Put {
   abort: AbortController
   /** Those that came, for who asked for them. */
   receipts: HeldReceipt[] | undefined
+  /** Transfers that look at its bytes, and whether the core may ask for more; then who lent them is told. */
+  users: number
+  over: boolean
+  onReleased: (() => void) | undefined
 }
 
 /**
@@ -126,7 +130,9 @@ export function createUploads(shell: () => Shell, home: string): Uploads {
       const abort = new AbortController()
       const put = nextPut++
       const receipts: HeldReceipt[] | undefined = options.receipts === true ? [] : undefined
-      puts.set(put, { entries, bytes, resolve, reject, settled: false, abort, receipts })
+      const { onReleased } = options
+      const fresh = { settled: false, over: false, users: 0 }
+      puts.set(put, { entries, bytes, resolve, reject, abort, receipts, onReleased, ...fresh })
       const stop = (): void => {
         reject(signal?.reason)
         abort.abort(signal?.reason)
@@ -147,12 +153,17 @@ export function createUploads(shell: () => Shell, home: string): Uploads {
       const put = puts.get(action.put)
       if (put === undefined) return
       const { transfer } = action
+      put.users++
       const entries = action.keys.map((key) => put.entries.get(key) as Entry)
       const sending =
         action.to === shell().id
           ? shell().during(keepOwn(shell(), entries, put))
           : sendTo(shell(), action, entries, put)
-      sending.then(
+      const ended = (): void => {
+        put.users--
+        release(put)
+      }
+      sending.finally(ended).then(
         (answer) => {
           if (answer !== undefined) shell().dispatch({ type: 'answered', transfer, items: answer.items })
           shell().dispatch({ type: 'send-ended', transfer, reason: 'not answered' })
@@ -179,7 +190,10 @@ export function createUploads(shell: () => Shell, home: string): Uploads {
     over(action) {
       const put = puts.get(action.put)
       puts.delete(action.put)
-      if (action.late.length > 0) put?.abort.abort(new CairnError('TIMEOUT', 'the put took too long'))
+      if (put === undefined) return
+      if (action.late.length > 0) put.abort.abort(new CairnError('TIMEOUT', 'the put took too long'))
+      put.over = true
+      release(put)
     },
     close(error) {
       for (const put of puts.values()) {
@@ -198,6 +212,10 @@ export function createUploads(shell: () => Shell, home: string): Uploads {
 }
 
 const idOf = (upload: string): string => upload.padEnd(2 * CLAIMANT_ID_BYTES, '0')
+
+function release({ users, over, onReleased }: Put): void {
+  if (over && users === 0) onReleased?.()
+}
 
 function bytesOf(entries: ReadonlyMap<BlockKey, Entry>): number {
   let sum = 0

@@ -60,6 +60,27 @@ uploads(
 )
 
 uploads(
+  'bytes are released once no member is sent them any more, however early the put is answered',
+  scoped(async (use) => {
+    const net = use(await openNodes(3))
+    const blocks = blocksOf(20, 300_000)
+    const lent = blocks.map(({ cid, bytes }) => ({ cid, bytes: bytes.slice() }))
+    const { promise: released, resolve } = Promise.withResolvers<void>()
+    const onReleased = (): void => {
+      for (const { bytes } of lent) bytes.fill(0) // as who uses the memory for something else
+      resolve()
+    }
+    await uploadOn(net.at(0)).put(lent, { ack: 'one', onReleased })
+    await released
+    await net.stopAll()
+    for (const i of [0, 1, 2]) {
+      const held = (await onDisk(net.home(i), blocks)).filter((stat) => stat !== undefined)
+      assert.is(held.length, blocks.length, `node ${i}`)
+    }
+  })
+)
+
+uploads(
   'keep claims what is held and names what must be sent',
   scoped(async (use) => {
     const net = use(await openNodes(3))

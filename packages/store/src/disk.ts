@@ -57,6 +57,8 @@ export interface OpenOptions extends StoreOptions {
   compactBytesPerSecond?: number
   /** Makes the index anew from the segments. */
   rebuild?: boolean
+  /** Where a block is read into, for who reads many and has memory to use again. Fresh memory by default. */
+  memory?: (length: number) => Buffer
   /** False keeps long writes in the page cache even where the file system can do without (O_DIRECT). */
   direct?: boolean
 }
@@ -161,8 +163,8 @@ export class DiskStore implements Store {
     const changes = this.#changes
     this.#writer = new Writer({ files, catalog, nonce, segments, totals, room, changes, position })
     const write = (ops: readonly Op[]): Promise<void> => this.#writer.submit(ops, true)
-    const { onLost = () => undefined, onError = () => undefined } = options
-    this.#reader = new Reader({ files, catalog, write, onLost })
+    const { onLost = () => undefined, onError = () => undefined, memory = Buffer.allocUnsafeSlow } = options
+    this.#reader = new Reader({ files, catalog, write, onLost, memory })
     const [writer, reader] = [this.#writer, this.#reader]
     const { compactBytesPerSecond = COMPACT_BYTES_PER_SECOND } = options
     const parts = { files, catalog, writer, reader, room, segments, nonce, compactBytesPerSecond }

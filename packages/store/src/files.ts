@@ -61,8 +61,13 @@ export class Files {
   }
 
   /** Up to `length` bytes: fewer at the segment's end. */
-  async read(segment: number, offset: number, length: number): Promise<Buffer> {
-    const bytes = Buffer.allocUnsafeSlow(length)
+  read(segment: number, offset: number, length: number): Promise<Buffer> {
+    return this.readInto(Buffer.allocUnsafeSlow(length), segment, offset)
+  }
+
+  /** As much as there is, up to the buffer's length. */
+  async readInto(bytes: Buffer, segment: number, offset: number): Promise<Buffer> {
+    const { length } = bytes
     return this.#using(segment, `cannot read segment ${segment}`, async (fd) => {
       let done = 0
       while (done < length) {

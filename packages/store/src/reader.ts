@@ -32,6 +32,7 @@ export interface ReaderContext {
   catalog: Catalog
   write: (ops: readonly Op[]) => Promise<void>
   onLost: (key: BlockKey) => void
+  memory: (length: number) => Buffer
 }
 
 export class Reader {
@@ -75,7 +76,7 @@ export class Reader {
       await losing // whoever hears that it is not here can be told why by then
       if (row?.block === undefined || losing !== undefined) return undefined
       const { block } = row
-      const bytes = await this.#bytesAt(block, block.size)
+      const bytes = await this.#bytesAt(block, block.size, this.#context.memory)
       if (bytes !== undefined && (await matchesAside(key, bytes))) return bytes
       if (attempt === ATTEMPTS) {
         await this.lose(key, block)
@@ -86,9 +87,13 @@ export class Reader {
   }
 
   /** Exactly `length` bytes, or `undefined` where the disk does not give them. */
-  async #bytesAt({ segment, offset }: Position, length: number): Promise<Uint8Array | undefined> {
+  async #bytesAt(
+    { segment, offset }: Position,
+    length: number,
+    memory: ReaderContext['memory'] = Buffer.allocUnsafeSlow
+  ): Promise<Uint8Array | undefined> {
     try {
-      const bytes = await this.#context.files.read(segment, offset, length)
+      const bytes = await this.#context.files.readInto(memory(length), segment, offset)
       return bytes.length === length ? new Uint8Array(bytes.buffer, bytes.byteOffset, length) : undefined
     } catch (cause) {
       if (isErrno(cause, 'ENOENT') || isErrno(cause, 'EIO')) return undefined

@@ -145,6 +145,7 @@ async function begin({ client, session, command, path, leftOut, receipts }: Begi
   const kept = given === undefined || noCache ? undefined : await client.kept(given, { signal })
   const tree = walkPath(path, {
     hidden,
+    reuse: true,
     onLeftOut: (item) => leftOut.push(item),
     ...(cache === undefined ? {} : { onRead: cache.onRead }),
     ...(cache === undefined || kept === undefined ? {} : { known: knownIn(cache, kept) })
