@@ -19,6 +19,8 @@ export interface NodePlan {
   join?: string
   mdns?: boolean
   listen?: string[]
+  /** For blocks between members, beside the port of `listen`. */
+  bulkPort?: number
   capacity?: number
   zone?: string
   name?: string

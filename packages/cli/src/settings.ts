@@ -16,6 +16,7 @@ export interface Settings {
   replicas?: number
   listen?: string[]
   port?: number
+  bulkPort?: number
   capacity?: number
   zone?: string
   name?: string
@@ -66,6 +67,7 @@ const KEYS: { [K in keyof Required<Settings>]: Kind<Required<Settings>[K]> } = {
   replicas: whole('a number of replicas', { least: 1, most: REPLICAS_MAX }),
   listen: texts(parseListen),
   port: whole('a port', { least: 0, most: 65_535 }),
+  bulkPort: whole('a port', { least: 0, most: 65_535 }),
   capacity: worded('a size such as "200GB"', parseSize),
   zone: text,
   name: text,

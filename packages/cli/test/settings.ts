@@ -25,6 +25,7 @@ settings('every key is read into its field, with its unit', () => {
     replicas = 2
     listen = "0.0.0.0:4001"
     port = 7401
+    bulk-port = 4002
     capacity = "200GB"
     zone = "cellar"
     name = "nas"
@@ -36,6 +37,7 @@ settings('every key is read into its field, with its unit', () => {
     replicas: 2,
     listen: ['/ip4/0.0.0.0/tcp/4001'],
     port: 7401,
+    bulkPort: 4002,
     capacity: 200e9,
     zone: 'cellar',
     name: 'nas',

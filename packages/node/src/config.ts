@@ -9,6 +9,7 @@ import { z } from 'zod'
 /** A loopback port of the system's choice: nothing is open to others unless told. */
 export const LISTEN_DEFAULT: readonly string[] = ['/ip4/127.0.0.1/tcp/0']
 const LISTEN_MAX = 16
+const PORT_MAX = 65_535
 const NAME_LENGTH_MAX = 64
 /** Typing errors this far from a known key still get a suggestion. */
 const SUGGESTION_EDITS_MAX = 3
@@ -30,6 +31,8 @@ const options = z.strictObject({
   join: z.string().min(1).optional(),
   mdns: z.boolean().optional(),
   listen: z.array(z.string().startsWith('/')).min(1).max(LISTEN_MAX).optional(),
+  /** For bulk by TLS, beside the port of `listen`: 0 is one of the system's choice, false none. */
+  bulkPort: z.union([z.int().min(0).max(PORT_MAX), z.literal(false)]).optional(),
   capacity: z.int().positive().optional(),
   zone: label.optional(),
   name: label.optional(),

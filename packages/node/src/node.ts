@@ -145,6 +145,7 @@ async function start(options: NodeOptions, home: Home, ending: Ending, ways: Way
     listen: settings.listen,
     admission: credentials,
     mdns: options.mdns ?? false,
+    bulkPort: options.bulkPort,
     on: hearTransport({ dispatch: early.dispatch, log, found, shell: () => shell }),
     bulk: ways.serve?.(bulkServer(there), there) ?? bulkServer(there),
     ...(ways.servedOn === undefined ? {} : { servedOn: ways.servedOn })

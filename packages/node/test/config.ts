@@ -23,6 +23,7 @@ config('what is right passes through', () => {
     create: { open: true },
     zone: 'küche',
     capacity: 1,
+    bulkPort: false,
     config: { repairDelayMs: 3_000 }
   }
   assert.equal(checkOptions(given, KEYS), given)
@@ -52,6 +53,7 @@ config('wrong values, and creating while joining, are refused', () => {
     { home: '' },
     { home: 'h', capacity: -1 },
     { home: 'h', capacity: 1.5 },
+    { home: 'h', bulkPort: 65_536 },
     { home: 'h', listen: 'x' },
     { home: 'h', listen: ['tcp:1'] },
     { home: 'h', name: 'a\u001b[31m' },

@@ -1,5 +1,6 @@
+import { once } from 'node:events'
 import { cp, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
+import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import { CairnError } from '@cairn/core'
 import { suite } from 'uvu'
@@ -57,6 +58,18 @@ node(
     } finally {
       await again.stop()
     }
+  })
+)
+
+node(
+  'blocks come by the port that was asked for',
+  scoped(async (use) => {
+    const bulkPort = await freePort()
+    const net = use(await openNodes(1, { bulkPort }))
+    const socket = connect(bulkPort, '127.0.0.1')
+    await once(socket, 'connect')
+    socket.destroy()
+    await net.stopAll()
   })
 )
 

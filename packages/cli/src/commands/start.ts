@@ -58,6 +58,11 @@ export function nodeFlags(command: Command): Command {
       (text, all) => collect(parseListen(text), all as unknown as string[] | undefined)
     )
     .addOption(
+      new Option('--bulk-port <PORT>', 'where members send each other blocks (any free one)')
+        .env('CAIRN_BULK_PORT')
+        .argParser((text) => parsePort(text))
+    )
+    .addOption(
       new Option('--port <PORT>', 'of the HTTP interface on 127.0.0.1 (7401, or any free one)')
         .env('CAIRN_PORT')
         .argParser((text) => parsePort(text))
@@ -86,7 +91,7 @@ export function nodeFlags(command: Command): Command {
 export async function nodePlan(session: Session, command: Command): Promise<NodePlan> {
   const { whilePid } = command.opts<StartOptions>()
   const plan: Record<string, unknown> = { home: session.home, whilePid }
-  for (const key of ['listen', 'port', 'capacity', 'zone', 'name', 'mdns'] as const) {
+  for (const key of ['listen', 'port', 'bulkPort', 'capacity', 'zone', 'name', 'mdns'] as const) {
     plan[key] = setting(session, command, key)
   }
   plan.repairDelayMs = setting(session, command, 'repairDelay')
