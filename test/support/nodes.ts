@@ -62,8 +62,7 @@ export interface Ended {
 
 /** How to run the command: from its source, by the Node that runs the test. */
 function command(args: readonly string[], { netns, before = [] }: StartOptions): string[] {
-  // as the command starts them
-  const node = [process.execPath, '--max-semi-space-size=4', '--conditions=cairn-src']
+  const node = [process.execPath, '--conditions=cairn-src']
   const plain = [...before, ...node, MAIN, ...args]
   return netns === undefined ? plain : ['ip', 'netns', 'exec', netns, ...plain]
 }

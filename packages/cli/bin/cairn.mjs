@@ -38,8 +38,7 @@ function nodeForSource() {
 }
 
 function runSource() {
-  // the young generation is kept small: buffers of blocks are freed when it is collected (src/cluster.ts)
-  const args = ['--max-semi-space-size=4', '--conditions=cairn-src', source, ...process.argv.slice(2)]
+  const args = ['--conditions=cairn-src', source, ...process.argv.slice(2)]
   const child = spawn(nodeForSource(), args, { stdio: 'inherit' })
   process.on('SIGINT', () => {}) // the terminal gives it to the child too; the child decides when to end
   for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))

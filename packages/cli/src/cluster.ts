@@ -218,12 +218,6 @@ async function startNode(
   return node
 }
 
-/**
- * The young generation, MiB: blocks' buffers are freed when it is collected, and with V8's own 16 a node that
- * takes a gigabyte stood at 310 MB instead of 234.
- */
-const YOUNG = '--max-semi-space-size=4'
-
 interface Spawn {
   home: string
   port: number
@@ -253,7 +247,7 @@ function spawnNode({ home, port, invite, logFd, options }: Spawn): ChildProcess 
 function ownCommand(): { command: string; args: string[] } {
   const isSource = import.meta.url.endsWith('.ts')
   const main = fileURLToPath(new URL(isSource ? './main.ts' : './main.js', import.meta.url))
-  return { command: process.execPath, args: [YOUNG, ...(isSource ? ['--conditions=cairn-src'] : []), main] }
+  return { command: process.execPath, args: [...(isSource ? ['--conditions=cairn-src'] : []), main] }
 }
 
 async function untilReady(

@@ -5,7 +5,14 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { type Block, carOf, readCar } from '@cairn/blocks'
 import { BLOCK_BYTES_MAX, CairnError } from '@cairn/core'
-import { blockBuffers, type CairnNode, type PutBlock, type PutOptions, type PutOutcome } from '@cairn/node'
+import {
+  blockBuffers,
+  type CairnNode,
+  noteGarbage,
+  type PutBlock,
+  type PutOptions,
+  type PutOutcome
+} from '@cairn/node'
 import type { CID } from 'multiformats/cid'
 import { flushed, goneSignal, readBody, readJson, sendJson, tooLarge, write } from './answer.ts'
 import { askedBlocks, askedPut, askedUpload, BLOCKS_BODY_BYTES_MAX } from './asked.ts'
@@ -189,6 +196,7 @@ async function* limited(body: AsyncIterable<Uint8Array>, bytesMax: number): Asyn
   for await (const part of body) {
     length += part.length
     if (length > bytesMax) throw tooLarge(bytesMax)
+    noteGarbage(part.length)
     yield part
   }
 }

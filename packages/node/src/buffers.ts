@@ -17,9 +17,9 @@ const UNUSED_MS = 5_000
 export interface Buffers {
   /** Exactly so long; what is in it is whatever was. Who never gives it back leaves it to be collected. */
   take(length: number): Buffer
-  /** Nobody looks at it any more. One that is not from here is passed over. */
+  /** One of those who look at it does no more. What is not from here is passed over. */
   give(bytes: Uint8Array): void
-  /** Several look at it, none of which knows when the others are done: it can't be given back any more. */
+  /** One more looks at it, and is to give it back too. */
   share(bytes: Uint8Array): void
 }
 
@@ -31,8 +31,8 @@ interface Shelf {
 
 export function createBuffers(): Buffers {
   const shelves = new Map<number, Shelf>(SIZES_BYTES.map((size) => [size, { free: [], least: 0 }]))
-  /** Taken and not given back: giving twice would lend one buffer to two blocks. */
-  const lent = new WeakSet<ArrayBufferLike>()
+  /** How many look at each that was taken. Without it, giving twice would lend one buffer to two blocks. */
+  const lent = new WeakMap<ArrayBufferLike, number>()
   let kept = 0
   let watched = false
 
@@ -60,17 +60,24 @@ export function createBuffers(): Buffers {
       if (known !== undefined) kept -= size
       shelf.least = Math.min(shelf.least, shelf.free.length)
       const whole = known ?? Buffer.allocUnsafeSlow(size)
-      lent.add(whole.buffer)
+      lent.set(whole.buffer, 1)
       return whole.subarray(0, length)
     },
     give({ buffer }) {
       const size = buffer.byteLength
-      if (!lent.delete(buffer) || kept + size > KEPT_BYTES_MAX) return
+      const others = (lent.get(buffer) ?? 0) - 1
+      if (others > 0) lent.set(buffer, others)
+      if (others !== 0) return
+      lent.delete(buffer)
+      if (kept + size > KEPT_BYTES_MAX) return
       shelves.get(size)?.free.push(Buffer.from(buffer))
       kept += size
       watch()
     },
-    share: ({ buffer }) => void lent.delete(buffer)
+    share({ buffer }) {
+      const users = lent.get(buffer)
+      if (users !== undefined) lent.set(buffer, users + 1)
+    }
   }
 }
 

@@ -71,13 +71,14 @@ export function createReads(shell: () => Shell): Reads {
     { most: LOOK_MAX, soon: queueMicrotask }
   )
 
-  /** True if somebody has the bytes now. A reader who has them alone may give them back. */
-  const deliver = (key: BlockKey, bytes: Uint8Array, alone: boolean): boolean => {
+  /** Each reader may give the bytes back, and so is to do the caller. */
+  const deliver = (key: BlockKey, bytes: Uint8Array): void => {
     const readers = waiting.get(key) ?? new Set()
     waiting.delete(key)
-    if (readers.size > (alone ? 1 : 0)) blockBuffers.share(bytes)
-    for (const reader of readers) reader.resolve(bytes)
-    return readers.size > 0
+    for (const reader of readers) {
+      blockBuffers.share(bytes)
+      reader.resolve(bytes)
+    }
   }
 
   const take = async (action: CoreAction & { type: 'fetch-blocks' }, got: Got): Promise<void> => {
@@ -95,9 +96,9 @@ export function createReads(shell: () => Shell): Reads {
       shell().log('warn', `${shell().nameOf(from)} sent a block that is not ${key}`)
       return said('corrupt', asCairnError(error).message)
     }
-    const isRead = deliver(key, bytes, purpose === 'read')
+    deliver(key, bytes)
     if (purpose === 'read') {
-      if (!isRead) blockBuffers.give(bytes)
+      blockBuffers.give(bytes)
       return said('held')
     }
     const claims = checkedClaims(shell(), got, from)
@@ -215,11 +216,14 @@ async function lastLook(
 ): Promise<void> {
   try {
     const bytes = await shell.store.get(key)
-    if (bytes !== undefined && readers.size > 1) blockBuffers.share(bytes)
     for (const reader of readers) {
       if (bytes === undefined) reader.reject(nobodyHas(shell, reader.cid, tried))
-      else reader.resolve(bytes)
+      else {
+        blockBuffers.share(bytes)
+        reader.resolve(bytes)
+      }
     }
+    if (bytes !== undefined) blockBuffers.give(bytes)
   } catch (error) {
     for (const reader of readers) reader.reject(error)
   }

@@ -7,6 +7,7 @@ import { constants } from 'node:crypto'
 import { type ConnectionOptions, connect, type EphemeralKeyInfo, type TLSSocket } from 'node:tls'
 import { CairnError } from '@cairn/core'
 import { type ByteChannel, type ChannelLimits, makeChannel, type Wire, type WireEvents } from './channel.ts'
+import { noteGarbage } from './young.ts'
 
 /**
  * Both ends alike. One cipher: the fastest here, and its hash is the one that a key without another said
@@ -34,7 +35,10 @@ export interface SecureTarget {
 /** The side that accepted, its handshake done. */
 export function acceptedChannel(socket: TLSSocket, peer: string, limits: ChannelLimits): ByteChannel {
   return makeChannel(peer, limits, (events) => {
-    socket.on('data', (piece: Buffer) => events.received(piece))
+    socket.on('data', (piece: Buffer) => {
+      noteGarbage(piece.length)
+      events.received(piece)
+    })
     return socketWire(socket, events)
   })
 }

@@ -27,12 +27,15 @@ buffers('small and foreign memory is no part of it', () => {
   assert.is.not(pool.take(MIB).buffer, foreign.buffer)
 })
 
-buffers('what several look at is used by nobody else', () => {
+buffers('what several look at is used again when the last of them has given it back', () => {
   const pool = createBuffers()
   const shared = pool.take(MIB)
   pool.share(shared)
   pool.give(shared)
   assert.is.not(pool.take(MIB).buffer, shared.buffer)
+  pool.give(shared)
+  assert.is(pool.take(MIB).buffer, shared.buffer)
+  pool.share(new Uint8Array(MIB)) // not from here
 })
 
 buffers('what is kept for use is bounded', () => {

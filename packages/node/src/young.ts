@@ -1,0 +1,32 @@
+/**
+ * Collects young garbage by the bytes that sockets brought. What a socket is read into is fresh memory
+ * outside of V8's heap, garbage as soon as it was copied; V8 counts it towards a full collection and
+ * seldom looks for it before: 20 full ones for 256 MiB uploaded, of 100 ms of processor each, and 50 MB more
+ * in memory. A young one takes half a millisecond.
+ */
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+
+/** Between two collections. With 16 MiB a full one comes as often; with 8, half as often. */
+const BETWEEN_BYTES = 4 * 1024 * 1024
+
+type Collect = (options: { type: 'minor' }) => void
+
+let collect: Collect | undefined
+let bytes = 0
+
+/** So many bytes came in memory of their own, and are used up or will be soon. */
+export function noteGarbage(length: number): void {
+  bytes += length
+  if (bytes < BETWEEN_BYTES) return
+  bytes = 0
+  collect ??= collector()
+  collect({ type: 'minor' })
+}
+
+/** V8's own `gc`, which is there for those who ask for it. */
+function collector(): Collect {
+  setFlagsFromString('--expose-gc')
+  const gc: unknown = runInNewContext('gc')
+  return typeof gc === 'function' ? (gc as Collect) : () => {}
+}
