@@ -70,7 +70,7 @@ export function chunks(bytes: number): (source: ByteSource) => AsyncGenerator<Ui
   }
 }
 
-/** `more` after the first `have` bytes of the part, which gets a whole chunk's room once it is not the first. */
+/** `more` after the first `have` bytes of the part, which then gets the room of a whole chunk. */
 function filled(part: Uint8Array, have: number, more: Uint8Array, bytes: number): Uint8Array<ArrayBuffer> {
   let whole = part as Uint8Array<ArrayBuffer>
   if (part.length < bytes) {

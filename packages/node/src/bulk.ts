@@ -275,8 +275,8 @@ function* framesOf(entries: readonly OutEntry[]): Generator<Frame> {
 }
 
 /**
- * Sends one frame and waits for its answer. Its credit returns with that, even if nobody waits any more. Given
- * up, it settles once the frame is out of here: until then its bytes are on their way.
+ * Sends one frame and waits for its answer. Its credit returns with that, even if nobody waits any more.
+ * Given up, it settles once the frame is out of here: until then its bytes are on their way.
  */
 function pushFrame(
   lane: Lane,

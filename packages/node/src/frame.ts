@@ -154,7 +154,7 @@ export function bytesOf(entries: Listing): number {
   return total
 }
 
-/** Reads what follows a checked header. Its blocks may be given back to `blockBuffers` once they are on disk. */
+/** Reads what follows a checked header. Blocks may be given back to `blockBuffers` when they are on disk. */
 export async function readEntries(channel: ByteChannel, entries: Listing): Promise<OutEntry[]> {
   const read: OutEntry[] = []
   for (const { key, size, proofs: lengths } of entries) {

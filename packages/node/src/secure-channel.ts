@@ -119,7 +119,7 @@ function socketWire(socket: TLSSocket, events: WireEvents): Wire {
     events.closed(problem)
     wake?.()
   })
-  /** Not at `drain`: of less than the socket's high-water mark there is none, while it may still be looked at. */
+  /** Not at `drain`: of less than the socket's high-water mark there is none, while it may be looked at. */
   const taken = (slice: Uint8Array, limitMs: number): Promise<boolean> =>
     new Promise((resolve) => {
       const finish = (moved: boolean): void => {
