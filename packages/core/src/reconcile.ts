@@ -432,9 +432,8 @@ function compareSlots(
     }
     if (!areActing(holders, value, [self, peer.id])) continue
     markDiffering(peer, place, value)
-    if (!wantsList(state, holders, peer, value)) continue
-    const isUnderWay = wasListed(peer, place, value.fingerprint, nowMs)
-    if (isUnderWay || queueList(peer, { place, blocks: value.blocks }, false)) peer.foundSome = true
+    if (!wantsList(state, holders, peer, value) || wasListed(peer, place, value.fingerprint, nowMs)) continue
+    if (queueList(peer, { place, blocks: value.blocks }, false)) peer.foundSome = true
   }
 }
 
