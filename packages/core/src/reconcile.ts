@@ -97,13 +97,18 @@ export function onSummaries(state: Reconciler, holders: Holders, summaries: read
       state.mine.set(place, value)
       state.byGroup[group]?.add(place)
       look(state, holders, place, value)
-      for (const peer of state.peers.values()) noteChanged(state, peer, place)
+      for (const peer of state.peers.values()) noteChanged(state, peer, place, value.fingerprint)
     }
   }
 }
 
-/** Until it is compared again, nobody is known to have what is new in a place. */
-function noteChanged(state: Reconciler, peer: Peer, place: Place): void {
+/** Until it is compared again, nobody is known to have what is new in a place, but who said it has this. */
+function noteChanged(state: Reconciler, peer: Peer, place: Place, fingerprint: string): void {
+  if (peer.differing.get(place)?.fingerprint === fingerprint) {
+    peer.differing.delete(place)
+    if (peer.differing.size === 0) peer.fruitless = 0 // it should know soon, too
+    return
+  }
   if (peer.differing.has(place) || peer.changed.size >= LIMITS.placesPerMember) return
   if (state.knownActing.get(place)?.includes(peer.id)) peer.changed.set(place, state.version)
 }
