@@ -3,7 +3,7 @@
  * protocol itself, until both know all that they lack, beside the flat list of keys that one would send the
  * other. The pure core, two members, no network and no disk; the blocks themselves are not counted.
  *
- * Run: npm run bench -- reconcile [BLOCKS]
+ * Run: npm run bench -- reconcile [BLOCKS] [d...]
  */
 import { createHash } from 'node:crypto'
 import {
@@ -25,7 +25,7 @@ import {
 } from '@cairn/core'
 
 const BLOCKS = Number(process.argv[2] ?? 1_000_000)
-const DIFFERENCES = [0, 10, 10_000]
+const DIFFERENCES = process.argv.length > 3 ? process.argv.slice(3).map(Number) : [0, 10, 10_000]
 const BLOCK_BYTES = 1_000
 /** Between ticks of both, and for how long at most, ms of virtual time. */
 const TICK_MS = 50

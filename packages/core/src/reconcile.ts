@@ -379,13 +379,16 @@ function onGroups(
   const { digests } = digestsWith(state, holders, { ...state, peer })
   const wanted = differingSpans(digests, message.digests, peer.cursor)
   const { spans, summaries } = summariesIn(state, holders, { ...state, peer: peer.id, spans: wanted.spans })
+  // More than one message holds: the rounds after this one go on where it ended, and round.
+  const isAll = spans.length === wanted.spans.length
+  const isRound = isAll ? wanted.round : spans.some(({ from }) => from < peer.cursor)
   peer.cursor = cursorAfter(spans, peer.cursor)
   for (const places of [peer.differing, peer.changed]) {
     for (const place of places.keys()) {
       if (isSameGroup(digests, message.digests, groupOf(fromPlace(place).slot))) places.delete(place)
     }
   }
-  if (wanted.round && spans.length === wanted.spans.length) {
+  if (isRound) {
     peer.fruitless = peer.foundSome ? 0 : peer.fruitless + 1
     peer.foundSome = false
   }

@@ -453,4 +453,31 @@ comparing('two come to hold the same from any start, and then rest', () => {
   )
 })
 
+comparing(
+  'a difference of more slots than a message holds, and that nothing comes of, is looked at ever less',
+  () => {
+    const three = [0, 1, 2].map((n) => node(n, holdersOf(3))) as [Node, Node, Node]
+    for (const { holders } of three) become(holders, 1, { full: true })
+    const keys = Array.from({ length: 2 * DATA_LIMITS.slotsPerMessage }, (_, i) => ({ key: keyIn(i) }))
+    keep(three[0], keys)
+    keep(three[2], keys)
+    const { nowMs } = compareFor(three, 20_000, { fetch: false })
+    const { traffic } = compareFor(three, 60_000, { fetch: false, fromMs: nowMs })
+    const rounds = traffic.messages.filter(({ type }) => type === 'compare').length
+    assert.ok(rounds < 150, `${rounds} rounds of three pairs in a minute`)
+  }
+)
+
+comparing('who has become what another said it has knows so without asking', () => {
+  const three = [0, 1, 2].map((n) => node(n, holdersOf(3))) as [Node, Node, Node]
+  for (const one of three) keep(one, [{ key: keyIn(5) }])
+  compareFor(three, 20_000)
+  keep(three[0], [{ key: keyIn(5, 1) }])
+  const { differing } = peerOf(three[1].state, peer(0))
+  compareFor(three, 2_000, { fetch: false, fromMs: 20_000 })
+  assert.is(differing.size, 1)
+  keep(three[1], [{ key: keyIn(5, 1) }])
+  assert.is(differing.size, 0)
+})
+
 comparing.run()
