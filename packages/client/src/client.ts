@@ -22,7 +22,7 @@ import { CairnError } from '@cairn/core'
 import type { CID } from 'multiformats/cid'
 import { type DigestedOptions, digestedBlocks, type UploadBlocks } from './digested.ts'
 import { type Expect, expectation } from './expect.ts'
-import { createFetchBlock } from './fetch-blocks.ts'
+import { createFetchBlock, type FetchBlock } from './fetch-blocks.ts'
 import {
   type GetOptions,
   type Got,
@@ -221,7 +221,10 @@ export function createClient(options: ClientOptions): Client {
   }))
   // called through, not kept: a browser's fetch wants its window as `this`
   const nodes = createNodes(listed, options.fetch ?? ((input, init) => globalThis.fetch(input, init)))
-  const fetchBlock = createFetchBlock(nodes, stallMs)
+  /** The name that was last read by: what is read next is most likely of it, and at its mirrors too. */
+  let named: string | undefined
+  const fetchAny = createFetchBlock(nodes, stallMs)
+  const fetchBlock: FetchBlock = (cid, asked) => fetchAny(cid, { ref: named, ...asked })
   const first = nodes.all[0] as NodeAt
   const blockOf = (signal?: AbortSignal) => (cid: CID) => fetchBlock(cid, { signal })
 
@@ -229,8 +232,12 @@ export function createClient(options: ClientOptions): Client {
   const means: Means = { nodes, fetchBlock, refs, holdOutMs: options.holdOutMs }
   /** A CID, or `CID/path`, of what may begin with the name of a ref. */
   const placeOf = async (where: CID | string, signal?: AbortSignal): Promise<CID | string> => {
-    if (typeof where !== 'string' || isCidPath(where)) return where
-    const { root, path } = await refs.resolve(where, signal)
+    if (typeof where !== 'string' || isCidPath(where)) {
+      named = undefined
+      return where
+    }
+    const { root, path, ref } = await refs.resolve(where, signal)
+    named = `${ref.owner}/${ref.name}`
     return [root, ...path].join('/')
   }
   const cidAt = async (where: CID | string, signal?: AbortSignal) =>

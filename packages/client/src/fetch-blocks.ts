@@ -21,10 +21,17 @@ const LAST_NODE_PATIENCE = 6
 /** Times that a busy node is asked again for one block. */
 const BUSY_RETRIES_MAX = 20
 
-export type FetchBlock = (cid: CID, options?: { signal?: AbortSignal | undefined }) => Promise<Uint8Array>
+export interface FetchOptions {
+  signal?: AbortSignal | undefined
+  /** `OWNER/NAME` of what it is part of: a node asks the mirrors of that too. */
+  ref?: string | undefined
+}
+
+export type FetchBlock = (cid: CID, options?: FetchOptions) => Promise<Uint8Array>
 
 interface Wanted {
   readonly cid: CID
+  readonly ref: string | undefined
   readonly resolve: (bytes: Uint8Array) => void
   readonly reject: (error: unknown) => void
   /** What was wrong at each node that can't give it. */
@@ -47,11 +54,12 @@ interface Queue {
 
 export function createFetchBlock(nodes: Nodes, stallMs = STALL_MS): FetchBlock {
   const queue: Queue = { nodes, stallMs, waiting: [], restUntilMs: new Map(), requests: 0, scheduled: false }
-  return (cid, { signal } = {}) => {
+  return (cid, { signal, ref } = {}) => {
     if (signal?.aborted) return Promise.reject(signal.reason)
     const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>()
     const wanted: Wanted = {
       cid,
+      ref,
       resolve(bytes) {
         settle()
         resolve(bytes)
@@ -125,8 +133,10 @@ function takeBatch(queue: Queue): Batch | undefined {
   const node = nodeFor(waiting[at] as Wanted) as NodeAt
   const size = Math.min(BATCH_BLOCKS, Math.ceil(waiting.length / (REQUESTS_MAX - queue.requests)))
   const wanted: Wanted[] = []
+  const { ref } = waiting[at] as Wanted
   for (let i = at; i < waiting.length && wanted.length < size; ) {
-    if (nodeFor(waiting[i] as Wanted) === node) wanted.push(...waiting.splice(i, 1))
+    const next = waiting[i] as Wanted
+    if (next.ref === ref && nodeFor(next) === node) wanted.push(...waiting.splice(i, 1))
     else i++
   }
   const last = wanted.some(({ failures }) => failures.size === queue.nodes.all.length - 1)
@@ -167,7 +177,7 @@ async function request(queue: Queue, { node, wanted, last }: Batch): Promise<voi
       method: 'POST',
       path: '/v1/blocks',
       type: 'application/json',
-      body: JSON.stringify({ cids: wanted.map(({ cid }) => cid.toString()) }),
+      body: JSON.stringify({ cids: wanted.map(({ cid }) => cid.toString()), ref: wanted[0]?.ref }),
       signal: guard.signal,
       unwatched: true
     })

@@ -107,6 +107,13 @@ export interface RefSetOptions {
   signal?: AbortSignal
 }
 
+/** What `name/path` leads to, and whose name it is. */
+export interface Resolved {
+  root: CID
+  path: string[]
+  ref: { owner: PeerId; name: string }
+}
+
 export interface Refs {
   /** What is acknowledged; `latest` asks a majority of the voters. @throws NOT_FOUND, TOO_FEW_REPLICAS */
   get(name: string, options?: RefOptions & { latest?: boolean }): Promise<RefState>
@@ -117,7 +124,7 @@ export interface Refs {
   /** The ref now, and again with each change, until the signal. */
   watch(name: string, options?: RefOptions): AsyncGenerator<RefState, void>
   /** The root of `name`, `name@sequence` or `owner/name`, with the path after it. */
-  resolve(where: string, signal?: AbortSignal): Promise<{ root: CID; path: string[] }>
+  resolve(where: string, signal?: AbortSignal): Promise<Resolved>
   /** Whose refs `name` means. */
   owner(signal?: AbortSignal): Promise<PeerId>
 }
@@ -290,7 +297,7 @@ async function resolveWhere(
   where: string,
   signal: AbortSignal | undefined,
   get: Refs['get']
-): Promise<{ root: CID; path: string[] }> {
+): Promise<Resolved> {
   const [first = '', ...rest] = where.split('/').filter((part) => part !== '')
   const isOwner = /^12D3[1-9A-HJ-NP-Za-km-z]{48}$/.test(first) && rest.length > 0
   const [word = '', ...path] = isOwner ? rest : [first, ...rest]
@@ -300,7 +307,7 @@ async function resolveWhere(
   const ref = await get(name, options)
   const sequence = wanted === undefined ? ref.sequence : Number(wanted)
   const at = sequence === ref.sequence ? ref : ref.history.find((past) => past.sequence === sequence)
-  if (at?.root !== undefined) return { root: at.root, path }
+  if (at?.root !== undefined) return { root: at.root, path, ref: { owner: ref.owner, name } }
   const known = [ref, ...ref.history].map((past) => past.sequence).join(', ')
   throw new CairnError('NOT_FOUND', `${name} has no root at ${sequence}`, {
     hint: `its record tells of ${known}`

@@ -76,6 +76,14 @@ import {
   step as membershipStep
 } from './membership.ts'
 import {
+  createMirrorTold,
+  type MirrorTold,
+  mirrorsOf,
+  mirrorsTold,
+  onMirrorMessage,
+  tellMirrors
+} from './mirror-told.ts'
+import {
   createMirrors,
   doubtMirrors,
   isLook,
@@ -101,7 +109,7 @@ import {
   reconcileTick,
   uncover
 } from './reconcile.ts'
-import { knownRef } from './ref-table.ts'
+import { knownRef, livingCarriers } from './ref-table.ts'
 import {
   createRefs,
   onRefEvent,
@@ -133,6 +141,7 @@ import {
   isCompare,
   isFreeing,
   isGossip,
+  isMirror,
   isRef,
   isScrub,
   type Message,
@@ -167,8 +176,8 @@ export type CoreEvent =
       items: readonly { key: BlockKey; outcome: SendOutcome; reason?: string }[]
     }
   | { type: 'send-ended'; transfer: number; reason: string }
-  /** Callers want to read blocks that are not here. */
-  | { type: 'want'; keys: readonly BlockKey[]; replicas: number }
+  /** Callers want to read blocks that are not here; `ref`: they are of what this ref points to. */
+  | { type: 'want'; keys: readonly BlockKey[]; replicas: number; ref?: string }
   /** No caller waits for it any more. */
   | { type: 'unwant'; key: BlockKey }
   | { type: 'fetched'; transfer: number; key: BlockKey; outcome: FetchOutcome; reason?: string }
@@ -226,6 +235,8 @@ export interface Core {
   readonly refs: Refs
   readonly auditing: Auditing
   readonly mirrors: Mirrors
+  /** Who mirrors what, as others have told. */
+  readonly mirrorTold: MirrorTold
   /** Our own member as placement last saw it. */
   placed: Member
   /** Time lost to stalls of our own, ms: what waits is not kept waiting longer than we could answer. */
@@ -275,6 +286,7 @@ export function createCore(options: CoreOptions, nowMs: number): Core {
       nowMs
     ),
     mirrors: createMirrors(),
+    mirrorTold: createMirrorTold(),
     placed,
     stalledMs: 0,
     steppedMs: nowMs,
@@ -301,6 +313,7 @@ function dataDeadline(core: Core): number {
     surveysDeadline(core.surveys),
     refsDeadline(core.refs),
     mirrorsDeadline(core.mirrors),
+    core.mirrorTold.tellAtMs,
     auditDeadline(core.auditing)
   )
 }
@@ -338,6 +351,8 @@ export function coreStep(core: Core, event: CoreEvent, nowMs: number): CoreActio
   emit(surveysTick(core.surveys, dataMs))
   emit(refsTick(core.refs, refScene(core, dataMs)))
   emit(mirrorsTick(core.mirrors, (id) => knownRef(core.refs.table, id)?.entry.best?.record, dataMs))
+  const carriers = (id: string) => livingCarriers(core.refs.table, core.holders, id)
+  emit(tellMirrors(core.mirrorTold, core.mirrors, carriers, dataMs))
   emit(auditTick(core.auditing, core.reconciler, viewOf(core, dataMs)))
   core.dataDueMs = dataDeadline(core)
   return actions
@@ -377,9 +392,7 @@ function apply(core: Core, event: CoreEvent, nowMs: number, dataMs: number): rea
     case 'send-ended':
       return onSendEnded(writes, holders, event, dataMs)
     case 'want':
-      for (const key of event.keys) {
-        want(fetches, { key, replicas: event.replicas, purpose: 'read', notBeforeMs: dataMs }, dataMs)
-      }
+      wanted(core, event, dataMs)
       return []
     case 'unwant':
       return unread(fetches, event.key, dataMs)
@@ -444,6 +457,17 @@ function apply(core: Core, event: CoreEvent, nowMs: number, dataMs: number): rea
   }
 }
 
+/** Whoever mirrors the ref is asked as the holders are, the nearest first. */
+function wanted(core: Core, { keys, replicas, ref }: CoreEvent & { type: 'want' }, nowMs: number): void {
+  const told = ref === undefined ? [] : mirrorsOf(core.mirrorTold, ref, nowMs)
+  const living = told.filter((peer) => peer !== core.self && core.holders.standing.get(peer)?.living === true)
+  for (const key of keys) {
+    const request = { key, replicas, purpose: 'read', notBeforeMs: nowMs } as const
+    want(core.fetches, request, nowMs)
+    for (const source of living) want(core.fetches, { ...request, source }, nowMs)
+  }
+}
+
 function fetched(core: Core, event: CoreEvent & { type: 'fetched' }, dataMs: number): CoreAction[] {
   const transfer = core.fetches.transfers.get(event.transfer)
   if (transfer?.purpose === 'repair' && event.outcome === 'held') {
@@ -477,7 +501,16 @@ function receive(
     return membershipStep(core.membership, { type: 'message', from, message }, nowMs)
   }
   if (!mayAsk(core, from, message, nowMs)) return []
-  if (isRef(message)) return onRefMessage(core.refs, refScene(core, dataMs), from, message)
+  if (isMirror(message)) {
+    onMirrorMessage(core.mirrorTold, from, message, dataMs)
+    return []
+  }
+  if (isRef(message)) {
+    const answers = onRefMessage(core.refs, refScene(core, dataMs), from, message)
+    if (message.type !== 'ref-ask') return answers
+    const asked = { ref: message.id, self: core.self, to: from }
+    return [...mirrorsTold(core.mirrorTold, core.mirrors, asked, dataMs), ...answers]
+  }
   if (message.type === 'bad-copy') {
     return [{ type: 'check-copy', key: message.key, from, reason: message.reason }]
   }

@@ -23,6 +23,7 @@ import type { FreeingMessage } from './freeing.ts'
 import { GOSSIP_CASES, GOSSIP_TAGS, type Gossip } from './gossip.ts'
 import { DATA_LIMITS as LIMITS } from './limits.ts'
 import { peerIdCodec } from './member.ts'
+import { MIRROR_MESSAGES, MIRROR_TAGS, type MirrorMessage } from './mirror-told.ts'
 import { REF_MESSAGES, REF_TAGS, type RefMessage } from './ref-messages.ts'
 import { RELEASE_MESSAGES, RELEASE_TAGS } from './release.ts'
 import { tallyCodec } from './safety.ts'
@@ -64,7 +65,7 @@ export type SurveyMessage = {
 
 export type Message =
   | (Gossip | CompareMessage | SurveyMessage | CopyMessage)
-  | (FreeingMessage | RefMessage | AuditMessage | ScrubMessage)
+  | (FreeingMessage | RefMessage | AuditMessage | ScrubMessage | MirrorMessage)
 
 const FREEING_MESSAGES = { ...RELEASE_MESSAGES, ...CLAIMING_MESSAGES, ...COLLECT_MESSAGES }
 const FREEING_TAGS = { ...RELEASE_TAGS, ...CLAIMING_TAGS, ...COLLECT_TAGS }
@@ -72,11 +73,13 @@ const FREEING_TAGS = { ...RELEASE_TAGS, ...CLAIMING_TAGS, ...COLLECT_TAGS }
 const messageCodec = union(
   {
     ...{ ...GOSSIP_CASES, ...COMPARE_MESSAGES, ...SURVEY_MESSAGES, ...COPY_MESSAGES },
-    ...{ ...FREEING_MESSAGES, ...REF_MESSAGES, ...AUDIT_MESSAGES, ...SCRUB_MESSAGES }
+    ...{ ...FREEING_MESSAGES, ...REF_MESSAGES, ...AUDIT_MESSAGES, ...SCRUB_MESSAGES },
+    ...MIRROR_MESSAGES
   },
   {
     ...{ ...GOSSIP_TAGS, ...COMPARE_TAGS, ...SURVEY_TAGS, ...COPY_TAGS },
-    ...{ ...FREEING_TAGS, ...REF_TAGS, ...AUDIT_TAGS, ...SCRUB_TAGS }
+    ...{ ...FREEING_TAGS, ...REF_TAGS, ...AUDIT_TAGS, ...SCRUB_TAGS },
+    ...MIRROR_TAGS
   }
 ) as Codec<unknown> as Codec<Message>
 
@@ -111,4 +114,8 @@ export function isScrub(message: Message): message is ScrubMessage {
 
 export function isAudit(message: Message): message is AuditMessage {
   return Object.hasOwn(AUDIT_MESSAGES, message.type)
+}
+
+export function isMirror(message: Message): message is MirrorMessage {
+  return Object.hasOwn(MIRROR_MESSAGES, message.type)
 }

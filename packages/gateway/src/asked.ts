@@ -1,7 +1,7 @@
 /** What a request asks for, checked: bodies, query and path of every route. */
 
 import { parseCid } from '@cairn/blocks'
-import { CairnError } from '@cairn/core'
+import { CairnError, isRefName, type PeerId, REF_NAME_BYTES_MAX } from '@cairn/core'
 import type { PutOptions } from '@cairn/node'
 import type { CID } from 'multiformats/cid'
 import { z } from 'zod'
@@ -13,7 +13,7 @@ export const BLOCKS_CIDS_MAX = 256
 /** A CID as text is about 60 characters, a sha2-512 one 115; with slack for the quotes. */
 const CID_CHARS_MAX = 160
 export const KEEP_BODY_BYTES_MAX = KEEP_CIDS_MAX * CID_CHARS_MAX
-export const BLOCKS_BODY_BYTES_MAX = BLOCKS_CIDS_MAX * CID_CHARS_MAX
+export const BLOCKS_BODY_BYTES_MAX = BLOCKS_CIDS_MAX * CID_CHARS_MAX + 1_024
 export const SMALL_BODY_BYTES_MAX = 16 * 1024
 /** Copies that may be asked for; placement knows no use for more. A guess. */
 const REPLICAS_MAX = 64
@@ -21,7 +21,14 @@ const REPLICAS_MAX = 64
 const cidList = (max: number) =>
   z.strictObject({ cids: z.array(z.string().max(CID_CHARS_MAX)).min(1).max(max) })
 const KEEP = cidList(KEEP_CIDS_MAX)
-const BLOCKS = cidList(BLOCKS_CIDS_MAX)
+const BLOCKS = cidList(BLOCKS_CIDS_MAX).extend({
+  /** Of what ref they are, so that its mirrors are asked too: `OWNER/NAME`. */
+  ref: z
+    .string()
+    .regex(/^12D3[1-9A-HJ-NP-Za-km-z]{48}\/[^/]+$/)
+    .max(52 + 1 + REF_NAME_BYTES_MAX)
+    .optional()
+})
 const COUNT = z.number().int().nonnegative()
 const FINISH = z.strictObject({
   root: z.string().max(CID_CHARS_MAX),
@@ -41,8 +48,16 @@ export function askedToKeep(body: unknown): CID[] {
   return check(KEEP, body).cids.map(parseCid)
 }
 
-export function askedBlocks(body: unknown): CID[] {
-  return check(BLOCKS, body).cids.map(parseCid)
+export interface Blocks {
+  cids: CID[]
+  ref: { owner: PeerId; name: string } | undefined
+}
+
+export function askedBlocks(body: unknown): Blocks {
+  const { cids, ref } = check(BLOCKS, body)
+  const [owner, name] = ref?.split('/') ?? []
+  const named = owner !== undefined && name !== undefined && isRefName(name)
+  return { cids: cids.map(parseCid), ref: named ? { owner: owner as PeerId, name } : undefined }
 }
 
 export interface Finish {

@@ -15,7 +15,7 @@ import {
 } from '@cairn/node'
 import type { CID } from 'multiformats/cid'
 import { flushed, goneSignal, readBody, readJson, sendJson, tooLarge, write } from './answer.ts'
-import { askedBlocks, askedPut, askedUpload, BLOCKS_BODY_BYTES_MAX } from './asked.ts'
+import { askedBlocks, askedPut, askedUpload, BLOCKS_BODY_BYTES_MAX, type Blocks } from './asked.ts'
 import { type Budget, createBudget } from './budget.ts'
 import { CONTENT_TYPES } from './routes.ts'
 
@@ -104,9 +104,9 @@ async function receive(
 /** `POST /v1/blocks`: the blocks in the order asked. */
 async function answer(node: CairnNode, { req, res }: BulkRequest, answering: Budget): Promise<void> {
   const signal = goneSignal(res)
-  const cids = askedBlocks(await readJson(req, BLOCKS_BODY_BYTES_MAX))
+  const asked = askedBlocks(await readJson(req, BLOCKS_BODY_BYTES_MAX))
   const stop = new AbortController() // what was asked for ahead is of no use once one fails
-  const blocks = ahead(node, cids, { answering, signal: AbortSignal.any([signal, stop.signal]) })
+  const blocks = ahead(node, asked, { answering, signal: AbortSignal.any([signal, stop.signal]) })
   try {
     // the first block comes before the first byte: when it can't be had, the answer can still say why
     const first = await blocks.next()
@@ -134,7 +134,7 @@ async function answer(node: CairnNode, { req, res }: BulkRequest, answering: Bud
  */
 async function* ahead(
   node: CairnNode,
-  cids: readonly CID[],
+  { cids, ref }: Blocks,
   { answering, signal }: { answering: Budget; signal: AbortSignal }
 ): AsyncGenerator<Block, void> {
   const fetching: Promise<Fetched>[] = []
@@ -144,7 +144,7 @@ async function* ahead(
     taken = place.catch(() => {}) // its own waiter below gets the error
     const fetched = place.then(async (give) => {
       try {
-        const bytes = await node.get(cid, { signal })
+        const bytes = await node.get(cid, { signal, ref })
         give(BLOCK_BYTES_MAX - bytes.length)
         return { block: { cid, bytes }, give }
       } catch (error) {

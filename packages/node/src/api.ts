@@ -273,9 +273,12 @@ export interface CairnNode {
   unpin(root: CID): Promise<void>
   /**
    * A verified block, from this disk or another member's. Callers that ask for it at the same time are
-   * given the same bytes: don't change them. @throws NO_PROVIDER, BLOCK_CORRUPT, or the signal's reason
+   * given the same bytes: don't change them. Of what `ref` points to, its mirrors are asked as well. @throws NO_PROVIDER, BLOCK_CORRUPT, or the signal's reason
    */
-  get(cid: CID, options?: { signal?: AbortSignal }): Promise<Uint8Array>
+  get(
+    cid: CID,
+    options?: { signal?: AbortSignal; ref?: { owner: PeerId; name: string } | undefined }
+  ): Promise<Uint8Array>
   /** Names that live. */
   readonly refs: {
     /** What is acknowledged, as a carrier knows it; `latest` asks a majority. @throws TOO_FEW_REPLICAS */

@@ -1,5 +1,5 @@
 /** A running node as others see it: `CairnNode` over the shell. */
-import { checkFacts, checkRefName, members } from '@cairn/core'
+import { checkFacts, checkRefName, members, refId } from '@cairn/core'
 import type { ScrubStatus } from '@cairn/store'
 import type { CairnNode, Pin, Upload } from './api.ts'
 import { auditOf } from './audits.ts'
@@ -72,7 +72,7 @@ export function faceOf(shell: Shell, { notes, closed, disk, stop }: Life): Cairn
       remove: shell.mirrors.remove,
       promote: shell.mirrors.promote
     },
-    get: (cid, options = {}) => reads.get(cid, options.signal),
+    get: (cid, { signal, ref } = {}) => reads.get(cid, signal, ref && refId(ref, shell.crypto.sha256)),
     status: async ({ without } = {}) => {
       await shell.told() // or what was put a moment ago would not be counted
       const all = members(core.membership)

@@ -24,8 +24,8 @@ import { outOfRoom } from './summaries.ts'
 import { asCairnError, storeEntries } from './uploads.ts'
 
 export interface Reads {
-  /** From this disk, or another member's. @throws CairnError NO_PROVIDER, BLOCK_CORRUPT */
-  get(cid: CID, signal?: AbortSignal): Promise<Uint8Array>
+  /** From this disk, or another member's: also from mirrors of the ref of this id. @throws CairnError NO_PROVIDER, BLOCK_CORRUPT */
+  get(cid: CID, signal?: AbortSignal, ref?: string): Promise<Uint8Array>
   fetch(action: CoreAction & { type: 'fetch-blocks' }): void
   cancel(transfer: number): void
   over(action: CoreAction & { type: 'read-over' }): void
@@ -62,11 +62,14 @@ export function createReads(shell: () => Shell): Reads {
     most: LOOK_MAX,
     soon: queueMicrotask
   })
-  const want = gathered<BlockKey>(
-    (keys) => {
-      const left = keys.filter((key) => waiting.has(key)) // some may have been given up since
-      if (left.length === 0) return
-      shell().dispatch({ type: 'want', keys: left, replicas: shell().network.replicas })
+  const want = gathered<{ key: BlockKey; ref: string | undefined }>(
+    (all) => {
+      const left = all.filter(({ key }) => waiting.has(key)) // some may have been given up since
+      const { replicas } = shell().network
+      for (const [ref, some] of Map.groupBy(left, (one) => one.ref)) {
+        const event = { type: 'want', keys: some.map(({ key }) => key), replicas } as const
+        shell().dispatch(ref === undefined ? event : { ...event, ref })
+      }
     },
     { most: LOOK_MAX, soon: queueMicrotask }
   )
@@ -142,7 +145,7 @@ export function createReads(shell: () => Shell): Reads {
   }
 
   return {
-    async get(cid, signal) {
+    async get(cid, signal, ref) {
       signal?.throwIfAborted()
       shell().usable()
       const key = keyOf(cid)
@@ -163,7 +166,7 @@ export function createReads(shell: () => Shell): Reads {
       }
       signal?.addEventListener('abort', leave)
       try {
-        if (readers.size === 1) want(key)
+        if (readers.size === 1) want({ key, ref })
         return await promise
       } finally {
         signal?.removeEventListener('abort', leave)

@@ -1,4 +1,4 @@
-import { type BlockKey, isMirrorClaim, type Mirror, refId } from '@cairn/core'
+import { type BlockKey, isMirrorClaim, type Mirror, refId, slotOf } from '@cairn/core'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import {
@@ -11,8 +11,10 @@ import {
   kill,
   LAN,
   LOSSY,
+  nodeOf,
   peerOf,
   put,
+  readRefAt,
   reopenDisk,
   reopenMirrors,
   restart,
@@ -24,7 +26,7 @@ import {
 } from '../src/index.ts'
 
 const NAME = 'photos'
-const SEEDS = [1, 2, 3, 4]
+const SEEDS = [1, 2]
 const OWNER = peerOf(0)
 const ID = refId({ owner: OWNER, name: NAME }, sha256)
 /** Copies are let go of within the test. */
@@ -132,6 +134,40 @@ mirrors('no copy of a mirror is counted, when others let theirs go', () => {
       'and none is left behind'
     )
   }
+})
+
+mirrors('who read the ref asks its mirrors as it asks the holders, the nearest first', () => {
+  const seven = simulateCluster({ seed: 9, nodes: 7, link: LAN })
+  joined(seven, [0, 1, 2, 3, 4, 5, 6])
+  const keys = point(seven, [], 60)
+  mirror(seven, 6)
+  follows(seven, 6, keys, 1)
+  runTo(seven, seven.nowMs + 1_000)
+  let read = false
+  readRefAt(seven, 5, { id: ID, latest: true }, () => {
+    read = true
+  })
+  assert.ok(runUntil(seven, 5_000, () => read) !== undefined)
+  const lacking = keys.filter((key) => !diskOf(seven, 5).blocks.has(key))
+  assert.ok(lacking.length > 10)
+  const isHolder = (key: BlockKey): boolean =>
+    seven.cores[5]?.holders.placement.order(slotOf(key), 3).includes(peerOf(6)) === true
+  const asked = () => [...(seven.cores[5]?.fetches.transfers.values() ?? [])]
+  const ofMirror = () => asked().flatMap(({ from, keys: of }) => (nodeOf(from) === 6 ? [...of.keys()] : []))
+  feed(seven, 5, { type: 'want', keys: lacking, replicas: 3 })
+  assert.ok(ofMirror().every(isHolder), 'it is asked for what it must hold')
+  runTo(seven, seven.nowMs + 5_000)
+  feed(seven, 5, { type: 'want', keys: lacking, replicas: 3, ref: ID })
+  assert.ok(!ofMirror().every(isHolder), 'and of its ref for anything')
+  assert.ok(
+    asked().some(({ from }) => nodeOf(from) !== 6),
+    'as the holders are'
+  )
+  runTo(seven, seven.nowMs + 60_000)
+  feed(seven, 6, { type: 'unmirror', id: ID })
+  runTo(seven, seven.nowMs + 60_000)
+  feed(seven, 5, { type: 'want', keys: lacking, replicas: 3, ref: ID })
+  assert.ok(ofMirror().every(isHolder), 'until it is none any more')
 })
 
 mirrors.run()
