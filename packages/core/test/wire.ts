@@ -165,7 +165,9 @@ const MESSAGES: { [K in Message['type']]: fc.Arbitrary<unknown> } = {
   survey: fc.record({ token: varint, without: some(peerId) }),
   tally: fc.record({ token: varint, tally }),
   inquiry: fc.record({ token: varint, keys: some(key) }),
-  inquired: fc.record({ token: varint, held: bytes(3) })
+  inquired: fc.record({ token: varint, held: bytes(3) }),
+  'mirror-here': fc.record({ refs: some(hex(32)) }),
+  'mirror-there': fc.record({ id: hex(32), peers: some(fc.record({ peer: peerId, agoMs: varint })) })
 }
 const message = fc.oneof(
   ...Object.entries(MESSAGES).map(([type, body]) =>
