@@ -19,6 +19,7 @@ const BENCHMARKS: Readonly<Record<string, string>> = {
   blocks: 'files to blocks and CAR and back [MiB]',
   membership: 'what membership costs',
   placement: 'what placement costs',
+  mirrors: 'reading from 1, 2 and 4 mirrors, each on a cable of 20 MB/s; needs root [--mib N] [--rounds N]',
   updates: 'a large tree under a name with 1 MiB changed: time and bytes on the wire [--mib N] [--rounds N]',
   refs: 'updates of a name: latency, and time to the next when a voter is killed [--kills N]'
 }

@@ -273,7 +273,8 @@ export interface CairnNode {
   unpin(root: CID): Promise<void>
   /**
    * A verified block, from this disk or another member's. Callers that ask for it at the same time are
-   * given the same bytes: don't change them. Of what `ref` points to, its mirrors are asked as well. @throws NO_PROVIDER, BLOCK_CORRUPT, or the signal's reason
+   * given the same bytes: don't change them. Of what `ref` points to, its mirrors are asked
+   * as well. @throws NO_PROVIDER, BLOCK_CORRUPT, or the signal's reason
    */
   get(
     cid: CID,

@@ -24,7 +24,10 @@ import { outOfRoom } from './summaries.ts'
 import { asCairnError, storeEntries } from './uploads.ts'
 
 export interface Reads {
-  /** From this disk, or another member's: also from mirrors of the ref of this id. @throws CairnError NO_PROVIDER, BLOCK_CORRUPT */
+  /**
+   * From this disk, or another member's: also from mirrors of the ref of this id.
+   * @throws CairnError NO_PROVIDER, BLOCK_CORRUPT
+   */
   get(cid: CID, signal?: AbortSignal, ref?: string): Promise<Uint8Array>
   fetch(action: CoreAction & { type: 'fetch-blocks' }): void
   cancel(transfer: number): void
