@@ -15,7 +15,7 @@ import { type Decoded, hex, list, struct, varint } from './codec.ts'
 import type { Crypto } from './crypto.ts'
 import { actingHolders, type Holders } from './holders.ts'
 import { type DataConfig, DATA_LIMITS as LIMITS } from './limits.ts'
-import { type Copy, copyCodec, LIFE_BYTES } from './release.ts'
+import { type Copy, copyCodec, inMessages, LIFE_BYTES } from './release.ts'
 
 const number = { life: hex(LIFE_BYTES), round: varint }
 
@@ -169,7 +169,7 @@ function tell(state: Collecting, holders: Holders, { copies, next }: Ends, nowMs
   if (next === undefined) telling.nextMs = nowMs + config.collectedTellMs
   const byPeer = new Map<PeerId, Copy[]>()
   for (const copy of copies) {
-    if (copy.claims.length > LIMITS.collectClaims) continue
+    if (copy.claims.length > LIMITS.releaseClaims) continue
     for (const id of actingHolders(holders, slotOf(copy.key), copy.replicas)) {
       if (id !== state.self) byPeer.set(id, [...(byPeer.get(id) ?? []), copy])
     }
@@ -187,8 +187,7 @@ function asking(
 ): CollectAction[] {
   const actions: CollectAction[] = []
   for (const [to, copies] of byPeer) {
-    for (let i = 0; i < copies.length; i += LIMITS.collectKeys) {
-      const part = copies.slice(i, i + LIMITS.collectKeys).map(written)
+    for (const part of inMessages(copies, LIMITS.collectKeys)) {
       actions.push({ type: 'send', to, message: { type: 'ended', life, round, copies: part } })
     }
   }
@@ -220,7 +219,7 @@ function ask(state: Collecting, holders: Holders, nowMs: number): CollectAction[
   const alone: Copy[] = []
   for (const { key, replicas, claims, sinceMs } of state.known.values()) {
     if (state.asked.size >= LIMITS.collectKeys) break
-    if (nowMs - sinceMs < state.config.collectGraceMs || claims.length > LIMITS.collectClaims) continue
+    if (nowMs - sinceMs < state.config.collectGraceMs || claims.length > LIMITS.releaseClaims) continue
     const acting = actingHolders(holders, slotOf(key), replicas)
     const others = acting.filter((id) => id !== state.self)
     const needed = Math.floor(replicas / 2) + 1 - (acting.includes(state.self) ? 1 : 0)
@@ -234,11 +233,6 @@ function ask(state: Collecting, holders: Holders, nowMs: number): CollectAction[
   state.roundUntilMs = nowMs + state.config.collectTimeoutMs
   const actions = asking(state, byPeer, ++state.round)
   return alone.length === 0 ? actions : [...actions, { type: 'collect', copies: alone }]
-}
-
-function written({ key, replicas, claims }: Copy): MessageOf<'ended'>['copies'][number] {
-  const registers = claims.map(({ claimant, sequence, live }) => ({ claimant, sequence, live }))
-  return { key, replicas, claims: registers }
 }
 
 export function onCollectMessage(state: Collecting, from: PeerId, message: CollectMessage): CollectAction[] {

@@ -127,10 +127,8 @@ export const DATA_LIMITS = {
   /** Requests of others whose copies are being verified here, and of any one. */
   releaseChecks: 16,
   releaseChecksPerMember: 4,
-  /** Blocks that one round of collecting asks about; they fit a message. */
+  /** Blocks that one round of collecting asks about, and one message of it. */
   collectKeys: 32,
-  /** Claims on a block, at most, for it to be collected: 32 times 42 bytes each, in a message. */
-  collectClaims: 32,
   /** Blocks whose claims ended: listed at once, and remembered. */
   endedListed: 256,
   endedKnown: 65_536,

@@ -132,12 +132,16 @@ export function unverify({ checks }: Releases, key: BlockKey): void {
 const COPY_BYTES = 72
 const REGISTER_BYTES = 42
 
-function inMessages(copies: readonly Copy[]): Decoded<typeof copyCodec>[][] {
+/** In parts that fit a message each, with the claims of a copy whole. */
+export function inMessages(
+  copies: readonly Copy[],
+  keysMax: number = LIMITS.releaseKeys
+): Decoded<typeof copyCodec>[][] {
   const parts: Decoded<typeof copyCodec>[][] = []
   let room = 0
   for (const { key, replicas, claims } of copies) {
     const bytes = COPY_BYTES + REGISTER_BYTES * claims.length
-    if (parts.length === 0 || bytes > room || parts.at(-1)?.length === LIMITS.releaseKeys) {
+    if (parts.length === 0 || bytes > room || parts.at(-1)?.length === keysMax) {
       parts.push([])
       room = LIMITS.releaseBytes
     }

@@ -1,6 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { slotOf } from '../src/block.ts'
+import { type PeerId, slotOf } from '../src/block.ts'
 import type { Register } from '../src/claim.ts'
 import { createClaiming } from '../src/claiming.ts'
 import {
@@ -173,11 +173,30 @@ collect('no claims are no evidence: a holder that knows none takes those that en
   assert.equal(answers(undefined, [ENDED], false), { types: [], asks: [] })
 })
 
-collect('what was collected is told to the holders, again when they change, and in messages that fit', () => {
-  const state = createCollecting(peer(0), LIFE, CONFIG)
-  const claims = Array.from({ length: LIMITS.collectClaims }, (_, i) => {
+const many = (count: number): Register[] =>
+  Array.from({ length: count }, (_, i) => {
     return { ...ENDED, claimant: i.toString(16).padStart(66, '0'), sequence: 2 ** 50 }
   })
+
+collect('a block that as many have claimed as a store takes is asked about and collected too', () => {
+  const state = createCollecting(peer(0), LIFE, CONFIG)
+  const copies = [copy(keyIn(slotOfMine), many(LIMITS.releaseClaims)), copy(keyIn(slotOfMine, 1), many(200))]
+  const asked = questions(runTo(state, copies, collectGraceMs + 2 * collectIntervalMs))
+  const others = acting(slotOfMine).filter((id) => id !== peer(0))
+  for (const to of others) {
+    const messages = asked.filter((one) => one.to === to).map(({ message }) => message)
+    assert.is(messages.length, 2, 'they do not fit one message')
+    for (const message of messages) assert.ok(encodeMessage(message).length < MESSAGE_BYTES_MAX)
+  }
+  const { round } = state
+  const keys = copies.map(({ key }) => key)
+  const agreed = onCollectMessage(state, others[0] as PeerId, { type: 'ended-too', life: LIFE, round, keys })
+  assert.equal(collected(agreed), keys)
+})
+
+collect('what was collected is told to the holders, again when they change, and in messages that fit', () => {
+  const state = createCollecting(peer(0), LIFE, CONFIG)
+  const claims = many(32)
   const copies = Array.from({ length: 70 }, (_, i) => copy(keyIn(slotOfOthers, i), claims))
   const list = listing(collectTick(state, HOLDERS, collectIntervalMs), true)
   assert.ok(list !== undefined)
