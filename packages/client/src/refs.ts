@@ -10,8 +10,10 @@ import {
   compareRefs,
   type Draft,
   decodeRefBody,
+  doubtOf,
   fromHex,
   isAcknowledged,
+  isPlaced,
   isRefName,
   newRefWriter,
   onRefWriter,
@@ -22,15 +24,19 @@ import {
   type RefStep,
   type RefWant,
   type RefWriter,
+  readEntry,
   readRef,
   readVote,
   refFailure,
   refSigned,
+  SIGNATURE_BYTES,
   sealRef,
   toHex,
-  type UpdateOutcome
+  type UpdateOutcome,
+  weightOf
 } from '@cairn/core'
 import { CID } from 'multiformats/cid'
+import { toPeers } from './json.ts'
 import { type RefKey, verifies } from './keys.ts'
 import { allFailed, askAny, elsewhere, type NodeAt, type Nodes } from './nodes.ts'
 import { wait } from './wait.ts'
@@ -401,7 +407,8 @@ async function take(
       const { root } = writer.want
       const text = root === 'same' ? root : root && `${CID.decode(root)}`
       const body = { ...askedOf(text, asked), settle: step.want.settle === true }
-      const draft = toDraft((await post(`${path}/draft`, body)) as Json, { network, want: writer.want })
+      const draft = toDraft((await post(`${path}/draft`, body)) as Json, { network, want: step.want })
+      if (draft.type === 'draft') await checkDraft(by, node, draft, step.want)
       return onRefWriter(writer, { type: 'drafted', draft })
     }
     const json = (await post(`${path}/propose`, { record: toHex(step.record.bytes) })) as Json
@@ -412,7 +419,8 @@ async function take(
     by.failures.push({ node, error })
     if (by.failures.length >= Math.min(CHANGES_MAX, 2 * scene.nodes.all.length)) throw allFailed(by.failures)
     scene.nodes.avoid(node)
-    await wait(CHANGE_MS, signal)
+    // The first other node is asked at once: the one before is most likely gone.
+    if (by.failures.length > 1) await wait(CHANGE_MS, signal)
     return onRefWriter(writer, { type: 'lost' })
   }
 }
@@ -441,19 +449,18 @@ function wantOf(
 }
 
 /** What a node drafted is signed only if it says what was asked. @throws BAD_MESSAGE */
-function toDraft(
-  json: Json,
-  { network, want }: { network: string; want: RefWant }
-): Draft | { type: 'unknown' } {
+function toDraft(json: Json, { network }: { network: string; want: RefWant }): Draft | { type: 'unknown' } {
   const record = (hex: unknown): RefRecord =>
     readRef(fromHex(String(hex)), network, { sha256, verify: () => true })
   switch (json.type) {
     case 'draft': {
-      const body = decodeRefBody(fromHex(String(json.body)))
-      const same = body.owner === want.owner && body.name === want.name && body.network === network
-      const root = want.root === 'same' || want.root?.join() === body.root?.join()
-      if (!same || !root) throw new CairnError('BAD_MESSAGE', 'a draft of another ref than was asked for')
-      return { type: 'draft', body, chain: [] }
+      const records = ((json.chain ?? []) as Json[]).map((one) => ({
+        record: fromHex(String(one.record)),
+        receipts: (one.receipts as unknown[]).map((receipt) => fromHex(String(receipt)))
+      }))
+      // Signatures are looked at once it is known what they are to bear out: `checkDraft`.
+      const chain = readEntry({ records }, network, { sha256, verify: () => true })
+      return { type: 'draft', body: decodeRefBody(fromHex(String(json.body))), chain }
     }
     case 'finish':
       return { type: 'finish', record: record(json.record), chain: [] }
@@ -466,6 +473,46 @@ function toDraft(
     default:
       return { type: 'unknown' }
   }
+}
+
+/** What is signed is what was asked for, after what was acknowledged, voted on by whom that names. */
+async function checkDraft(
+  { scene, network, signal }: By,
+  from: NodeAt,
+  { body, chain }: Draft & { type: 'draft' },
+  want: RefWant
+): Promise<void> {
+  const refused = (why: string): CairnError =>
+    new CairnError('BAD_MESSAGE', `${from.url} drafted what must not be signed: ${why}`, {
+      hint: 'it lies, or is broken: use another node'
+    })
+  const checks = chain.flatMap(({ record, receipts }) => [
+    verifies(record.owner, refSigned(record), record.bytes.subarray(-SIGNATURE_BYTES)),
+    ...[...receipts.values()].map((one) => isVote(one, network))
+  ])
+  if (!(await Promise.all(checks)).every((good) => good)) throw refused('a signature that is not its own')
+  const why = doubtOf(body, { want, chain, network })
+  if (why !== undefined) throw refused(why)
+  const seen = scene.seen.get(`${want.owner} ${want.name}`)
+  if (seen !== undefined && compareRefs(body, seen) <= 0) throw refused(`${seen.sequence} was seen already`)
+  // Whom it names as the next voters, another node must know for members in their place.
+  const other = scene.nodes.ranked().find((node) => node !== from)
+  const peers = other && (await scene.nodes.json(other, { path: '/v1/peers', signal }).catch(() => undefined))
+  if (peers === undefined) return
+  const members = toPeers(peers).filter(({ state }) => state === 'alive' || state === 'suspect')
+  const placed = members.map(({ id, capacity, zone }) => ({ id, weight: weightOf(capacity), zone }))
+  if (!isPlaced(body, placed, sha256)) throw refused('voters that are not in their place')
+}
+
+async function isVote(receipt: RefReceipt, network: string): Promise<boolean> {
+  let check: Promise<boolean> = Promise.resolve(false)
+  readVote(receipt.bytes, network, {
+    verify: (peer, bytes, signature) => {
+      check = verifies(peer, bytes, signature)
+      return true
+    }
+  })
+  return check
 }
 
 function toOutcome(

@@ -88,7 +88,8 @@ export function isRecovery({ epoch, sequence, since }: RefRecord): boolean {
   return epoch > 0 && sequence === since
 }
 
-function isFounded(ballot: Ballot, entry: RefEntry, { record, chain }: Proposal): boolean {
+/** Whether it follows what a majority acknowledged, or settles what this voter may have helped. */
+export function isFounded(ballot: Ballot, entry: RefEntry, { record, chain }: Proposal): boolean {
   const first = record.predecessors.length === 0
   if (first || isRecovery(record)) return sameGroups(record.voters, [record.electorate])
   const known = new Map([...recordsOf(entry), ...chain].map((one) => [one.record.hash, one]))

@@ -70,7 +70,7 @@ export interface RefView extends RefUpdate {
 
 /** For a client that signs: what to sign, or what is in the way. Records as bytes, for it to check. */
 export type RefDraft =
-  | { type: 'draft'; body: Uint8Array }
+  | { type: 'draft'; body: Uint8Array; chain: { record: Uint8Array; receipts: Uint8Array[] }[] }
   | { type: 'finish'; record: Uint8Array }
   | { type: 'split'; rivals: Uint8Array[] }
   | { type: 'moved'; best?: Uint8Array }

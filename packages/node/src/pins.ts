@@ -11,7 +11,7 @@ import type { RefRecordView } from './api-refs.ts'
 import { cidSet } from './cid-set.ts'
 import { reachable } from './dag.ts'
 import type { OldPins } from './old-pins.ts'
-import { blocksBelow } from './ref-tidy.ts'
+import { ADOPTED, ADOPTS, blocksBelow, HOLDS, parseAdopted } from './ref-tidy.ts'
 import type { Shell } from './shell.ts'
 import { asCairnError } from './uploads.ts'
 
@@ -20,6 +20,10 @@ const MARK = 'pin'
 /** A value of a ref's metadata, and how many digest records one names. */
 const VALUE_BYTES_MAX = 512
 const DIGESTS_MAX = 7
+/** Uploads whose claims a pin has, or has had: of an id of 64 letters each. */
+const PAST_MAX = 7
+/** Tries at a change of which another was faster. */
+const TRIES_MAX = 5
 /** Claims of an old pin that end at a time. */
 const END_BLOCKS = 512
 /** Between tries at making refs of pins that were files, and looks at uploads that are over. */
@@ -50,50 +54,94 @@ export function createPins(shell: Shell, old: OldPins): Pins {
   const sweep = (): Promise<void> => uploads.sweep()
   let timer: NodeJS.Timeout | undefined
 
-  const add = async (pin: Pin): Promise<Pin> => {
-    const { root } = pin
-    const now = await refs.get(refOf(root))
-    const before = now && pinOf(now)
-    const digests = digestsOf(pin, before && now)
-    const replicas = Math.max(pin.replicas, before?.replicas ?? 1)
-    const lifetimeMs = before?.lifetimeMs ?? 0
-    const merged = { ...pin, replicas, lifetimeMs, createdMs: before?.createdMs ?? pin.createdMs }
-    const same = before?.replicas === replicas && before.name === short(pin.name) && lifetimeMs === 0
-    if (same && now?.metadata.digests === digests) return merged
-    await set(merged, digests)
-    return merged
+  const tails = new Map<string, Promise<unknown>>()
+  /** One change of a pin at a time here; what others change meanwhile is seen by `change`. */
+  const serial = async <T>(root: CID, work: () => Promise<T>): Promise<T> => {
+    const done = (tails.get(`${root}`) ?? Promise.resolve()).catch(() => undefined).then(work)
+    tails.set(`${root}`, done)
+    try {
+      return await done
+    } finally {
+      if (tails.get(`${root}`) === done) tails.delete(`${root}`)
+    }
   }
+  /** What is told of the pin now, made of what it was: again, when another was faster. */
+  const change = async (
+    root: CID,
+    next: (now: RefRecordView | undefined) => Promise<Next | Pin>
+  ): Promise<Pin> => {
+    for (let tries = 1; ; tries++) {
+      const now = await refs.get(refOf(root))
+      const made = await next(now)
+      if ('root' in made) return made
+      try {
+        await set(made, now?.sequence ?? 0)
+        if ((made.claims[ADOPTED] ?? '') !== '') background(refs.tidyPast(refOf(root)))
+        return made.pin
+      } catch (error) {
+        if (!CairnError.is(error, 'REF_STALE') || tries >= TRIES_MAX) throw error
+      }
+    }
+  }
+  const add = (pin: Pin): Promise<Pin> =>
+    serial(pin.root, async () => {
+      let adopted: Promise<string | undefined> | undefined
+      const done = await change(pin.root, async (now) => {
+        const before = now && pinOf(now)
+        const digests = digestsOf(pin, before && now)
+        const replicas = Math.max(pin.replicas, before?.replicas ?? 1)
+        const createdMs = before?.createdMs ?? pin.createdMs
+        const merged = { ...pin, replicas, createdMs, lifetimeMs: before?.lifetimeMs ?? 0 }
+        const lasts = before?.replicas === replicas && before.lifetimeMs === 0
+        const isNew = before === undefined || (lasts && now?.metadata.digests !== digests)
+        if (adopted === undefined && lasts && !isNew) {
+          // What is claimed already needs none of the upload's claims.
+          if (before.name === short(pin.name)) return merged
+          return { pin: merged, digests, claims: sameClaims(now) }
+        }
+        if (isNew && mayAdopt(now)) adopted ??= uploads.adopt(pin.upload)
+        const id = await adopted
+        const claims = id === undefined ? claimsAnew(now) : claimsWith(now, id)
+        return { pin: merged, digests, claims }
+      })
+      if (adopted === undefined) await uploads.finish(pin.upload)
+      background(sweep())
+      return done
+    })
+  const keep = (root: CID, { name, replicas, lifetimeMs }: PinAsked): Promise<Pin> =>
+    serial(root, () =>
+      change(root, async (now) => {
+        const known = now && pinOf(now)
+        const before = known ?? (await newPin(shell, root))
+        const pin = {
+          ...before,
+          name: name ?? before.name,
+          replicas: replicas ?? before.replicas,
+          lifetimeMs: lifetimeMs ?? before.lifetimeMs
+        }
+        const lasts = known !== undefined && known.replicas === pin.replicas && known.lifetimeMs === 0
+        const claims = lasts ? sameClaims(now) : claimsAnew(now)
+        return { pin, digests: known && now?.metadata.digests, claims }
+      })
+    )
   /** Whatever else was begun or acknowledged of it points to the same: nothing can be lost of it. */
-  const set = async (pin: Pin, digests: string | undefined): Promise<void> => {
+  const set = async ({ pin, digests, claims }: Next, ifSequence: number): Promise<void> => {
     const { root, replicas, lifetimeMs } = pin
-    const about = { root, replicas, lifetimeMs, keep: DIGESTS_MAX, metadata: metadataOf(pin, digests) }
-    const freely = { ...about, settle: true, anew: true }
+    const metadata = { ...metadataOf(pin, digests), ...claims }
+    const about = { root, replicas, lifetimeMs, keep: DIGESTS_MAX, metadata, settle: true, anew: true }
     const { name } = refOf(root)
     try {
-      await refs.set(name, freely, claimer)
+      await refs.set(name, { ...about, ifSequence }, claimer)
     } catch (error) {
       if (!CairnError.is(error, 'TOO_FEW_REPLICAS') && !CairnError.is(error, 'REF_CONFLICT')) throw error
-      await refs.set(name, { ...freely, recover: true }, claimer)
+      await refs.set(name, { ...about, recover: true }, claimer)
     }
-  }
-  const keep = async (root: CID, { name, replicas, lifetimeMs }: PinAsked): Promise<Pin> => {
-    const now = await refs.get(refOf(root))
-    const before = (now && pinOf(now)) ?? (await newPin(shell, root))
-    const pin = {
-      ...before,
-      name: name ?? before.name,
-      replicas: replicas ?? before.replicas,
-      lifetimeMs: lifetimeMs ?? before.lifetimeMs
-    }
-    await set(pin, now && pinOf(now) && now.metadata.digests)
-    return pin
   }
   const remove = async (root: CID): Promise<void> => {
     const kept = await old.find(root)
     if (kept !== undefined) await makeRef(kept)
     const found = await refs.get(refOf(root), {})
     if (found === undefined || pinOf(found) === undefined) throw noPin(root, claimer.shared)
-    await sweep() // what is unpinned a moment after it was put is claimed by nothing else
     await refs.set(refOf(root).name, { root: undefined, settle: true }, claimer)
   }
   const makeRef = async ({ pin, uploads: ids, digests }: OldPin): Promise<void> => {
@@ -123,12 +171,7 @@ export function createPins(shell: Shell, old: OldPins): Pins {
       return [...found, ...(await old.list()).filter(({ root }) => !roots.has(`${root}`))]
     },
     find,
-    async add(pin) {
-      const added = await add(pin)
-      await uploads.finish(pin.upload)
-      background(sweep())
-      return added
-    },
+    add,
     keep,
     remove,
     start() {
@@ -137,6 +180,51 @@ export function createPins(shell: Shell, old: OldPins): Pins {
     },
     stop: () => clearInterval(timer)
   }
+}
+
+/** A pin as it is to be: with the metadata that says by which claims it is kept. */
+interface Next {
+  pin: Pin
+  digests: string | undefined
+  claims: Record<string, string>
+}
+
+const CLAIM_KEYS = [ADOPTS, ADOPTED, HOLDS] as const
+
+function sameClaims(now: RefRecordView | undefined): Record<string, string> {
+  return Object.fromEntries(
+    CLAIM_KEYS.flatMap((key) => {
+      const value = now?.metadata[key]
+      return value === undefined ? [] : [[key, value]]
+    })
+  )
+}
+
+/** An upload's claims are taken over by a pin that is new, or has no others but such. */
+function mayAdopt(now: RefRecordView | undefined): boolean {
+  const uploads = parseAdopted(now?.metadata[ADOPTS] ?? '').length
+  return now?.root === undefined || (uploads > 0 && uploads < PAST_MAX)
+}
+
+/** It is kept by an upload's claims, beside those that it has: those of one that was removed are over. */
+function claimsWith(now: RefRecordView | undefined, upload: string): Record<string, string> {
+  const { [ADOPTS]: uploads = '', [ADOPTED]: past = '', [HOLDS]: holds } = now?.metadata ?? {}
+  const own = holds === '1' || (now !== undefined && uploads === '')
+  const had = parseAdopted(uploads)
+  const alive = now?.root === undefined ? [] : had
+  const gone = [...(now?.root === undefined ? had : []), ...parseAdopted(past)].slice(0, PAST_MAX)
+  return {
+    [ADOPTS]: [upload, ...alive].slice(0, PAST_MAX).join(' '),
+    ...(gone.length === 0 ? {} : { [ADOPTED]: gone.join(' ') }),
+    ...(own ? { [HOLDS]: '1' } : {})
+  }
+}
+
+/** It is kept by claims of its own from now on: those that it had taken over are let go of. */
+function claimsAnew(now: RefRecordView | undefined): Record<string, string> {
+  const { [ADOPTS]: uploads = '', [ADOPTED]: past = '' } = now?.metadata ?? {}
+  const gone = [...parseAdopted(uploads), ...parseAdopted(past)].slice(0, PAST_MAX).join(' ')
+  return { ...(gone === '' ? {} : { [ADOPTED]: gone }), [HOLDS]: '1' }
 }
 
 type OldPin = NonNullable<Awaited<ReturnType<OldPins['find']>>>

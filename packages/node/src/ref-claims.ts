@@ -12,7 +12,7 @@ import { CID } from 'multiformats/cid'
 import { z } from 'zod'
 import { type CidSet, cidSet } from './cid-set.ts'
 import { readIfThere, syncDirectory, writeWhole } from './files.ts'
-import { blocksBelow, type RefTidy, rootsOf } from './ref-tidy.ts'
+import { adoptedBy, blocksBelow, type RefTidy, rootsOf } from './ref-tidy.ts'
 import type { Shell } from './shell.ts'
 import { asCairnError, type Pending } from './uploads.ts'
 
@@ -59,7 +59,10 @@ export function createRefClaims(shell: () => Shell, home: string, tidy: RefTidy)
     }
   }
 
-  const claim = async (record: RefRecord, before: RefRecord | undefined): Promise<void> => {
+  const claim = async (record: RefRecord, last: RefRecord | undefined): Promise<void> => {
+    if (adoptedBy(shell(), record).uploads.length > 0) return // an upload has claimed all of it
+    // What an upload claimed for the record before may end with this one.
+    const before = last && adoptedBy(shell(), last).uploads.length === 0 ? last : undefined
     const { id, replicas } = record
     const { roots, claimed } = toClaim(record, before)
     const held = claimed.length === 0 || before === undefined ? [] : rootsOf(before)

@@ -55,6 +55,8 @@ export interface NodeRefs {
   propose(record: Uint8Array): Promise<RefOutcome>
   list(owner?: PeerId): Promise<RefRecordView[]>
   perform(action: Exclude<RefAction, { type: 'send' }>): void
+  /** Ends claims that a pin had taken over, and has no longer. */
+  tidyPast(ref: { owner: PeerId; name: string }): Promise<void>
   /** What was begun in an earlier life goes on. */
   start(): void
   close(error: CairnError): void
@@ -212,6 +214,10 @@ export function createNodeRefs(shell: () => Shell, files: RefFiles, home: string
           waiting.delete(action.request)
       }
     },
+    async tidyPast(ref) {
+      const best = bestRef(shell().core.refs, refId(ref, shell().crypto.sha256))
+      if (best !== undefined) await tidying.endPast(best)
+    },
     start() {
       shell().dispatch({ type: 'ref-clock', atMs: Date.now() })
       timer = setInterval(look, LOOK_MS)
@@ -293,7 +299,7 @@ function updateOf(shell: Shell, result: RefResult & { type: 'acknowledged' }): R
 function draftView(draft: Draft | { type: 'unknown' }): RefDraft {
   switch (draft.type) {
     case 'draft':
-      return { type: 'draft', body: encodeRefBody(draft.body) }
+      return { type: 'draft', body: encodeRefBody(draft.body), chain: draft.chain.map(chainView) }
     case 'finish':
       return { type: 'finish', record: draft.record.bytes }
     case 'split':
@@ -303,6 +309,10 @@ function draftView(draft: Draft | { type: 'unknown' }): RefDraft {
     default:
       return draft
   }
+}
+
+function chainView({ record, receipts }: KnownRef): { record: Uint8Array; receipts: Uint8Array[] } {
+  return { record: record.bytes, receipts: [...receipts.values()].map(({ bytes }) => bytes) }
 }
 
 function outcomeView(shell: Shell, outcome: UpdateOutcome | { type: 'failed'; reason: string }): RefOutcome {

@@ -5,20 +5,28 @@
  */
 import { appendFile, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
 import { type BlockKey, fromHex, toHex } from '@cairn/core'
 import { errnoOf, makeDirectory } from './files.ts'
 
 /** Claims that end at a time. */
-const END_BLOCKS = 2_048
-/** Sequence of the live claims, 8 bytes, and N. */
+const END_BLOCKS = 512
+/** Between two such batches: nobody waits for them, and others may. A guess. */
+const PAUSE_MS = 250
+/** When it was begun, 8 bytes, and N. */
 const HEAD_BYTES = 9
 const OPEN = /^([0-9a-f]{32})\.open$/
 const ENDING = /^([0-9a-f]{32})\.(\d+)\.ending$/
 
 export interface UploadJournal {
-  /** Notes that these are about to be claimed; gives the sequence of the claims. */
+  /** Notes that these are about to be claimed; gives when the upload was begun: no two times are alike. */
   note(upload: string, keys: readonly BlockKey[], replicas: number): Promise<number>
-  /** The upload is over: what it claimed is to end. A later put of that name claims anew, above it. */
+  /**
+   * Its claims are about to be those of a pin: they do not end by themselves any more, whatever comes of it.
+   * Gives when it was begun; undefined where there are none.
+   */
+  adopt(upload: string): Promise<number | undefined>
+  /** The upload is over: what it claimed is to end. A later put of that name begins another. */
   finish(upload: string): Promise<void>
   /** The same for uploads that nobody has gone on with for so long. */
   abandon(idleMs: number, nowMs: number): Promise<string[]>
@@ -29,7 +37,7 @@ export interface UploadJournal {
 export type EndBatch = (
   upload: string,
   keys: readonly BlockKey[],
-  about: { sequence: number; replicas: number }
+  about: { begun: number; replicas: number }
 ) => Promise<void>
 
 export function openUploadJournal(home: string): UploadJournal {
@@ -49,10 +57,9 @@ export function openUploadJournal(home: string): UploadJournal {
   const begin = async (upload: string, replicas: number): Promise<number> => {
     const path = pathOf(upload)
     const known = await headOf(path)
-    if (known !== undefined) return known.sequence
+    if (known !== undefined) return known.begun
     await makeDirectory(directory)
-    // Even, and above any that this name had before: an upload that ended can be begun again.
-    last = Math.max(last + 2, 2 * Date.now())
+    last = Math.max(last + 1, Date.now())
     const head = Buffer.alloc(HEAD_BYTES)
     head.writeDoubleBE(last)
     head[HEAD_BYTES - 1] = replicas
@@ -60,10 +67,10 @@ export function openUploadJournal(home: string): UploadJournal {
     return last
   }
   const finish = async (upload: string): Promise<void> => {
-    const sequence = heads.get(upload) ?? (await headOf(pathOf(upload)))?.sequence
+    const begun = heads.get(upload) ?? (await headOf(pathOf(upload)))?.begun
     heads.delete(upload)
-    if (sequence === undefined) return // another node has it, or it has ended before
-    await rename(pathOf(upload), join(directory, `${upload}.${sequence}.ending`)).catch(unlessGone)
+    if (begun === undefined) return // another node has it, or it has ended before
+    await rename(pathOf(upload), join(directory, `${upload}.${begun}.ending`)).catch(unlessGone)
   }
   const sweep = async (end: EndBatch): Promise<void> => {
     for (const name of await namesIn(directory)) {
@@ -72,8 +79,9 @@ export function openUploadJournal(home: string): UploadJournal {
       const path = join(directory, name)
       const head = await headOf(path)
       for await (const keys of head === undefined ? [] : batches(path)) {
-        const { sequence = 0, replicas = 1 } = head ?? {}
-        await end(upload, keys, { sequence: sequence + 1, replicas })
+        const { begun = 0, replicas = 1 } = head ?? {}
+        await end(upload, keys, { begun, replicas })
+        await wait(PAUSE_MS)
       }
       await rm(path, { force: true })
     }
@@ -81,10 +89,17 @@ export function openUploadJournal(home: string): UploadJournal {
   return {
     note: (upload, keys, replicas) =>
       serial(async () => {
-        const sequence = heads.get(upload) ?? (await begin(upload, replicas))
-        heads.set(upload, sequence)
+        const begun = heads.get(upload) ?? (await begin(upload, replicas))
+        heads.set(upload, begun)
         await appendFile(pathOf(upload), rowsOf(keys))
-        return sequence
+        return begun
+      }),
+    adopt: (upload) =>
+      serial(async () => {
+        const begun = heads.get(upload) ?? (await headOf(pathOf(upload)))?.begun
+        heads.delete(upload)
+        await rm(pathOf(upload), { force: true })
+        return begun
       }),
     finish: (upload) => serial(() => finish(upload)),
     async abandon(idleMs, nowMs) {
@@ -123,7 +138,7 @@ async function namesIn(directory: string): Promise<string[]> {
   }
 }
 
-async function headOf(path: string): Promise<{ sequence: number; replicas: number } | undefined> {
+async function headOf(path: string): Promise<{ begun: number; replicas: number } | undefined> {
   const head = Buffer.alloc(HEAD_BYTES)
   try {
     const file = await open(path)
@@ -137,7 +152,7 @@ async function headOf(path: string): Promise<{ sequence: number; replicas: numbe
     unlessGone(error)
     return undefined
   }
-  return { sequence: head.readDoubleBE(), replicas: head[HEAD_BYTES - 1] as number }
+  return { begun: head.readDoubleBE(), replicas: head[HEAD_BYTES - 1] as number }
 }
 
 /** Some 40 bytes a block: of a terabyte 40 MB, read at once. A part at the end is left out. */

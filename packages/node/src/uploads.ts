@@ -2,6 +2,7 @@
  * Blocks on their way to their holders: keeps the bytes of a put until its last transfer is over, sends
  * what the core says to whom it says, checks the receipts that come back. The core counts them.
  */
+import { createHash } from 'node:crypto'
 import { cidOfKey, keyOf } from '@cairn/blocks'
 import {
   type BlockKey,
@@ -37,6 +38,8 @@ export interface Uploads {
     blocks: readonly Pending[],
     options?: PutOptions & { end?: boolean; claim?: Claimant }
   ): Promise<PutOutcome>
+  /** A pin is about to take over an upload's claims: those of this id. Undefined where there are none. */
+  adopt(upload: string): Promise<string | undefined>
   /** An upload is over: its blocks are kept by something else, or not at all. Its claims end by `sweep`. */
   finish(upload: string): Promise<void>
   /** Ends the claims of uploads that are over. @throws TOO_FEW_REPLICAS while their holders are away */
@@ -91,8 +94,8 @@ const SHORT_NAMED_MAX = 100
 /** What a reason for want of room begins with: the core passes reasons on as text. */
 const FULL_MARK = 'full: '
 const PEER_ID = /\b12D3[1-9A-HJ-NP-Za-km-z]{48}\b/g
-/** Of claims that end as they did when pins were files: those uploads claimed at 1. */
-const OLD_END = 2
+/** Sequences of an upload's claims. */
+export const [LIVE, ENDED] = [1, 2]
 const UPLOAD_ID = /^[0-9a-f]{32}$/
 
 export function createUploads(shell: () => Shell, home: string): Uploads {
@@ -101,11 +104,15 @@ export function createUploads(shell: () => Shell, home: string): Uploads {
   let nextPut = 1
 
   const uploads: Uploads = {
+    async adopt(upload) {
+      const begun = await journal.adopt(upload)
+      return begun === undefined ? undefined : idOf(shell(), upload, begun)
+    },
     finish: journal.finish,
     abandon: (idleMs) => journal.abandon(idleMs, Date.now()),
     sweep: () =>
-      journal.sweep(async (upload, keys, { sequence, replicas }) => {
-        const claim = { kind: 'upload', id: idOf(upload), sequence, live: false, by: shell() } as const
+      journal.sweep(async (upload, keys, { begun, replicas }) => {
+        const claim = { ...claimOf(shell(), idOf(shell(), upload, begun)), sequence: ENDED, live: false }
         const blocks = keys.map((key) => ({ cid: cidOfKey(key, 'raw') }))
         await uploads.put(upload, blocks, { replicas, ack: 'quorum', claim })
       }),
@@ -120,10 +127,13 @@ export function createUploads(shell: () => Shell, home: string): Uploads {
         throw new CairnError('BAD_REQUEST', `a block has 1 to ${REPLICAS_MAX} replicas, not ${replicas}`)
       }
       const keys = blocks.map(({ cid }) => keyOf(cid))
-      const sequence = end ? OLD_END : claim === undefined ? await journal.note(upload, keys, replicas) : 0
+      const own = async (): Promise<Claimant> => {
+        const begun = await journal.note(upload, keys, replicas)
+        return { ...claimOf(shell(), idOf(shell(), upload, begun)), sequence: LIVE, live: true }
+      }
+      const by = end ? endOfOld(shell(), upload) : (claim ?? (await own()))
       signal?.throwIfAborted() // meanwhile: an event that was before its listener never comes
-      const own = { kind: 'upload', id: idOf(upload), sequence, live: !end, by: shell() } as const
-      const entries = claimed(shell(), blocks, { replicas, claim: claim ?? own })
+      const entries = claimed(shell(), blocks, { replicas, claim: by })
       const cids = new Map(blocks.map(({ cid }) => [keyOf(cid), cid]))
       const bytes = bytesOf(entries)
       const { promise, resolve, reject } = Promise.withResolvers<SettledBlock[]>()
@@ -211,7 +221,23 @@ export function createUploads(shell: () => Shell, home: string): Uploads {
   return uploads
 }
 
-const idOf = (upload: string): string => upload.padEnd(2 * CLAIMANT_ID_BYTES, '0')
+/**
+ * Of each node that takes part in an upload, and each time that one begins it, another: what a pin takes over
+ * is nobody else's to end.
+ */
+function idOf({ id }: Pick<Shell, 'id'>, upload: string, begun: number): string {
+  return createHash('sha256').update(`${upload} ${id} ${begun}`).digest('hex')
+}
+
+function claimOf({ claimer }: Pick<Shell, 'claimer'>, id: string) {
+  return { kind: 'upload', id, by: claimer } as const
+}
+
+/** Claims that uploads made when pins were files. */
+function endOfOld(shell: Shell, upload: string): Claimant {
+  const id = upload.padEnd(2 * CLAIMANT_ID_BYTES, '0')
+  return { kind: 'upload', id, sequence: ENDED, live: false, by: shell }
+}
 
 function release({ users, over, onReleased }: Put): void {
   if (over && users === 0) onReleased?.()

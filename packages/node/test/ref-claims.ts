@@ -83,6 +83,8 @@ keeps(
     const { root, id } = await putFile(net, 3, 10)
     await net.at(3).pin(root, { lifetimeMs: 3_000 })
     await net.at(3).upload(id).end()
+    const open = async () => (await readdir(join(net.home(3), 'uploads'))).length
+    await eventually(async () => (await open()) === 0, 'the upload is over')
     await net.at(3).stop()
     const others = async () => {
       const usages = await Promise.all([0, 1, 2].map(async (i) => (await net.at(i).status()).usage.blocks))
@@ -90,6 +92,27 @@ keeps(
     }
     assert.not(await others(), 'it is kept for now')
     await eventually(others, 'its time is over', 60_000)
+  })
+)
+
+keeps(
+  'usage tells what each name keeps, and what of it no other does',
+  scoped(async (use) => {
+    const net = use(await network(3))
+    await name(net, 0, 10)
+    await name(net, 0, 11)
+    const { root, id } = await putFile(net, 1, 12)
+    await net.at(1).upload(id).finish(root, { name: 'a.bin', bytes: 1, blocks: 1 })
+    const { names, blocks, bytes } = await net.at(2).usage()
+    const told = names.map((one) => [one.name, one.kind, one.roots, one.blocks, one.own.blocks]).sort()
+    assert.equal(told, [
+      ['a.bin', 'pin', 1, 5, 2],
+      ['photos', 'ref', 2, 7, 4]
+    ])
+    assert.is(blocks, 9)
+    const own = (await net.at(0).usage()).names.find(({ kind }) => kind === 'ref')?.own.bytes ?? 0
+    assert.ok(own > 2 * CHUNK_BYTES && own < 2 * CHUNK_BYTES + 1_000, `${own}`)
+    assert.ok(bytes > 6 * CHUNK_BYTES && bytes < 6 * CHUNK_BYTES + 1_500, `${bytes}`)
   })
 )
 
@@ -112,6 +135,8 @@ keeps(
     const changed = await net.at(1).pin(cid, { replicas: 2 })
     assert.equal([changed.name, changed.replicas, changed.blocks], ['a.bin', 2, 1])
     await eventually(async () => (await copies(net)) === 2, 'a copy is let go of', 40_000)
+    await new Promise((resolve) => setTimeout(resolve, 4 * config.collectGraceMs))
+    assert.is(await copies(net), 2, 'it has claims of its own in the place of the upload’s')
     await net.at(2).unpin(cid)
     assert.is(await codeOf(net.at(0).unpin(cid)), 'NOT_FOUND')
     await eventually(async () => (await copies(net)) === 0, 'all is collected', 40_000)
