@@ -28,4 +28,5 @@ export {
   stat
 } from './read.ts'
 export * from './sums.ts'
+export { readNode } from './unixfs.ts'
 export { dagBlocks, TREE_ENTRIES_MAX, type WalkEntry, type WalkOptions, walk } from './walk.ts'

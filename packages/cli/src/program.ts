@@ -30,6 +30,7 @@ import { addStatus } from './commands/status.ts'
 import { addStop } from './commands/stop.ts'
 import { addStore } from './commands/store.ts'
 import { addSums } from './commands/sums.ts'
+import { addUsage } from './commands/usage.ts'
 import { addVerify } from './commands/verify.ts'
 import { addVersion } from './commands/version.ts'
 import { addWhatif } from './commands/whatif.ts'
@@ -50,7 +51,7 @@ const GROUPS: [string, ((root: Command, program: Program) => void)[]][] = [
   ['Names:', [addRef, addMirror, addKey]],
   ['Checks:', [addStat, addFind, addSums, addVerify, addReceipts, addScrub]],
   ['Network:', [addStart, addJoin, addInvite, addPeers, addStatus, addWhatif, addLeave, addStop, addCluster]],
-  ['Other:', [addGc, addStore, addVersion]]
+  ['Other:', [addUsage, addGc, addStore, addVersion]]
 ]
 
 export function buildProgram(program: Program): Command {

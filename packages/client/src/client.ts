@@ -33,7 +33,17 @@ import {
   treeFrom,
   walkFrom
 } from './get.ts'
-import { toDagStatus, toGcResult, toNodeInfo, toNodeStatus, toPeers, toPin, toPins, toText } from './json.ts'
+import {
+  toDagStatus,
+  toGcResult,
+  toNodeInfo,
+  toNodeStatus,
+  toPeers,
+  toPin,
+  toPins,
+  toText,
+  toUsage
+} from './json.ts'
 import { type Kept, keptBelow, withoutKept } from './kept.ts'
 import type { RefKey } from './keys.ts'
 import { type EventOptions, eventsOf, leave, proveDag, scrub, scrubNetwork } from './lines.ts'
@@ -68,6 +78,7 @@ import type {
   Safety,
   ScrubProgress,
   ScrubResult,
+  UsageReport,
   WhatIf
 } from './types.ts'
 import type { Means, UploadOptions } from './upload.ts'
@@ -205,6 +216,8 @@ export interface Client {
   scrubNetwork(
     options?: Signalled & { onProgress?: (progress: ScrubProgress) => void }
   ): Promise<NetworkScrub>
+  /** What each name and pin keeps, of all owners, and what of it no other keeps. */
+  usage(options?: Signalled): Promise<UsageReport>
   /** What the first node holds that nobody claims any more; with `now`, it collects it without a grace. */
   gc(options?: Signalled & { now?: boolean }): Promise<GcResult>
   /** The first node, and no other, leaves the network for good. */
@@ -326,6 +339,7 @@ export function createClient(options: ClientOptions): Client {
     prove: (cid, options = {}) => proveDag(nodes, parseCid(cid), options),
     scrub: (options = {}) => scrub(nodes, first, options),
     scrubNetwork: (options = {}) => scrubNetwork(nodes, first, options),
+    usage: async ({ signal } = {}) => toUsage(await nodes.anyJson({ path: '/v1/usage', signal })),
     gc: async ({ now = false, signal } = {}) =>
       toGcResult(await nodes.json(first, { method: now ? 'POST' : 'GET', path: '/v1/gc', signal })),
     leave: (options = {}) => leave(nodes, first, options),

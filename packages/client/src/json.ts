@@ -11,7 +11,8 @@ import type {
   Outcome,
   PeerInfo,
   Pin,
-  ProofResult
+  ProofResult,
+  UsageReport
 } from './types.ts'
 
 type Json = Record<string, unknown>
@@ -30,6 +31,14 @@ function list(value: unknown): Json[] {
 
 export function toGcResult(value: unknown): GcResult {
   return object(value) as unknown as GcResult
+}
+
+export function toUsage(value: unknown): UsageReport {
+  const json = object(value)
+  const names = list(json.names).map(({ root, ...name }) => {
+    return { ...name, ...(root === undefined ? {} : { root: parseCid(String(root)) }) }
+  })
+  return { ...json, names } as unknown as UsageReport
 }
 
 export function toOutcome(value: unknown): Outcome {

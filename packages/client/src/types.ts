@@ -146,6 +146,32 @@ export interface GcResult {
   collected: number
 }
 
+/** What a name keeps, or a pin: bytes of blocks, each counted once, whatever the copies. */
+export interface NameUsage {
+  owner: PeerId
+  /** Of a pin, what it is called. */
+  name: string
+  kind: 'ref' | 'pin'
+  sequence: number
+  replicas: number
+  root?: CID
+  /** What it points to, earlier roots that it keeps, and records of digests. */
+  roots: number
+  blocks: number
+  bytes: number
+  /** Of these, what no other name keeps. */
+  own: { blocks: number; bytes: number }
+  /** Roots of which not all could be read. */
+  unread: number
+}
+
+export interface UsageReport {
+  names: NameUsage[]
+  /** Of all of them together, each block once. */
+  blocks: number
+  bytes: number
+}
+
 export interface ScrubStatus {
   /** Bytes a second that the round in the background may read. */
   bytesPerSecond: number

@@ -97,6 +97,7 @@ function answersOf(node: CairnNode): Answers {
       await node.unpin(cid(c))
       return {}
     },
+    usage: (c) => node.usage(signal(c)),
     garbage: (c) => node.gc(signal(c)),
     collect: (c) => node.gc({ ...signal(c), now: true }),
     refs: async (c) => {

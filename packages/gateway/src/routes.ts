@@ -17,6 +17,7 @@ export type JsonRouteName =
   | 'pin'
   | 'unpin'
   | 'garbage'
+  | 'usage'
   | 'collect'
   | 'keep'
   | 'finish'
@@ -56,6 +57,7 @@ export const ROUTES: readonly Route[] = [
   { kind: 'json', name: 'status-of', path: '/v1/status/:cid', ...read },
   { kind: 'json', name: 'peers', path: '/v1/peers', ...read },
   { kind: 'json', name: 'pins', path: '/v1/pins', ...read },
+  { kind: 'json', name: 'usage', path: '/v1/usage', ...read },
   { kind: 'json', name: 'garbage', path: '/v1/gc', ...read },
   { kind: 'json', name: 'collect', path: '/v1/gc', ...act, body: 'none' },
   { kind: 'json', name: 'refs', path: '/v1/refs', ...read },

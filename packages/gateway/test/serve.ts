@@ -164,6 +164,7 @@ serve('only these routes answer without the token, and none of them changes anyt
     '/v1/status/:cid',
     '/v1/peers',
     '/v1/pins',
+    '/v1/usage',
     '/v1/gc',
     '/v1/refs',
     '/v1/refs/:owner/:name',

@@ -280,6 +280,8 @@ export interface CairnNode {
     cid: CID,
     options?: { signal?: AbortSignal; ref?: { owner: PeerId; name: string } | undefined }
   ): Promise<Uint8Array>
+  /** What each name and pin keeps, of all owners. @throws TOO_LARGE */
+  usage(options?: { signal?: AbortSignal }): Promise<UsageReport>
   /** Names that live. */
   readonly refs: {
     /** What is acknowledged, as a carrier knows it; `latest` asks a majority. @throws TOO_FEW_REPLICAS */
@@ -377,6 +379,32 @@ export interface NetworkScrub extends ScrubResult {
 export interface ScrubProgress extends ScrubResult {
   /** Bytes of blocks that are to be read in all. */
   total: number
+}
+
+/** What a name keeps, or a pin: bytes of blocks, each counted once, whatever the copies. */
+export interface NameUsage {
+  owner: PeerId
+  /** Of a pin, what it is called. */
+  name: string
+  kind: 'ref' | 'pin'
+  sequence: number
+  replicas: number
+  root?: CID
+  /** What it points to, earlier roots that it keeps, and records of digests. */
+  roots: number
+  blocks: number
+  bytes: number
+  /** Of these, what no other name keeps. */
+  own: { blocks: number; bytes: number }
+  /** Roots of which not all could be read. */
+  unread: number
+}
+
+export interface UsageReport {
+  names: NameUsage[]
+  /** Of all of them together, each block once. */
+  blocks: number
+  bytes: number
 }
 
 export interface GcOptions {

@@ -13,6 +13,8 @@ import { proofOf } from './proofs.ts'
 import { wantOf } from './refs.ts'
 import { safetyOf, safetyOfDag } from './safety.ts'
 import type { Shell } from './shell.ts'
+import { asCairnError } from './uploads.ts'
+import { usageOf } from './usage.ts'
 import { VERSION } from './version.ts'
 
 export interface Life {
@@ -59,6 +61,7 @@ export function faceOf(shell: Shell, { notes, closed, disk, stop }: Life): Cairn
       await pins.remove(root)
       shell.events.emit({ type: 'pin', root, removed: true, atMs: Date.now() })
     },
+    usage: ({ signal } = {}) => usageOf(shell, signal),
     refs: {
       get: shell.refs.get,
       set: shell.refs.set,
@@ -149,7 +152,8 @@ function uploadOf(shell: Shell, pins: Pins, id: string): Upload {
     },
     async end() {
       await shell.uploads.finish(id)
-      await shell.uploads.sweep()
+      const swept = shell.uploads.sweep() // nobody waits for what it frees
+      void shell.during(swept).catch((error: unknown) => shell.log('warn', asCairnError(error).message))
     }
   }
 }

@@ -144,6 +144,7 @@ export function loneNode({
       remove: async () => Promise.reject(new CairnError('NOT_FOUND', 'it mirrors nothing')),
       promote: async () => Promise.reject(new CairnError('NOT_FOUND', 'it mirrors nothing'))
     },
+    usage: async () => ({ names: [], blocks: blocks.size, bytes: bytesOf() }),
     async pin(root, { name, replicas: wanted = replicas, lifetimeMs = 0 } = {}) {
       const facts = { root, upload: '', name, replicas: wanted, blocks: 1, bytes: 1, createdMs: 0 }
       const pin = { ...facts, lifetimeMs }
