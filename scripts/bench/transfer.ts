@@ -204,14 +204,28 @@ function print(limits: Limits): void {
   }
   // three nodes and the client hash, two legs go over TLS, three nodes write
   const floor = 4 * limits.sha256.cpuSeconds + 2 * limits.tls.cpuSeconds + 3 * limits.syncedWrite.cpuSeconds
-  for (const { what, seconds, mbPerSecond, cpuSeconds, peakMiB } of rows) {
-    const sum = cpuSeconds.reduce((a, b) => a + b, 0)
-    const each = cpuSeconds.map((one) => one.toFixed(2)).join(' + ')
+  for (const [what, all] of Map.groupBy(rows, (row) => row.what)) {
+    const each = all.length > 1 ? '' : ` (${all[0]?.cpuSeconds.map((one) => one.toFixed(2)).join(' + ')})`
+    const cpu = all.map(({ cpuSeconds }) => cpuSeconds.reduce((a, b) => a + b, 0))
+    const peak = Math.max(...all.flatMap(({ peakMiB }) => peakMiB))
     console.log(
-      `${what.padEnd(34)} ${seconds.toFixed(2).padStart(7)} s ${mbPerSecond.toFixed(0).padStart(7)} MB/s ` +
-        `${sum.toFixed(2).padStart(7)} CPU s (${each}), peak ${Math.max(...peakMiB).toFixed(0)} MiB`
+      `${what.padEnd(34)} ${range(all.map(({ seconds }) => seconds)).padStart(7)} s ` +
+        `${median(all.map(({ mbPerSecond }) => mbPerSecond)).toFixed(0)} MB/s, ` +
+        `${range(cpu)} CPU s${each}, peak ${peak.toFixed(0)} MiB`
     )
     if (what === `put x3, ${scale}`)
-      console.log(`${''.padEnd(34)} ${(sum / floor).toFixed(2).padStart(7)} x its limits' CPU`)
+      console.log(`${''.padEnd(34)} ${(median(cpu) / floor).toFixed(2).padStart(7)} x its limits' CPU`)
   }
+}
+
+function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b)
+  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN
+}
+
+/** One value as it is, several as median [least-most]. */
+function range(values: readonly number[]): string {
+  const middle = median(values).toFixed(2)
+  if (values.length === 1) return middle
+  return `${middle} [${Math.min(...values).toFixed(2)}-${Math.max(...values).toFixed(2)}]`
 }

@@ -2,7 +2,7 @@
  * Blocks to a node, in batches, several at once, under one upload's id; and to another node when that one
  * fails. What is held already is claimed and not sent, so that a repeated put only does what is missing.
  */
-import { CODECS } from '@cairn/blocks'
+import { CODECS, noteGarbage } from '@cairn/blocks'
 import { CairnError, concat } from '@cairn/core'
 import { CID } from 'multiformats/cid'
 import { addBlock, BATCH_BLOCKS, type Batch, carBody, createBuffers, isFull, newBatch } from './batch.ts'
@@ -223,7 +223,9 @@ async function sendCar(up: Upload, node: NodeAt, body: Uint8Array): Promise<Outc
   const path = `/v1/uploads/${up.id}/blocks${up.query}`
   const { signal } = up
   const asked = { method: 'POST', path, type: 'application/vnd.ipld.car', body, signal } as const
-  return told(up, toOutcome(await up.nodes.json(node, asked)))
+  const outcome = toOutcome(await up.nodes.json(node, asked))
+  noteGarbage(body.length) // `fetch` made a copy of it
+  return told(up, outcome)
 }
 
 function told(up: Upload, outcome: Outcome): Outcome {

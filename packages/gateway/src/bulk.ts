@@ -3,16 +3,9 @@
  * Bounded whatever is asked: requests at once, and bytes in memory over all of them.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { type Block, carOf, readCar } from '@cairn/blocks'
+import { type Block, carOf, noteGarbage, readCar } from '@cairn/blocks'
 import { BLOCK_BYTES_MAX, CairnError } from '@cairn/core'
-import {
-  blockBuffers,
-  type CairnNode,
-  noteGarbage,
-  type PutBlock,
-  type PutOptions,
-  type PutOutcome
-} from '@cairn/node'
+import { blockBuffers, type CairnNode, type PutBlock, type PutOptions, type PutOutcome } from '@cairn/node'
 import type { CID } from 'multiformats/cid'
 import { flushed, goneSignal, readBody, readJson, sendJson, tooLarge, write } from './answer.ts'
 import { askedBlocks, askedPut, askedUpload, BLOCKS_BODY_BYTES_MAX, type Blocks } from './asked.ts'

@@ -5,9 +5,9 @@
  */
 import { constants } from 'node:crypto'
 import { type ConnectionOptions, connect, type EphemeralKeyInfo, type TLSSocket } from 'node:tls'
+import { noteGarbage } from '@cairn/blocks'
 import { CairnError } from '@cairn/core'
 import { type ByteChannel, type ChannelLimits, makeChannel, type Wire, type WireEvents } from './channel.ts'
-import { noteGarbage } from './young.ts'
 
 /**
  * Both ends alike. One cipher: the fastest here, and its hash is the one that a key without another said

@@ -1,8 +1,8 @@
 /**
- * Collects young garbage by the bytes that sockets brought. What a socket is read into is fresh memory
- * outside of V8's heap, garbage as soon as it was copied; V8 counts it towards a full collection and
- * seldom looks for it before: 20 full ones for 256 MiB uploaded, of 100 ms of processor each, and 50 MB more
- * in memory. A young one takes half a millisecond.
+ * Collects young garbage by the bytes that sockets brought, on Node. What a socket is read into is memory
+ * outside of V8's heap, garbage as soon as it was copied; V8 counts it towards a full collection and seldom
+ * looks for it before: 20 full ones for 256 MiB uploaded, of 100 ms of processor each, and 50 MB more in
+ * memory. A young one takes half a millisecond. The browser's half is young.web.ts.
  */
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
