@@ -120,10 +120,13 @@ function updated(writer: RefWriter, outcome: UpdateOutcome | { type: 'failed'; r
   }
 }
 
-function isSame(record: RefRecord, { root, replicas, lifetimeMs, ifSequence, recover }: RefWant): boolean {
+function isSame(record: RefRecord, want: RefWant): boolean {
+  const { root, replicas, lifetimeMs, keep, metadata, ifSequence, recover } = want
   if (recover === true || root === 'same' || root?.join() !== record.root?.join()) return false
   if (ifSequence !== undefined && record.sequence !== ifSequence + 1) return false
+  if (metadata !== undefined && JSON.stringify(metadata) !== JSON.stringify(record.metadata)) return false
   return (
+    (keep ?? record.keep) === record.keep &&
     (replicas ?? record.replicas) === record.replicas &&
     (lifetimeMs ?? record.lifetimeMs) === record.lifetimeMs
   )

@@ -48,6 +48,11 @@ writers(
       'propose'
     )
     assert.is(endOf(same.on(acknowledged(second))), 'acknowledged')
+    for (const more of [{ keep: 7 }, { metadata: [{ key: 'by', value: 'another' }] }]) {
+      const other = begin(more)
+      other.on({ type: 'drafted', draft: { type: 'finish', record: second, chain: [] } })
+      assert.is(other.on(acknowledged(second)).type, 'draft', 'the same root, and not the same update')
+    }
     const other = begin()
     other.on({ type: 'drafted', draft: { type: 'finish', record: rival, chain: [] } })
     assert.is(other.on(acknowledged(rival)).type, 'draft')
