@@ -18,8 +18,8 @@ import {
 } from './world.ts'
 
 /**
- * Times that the network is asked, a second apart, until what it says is so: what is fetched from a slow
- * member is asked of another only once that one has been silent for `fetchTimeoutMs`, and copies held
+ * Times that the network is asked, a second apart, until what it says is so: what is fetched from a member
+ * that is as slow as the rest is asked of another after up to half of `fetchTimeoutMs`, and copies held
  * besides count for nothing meanwhile.
  */
 const TRUTH_TRIES = 180
