@@ -467,6 +467,32 @@ serve(
 )
 
 serve(
+  'a status can be asked for as if members were lost, by name, within limits',
+  during(async (at) => {
+    const asked: unknown[] = []
+    const { status, statusOf } = at.node
+    at.node.status = (options) => {
+      asked.push(options)
+      return status()
+    }
+    at.node.statusOf = (root, options) => {
+      const { signal: _, ...rest } = options ?? {}
+      asked.push(rest)
+      return statusOf(root)
+    }
+    const lost = 'without=node:amber-fox&without=zone:x'
+    for (const path of ['', `?${lost}`, `/${CID_TEXT}`, `/${CID_TEXT}?replicas=2&${lost}`]) {
+      assert.is((await ask(`${at.url}/v1/status${path}`)).status, 200)
+    }
+    const without = ['node:amber-fox', 'zone:x']
+    assert.equal(asked, [{}, { without }, {}, { without, replicas: 2 }])
+    for (const wrong of [`without=${'x'.repeat(70)}`, Array(257).fill('without=a').join('&'), 'replicas=0']) {
+      assert.is((await ask(`${at.url}/v1/status/${CID_TEXT}?${wrong}`)).status, 400, wrong.slice(0, 40))
+    }
+  })
+)
+
+serve(
   'what is not understood is BAD_REQUEST or BAD_CID, and says where',
   during(async (at) => {
     const headers = { authorization: `Bearer ${at.node.token}`, 'content-type': 'application/json' }
