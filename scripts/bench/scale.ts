@@ -151,7 +151,8 @@ function drawing(all: readonly Row[]): string {
   })
   const style = 'text{font:10px sans-serif;fill:#333}polyline,path{fill:none;stroke:#27c;stroke-width:1.5}'
   const size = `width="${3 * width}" height="${height}" viewBox="0 0 ${3 * width} ${height}"`
-  const head = `<svg xmlns="http://www.w3.org/2000/svg" ${size}><style>${style}</style>`
+  const title = '<title>What membership takes, by the number of members</title>'
+  const head = `<svg xmlns="http://www.w3.org/2000/svg" ${size}>${title}<style>${style}</style>`
   return `${head}<rect width="100%" height="100%" fill="#fff"/>${parts.join('')}</svg>\n`
 }
 
