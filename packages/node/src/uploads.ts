@@ -133,6 +133,7 @@ export function createUploads(shell: () => Shell, home: string): Uploads {
       }
       const by = end ? endOfOld(shell(), upload) : (claim ?? (await own()))
       signal?.throwIfAborted() // meanwhile: an event that was before its listener never comes
+      shell().usable() // nor is anybody there to settle a put that came after the end
       const entries = claimed(shell(), blocks, { replicas, claim: by })
       const cids = new Map(blocks.map(({ cid }) => [keyOf(cid), cid]))
       const bytes = bytesOf(entries)
