@@ -120,8 +120,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'edge-triggered repair: what was listed once is taken for held',
     file: 'core/src/listing.ts',
-    find: 'if (missing || fingerprint === undefined) return []',
-    put: 'if (fingerprint === undefined) return []'
+    find: 'if (missing) {',
+    put: 'if (missing && listing.pages === 0) {'
   },
   {
     name: 'fingerprints without claims',
