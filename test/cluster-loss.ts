@@ -67,6 +67,7 @@ async function loseTwo(nodes: readonly Node[], pair: readonly number[], path: st
   assert.is(put.replicas, 3, 'receipts of three members for every block')
   const victims = pair.map((k) => nodes[k] as Node)
   const frail = await putFrail(nodes)
+  await healed(nodes, REPAIR_MS) // what was put a moment ago is not yet in everyone's sum
   const toBeLost = await supposed(nodes, victims)
   const survivors = nodes.filter((node) => !victims.includes(node))
   const reading = overAndOver(async () => {

@@ -25,7 +25,9 @@ messages('every one reads back from its bytes', () => {
     { type: 'ref-boot', id, boot: 3 },
     { type: 'ref-booted', id, boot: 3, sequence: 9 },
     { type: 'ref-list', token: 1, owner: OWNER, after: id },
-    { type: 'ref-listed', token: 1, records: entry.records, next: undefined }
+    { type: 'ref-listed', token: 1, records: entry.records, next: undefined },
+    { type: 'ref-over', token: 1, id, hash: 'b'.repeat(64) },
+    { type: 'ref-over-too', token: 1 }
   ]
   assert.is(new Set(all.map(({ type }) => type)).size, Object.keys(REF_MESSAGES).length)
   for (const message of all) assert.equal(decodeMessage(encodeMessage(message)), message)

@@ -46,7 +46,7 @@ export interface ChannelLimits {
 /** What carries a channel's bytes. */
 export interface Wire {
   readonly sentBytes: number
-  /** Resolves true once all was taken from this process, or the wire is gone; false when nothing moved. */
+  /** Resolves true once all was taken from this process, false when nothing moved; rejects when gone. */
   write(chunk: readonly Uint8Array[], stallMs: number): Promise<boolean>
   pause(): void
   resume(): void

@@ -141,7 +141,8 @@ function socketWire(socket: TLSSocket, events: WireEvents): Wire {
         for (let from = 0; from < part.length; from += SLICE_BYTES) {
           const slice = part.subarray(from, from + SLICE_BYTES)
           if (!(await taken(slice, stallMs))) return false
-          if (socket.destroyed) return true // the channel knows it by `closed`, and why
+          // not left to `closed`, which comes in a later turn: who sends in a loop would never let it come
+          if (socket.destroyed) throw problem ?? new Error('the socket is closed')
           sentBytes += slice.length
         }
       }

@@ -28,7 +28,7 @@ forecasts('the first that was said is compared with what it took, once', async (
   const [event] = told
   assert.ok(event?.type === 'safe')
   assert.equal([event.saidSeconds, event.blocks, event.bytes], [3, 5, 500])
-  assert.ok(event.tookSeconds >= 2, `${event.tookSeconds} s for two looks`)
+  assert.ok(event.tookSeconds > 1, `${event.tookSeconds} s for two looks, a second apart at the least`)
   assert.is(all.last()?.tookSeconds, event.tookSeconds)
   assert.is(looks, 2)
 })

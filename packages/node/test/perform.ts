@@ -17,7 +17,9 @@ const knows = (node: CairnNode, id: string) =>
 perform(
   'who gave wrong bytes for a block is told which, and the reader has the right ones from another',
   scoped(async (use) => {
-    const net = use(await openNodes(2, { create: { open: false, replicas: 2 } }))
+    // a read that is given up for being late hears no lie
+    const config = { hedgeAfterMs: 20_000 }
+    const net = use(await openNodes(2, { create: { open: false, replicas: 2 }, config }))
     const [reader, holder] = net.nodes as [CairnNode, CairnNode]
     const liar = use(
       await joinStub(reader, { read: async () => ({ bytes: new Uint8Array(10_000), proofs: [] }) })
