@@ -54,8 +54,6 @@ export async function* carOf(
 export interface ReadCarOptions {
   /** Memory for a section that is not small, with whatever in it; fresh by default. */
   memory?: (length: number) => Uint8Array
-  /** Checks each block, `verifyBlock` by default: whoever reads much hashes it off the event loop. */
-  verify?: (cid: CID, bytes: Uint8Array) => Promise<void> | void
 }
 
 export interface Car {
@@ -71,15 +69,12 @@ export interface Car {
  *
  * @throws CairnError BAD_CAR; while blocks are read also BLOCK_CORRUPT, BAD_CID
  */
-export async function readCar(
-  source: ByteSource,
-  { memory, verify = verifyBlock }: ReadCarOptions = {}
-): Promise<Car> {
+export async function readCar(source: ByteSource, { memory }: ReadCarOptions = {}): Promise<Car> {
   const input = new Input(source, memory)
   try {
     const first = await input.header()
     if (!equalBytes(first, V2_PRAGMA))
-      return { version: 1, roots: decodeHeader(first), blocks: sections(input, verify) }
+      return { version: 1, roots: decodeHeader(first), blocks: sections(input) }
     const header = await input.take(V2_HEADER_BYTES)
     const view = new DataView(header.buffer, header.byteOffset, header.length)
     const offset = view.getBigUint64(16, true)
@@ -89,17 +84,14 @@ export async function readCar(
       badCar('its header points nowhere')
     await input.skip(Number(skip))
     input.left = Number(size)
-    return { version: 2, roots: decodeHeader(await input.header()), blocks: sections(input, verify) }
+    return { version: 2, roots: decodeHeader(await input.header()), blocks: sections(input) }
   } catch (error) {
     await input.close()
     throw error
   }
 }
 
-async function* sections(
-  input: Input,
-  verify: NonNullable<ReadCarOptions['verify']>
-): AsyncGenerator<Block, void> {
+async function* sections(input: Input): AsyncGenerator<Block, void> {
   try {
     while (!(await input.ended())) {
       const length = await input.varint()
@@ -107,8 +99,7 @@ async function* sections(
         badCar(`a section of ${length} bytes; ${SECTION_BYTES_MAX} are the limit`)
       const section = await input.take(length)
       const block = blockIn(section)
-      const checking = verify(block.cid, block.bytes)
-      if (checking !== undefined) await checking
+      verifyBlock(block.cid, block.bytes)
       yield block
     }
   } finally {

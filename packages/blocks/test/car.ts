@@ -150,27 +150,6 @@ car('a file cut short anywhere but between two blocks is refused', async () => {
   }
 })
 
-car(
-  'whoever checks in another way does so for each block before it is given, and ends the reading',
-  async () => {
-    const whole = await bytesOf(carOf([], some))
-    const checked: string[] = []
-    const found: Block[] = []
-    const verify = async (cid: CID): Promise<void> => {
-      checked.push(`${cid}`)
-      if (checked.length === 3) throw new CairnError('BLOCK_CORRUPT', 'the third')
-    }
-    await rejects(async () => {
-      for await (const block of (await readCar([whole], { verify })).blocks) found.push(block)
-    }, 'BLOCK_CORRUPT')
-    assert.equal(
-      checked,
-      some.slice(0, 3).map(({ cid }) => `${cid}`)
-    )
-    same(found, some.slice(0, 2))
-  }
-)
-
 car('one changed bit in a block is found, and the blocks before it were given', async () => {
   const whole = await bytesOf(carOf([], some))
   whole[whole.length - 1] = (whole.at(-1) as number) ^ 4

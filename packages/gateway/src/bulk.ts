@@ -3,16 +3,9 @@
  * Bounded whatever is asked: requests at once, and bytes in memory over all of them.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { type Block, carOf, keyOf, noteGarbage, readCar } from '@cairn/blocks'
+import { type Block, carOf, noteGarbage, readCar } from '@cairn/blocks'
 import { BLOCK_BYTES_MAX, CairnError } from '@cairn/core'
-import {
-  blockBuffers,
-  type CairnNode,
-  type PutBlock,
-  type PutOptions,
-  type PutOutcome,
-  verifyAside
-} from '@cairn/node'
+import { blockBuffers, type CairnNode, type PutBlock, type PutOptions, type PutOutcome } from '@cairn/node'
 import type { CID } from 'multiformats/cid'
 import { flushed, goneSignal, readBody, readJson, sendJson, tooLarge, write } from './answer.ts'
 import { askedBlocks, askedPut, askedUpload, BLOCKS_BODY_BYTES_MAX, type Blocks } from './asked.ts'
@@ -86,8 +79,7 @@ async function receive(
   const give = await sending.take(Math.min(declared, GROUP_BYTES + BLOCK_BYTES_MAX), signal)
   try {
     const outcomes: PutOutcome[] = []
-    const verify = (cid: CID, bytes: Uint8Array) => verifyAside(keyOf(cid), bytes)
-    const { blocks } = await readCar(limited(readBody(req), bytesMax), { memory: blockBuffers.take, verify })
+    const { blocks } = await readCar(limited(readBody(req), bytesMax), { memory: blockBuffers.take })
     for await (const group of groups(blocks)) {
       const onReleased = (): void => {
         for (const { bytes } of group) blockBuffers.give(bytes)

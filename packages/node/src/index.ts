@@ -1,4 +1,3 @@
-export { verifyAside } from '@cairn/store'
 export type * from './api.ts'
 export { type Buffers, blockBuffers } from './buffers.ts'
 export type { NodeOptions } from './config.ts'

@@ -2,7 +2,7 @@
  * Blocks on their way here: a read's bytes go to whoever waits for them, a repair's into the store. Each
  * is verified before either. Who is asked, and who next, is the core's to say.
  */
-import { keyOf } from '@cairn/blocks'
+import { keyOf, verifyBlock } from '@cairn/blocks'
 import {
   type BlockKey,
   CairnError,
@@ -12,7 +12,7 @@ import {
   readClaim,
   type Tried
 } from '@cairn/core'
-import { type Entry, verifyAside } from '@cairn/store'
+import type { Entry } from '@cairn/store'
 import type { CID } from 'multiformats/cid'
 import { blockBuffers } from './buffers.ts'
 import type { Got } from './bulk.ts'
@@ -97,12 +97,10 @@ export function createReads(shell: () => Shell): Reads {
     }
     if (bytes === undefined) return said('absent', whyAbsent(got))
     try {
-      await verifyAside(key, bytes)
+      verifyBlock(key, bytes)
     } catch (error) {
-      const { code, message } = asCairnError(error)
-      if (code === 'BUSY') return said('failed', message)
       shell().log('warn', `${shell().nameOf(from)} sent a block that is not ${key}`)
-      return said('corrupt', message)
+      return said('corrupt', asCairnError(error).message)
     }
     deliver(key, bytes)
     if (purpose === 'read') {
