@@ -46,11 +46,11 @@ function blocksFetched({ said }: Node): number {
   return said.reduce((sum, { event, blocks }) => (event === 'repair' ? sum + Number(blocks) : sum), 0)
 }
 
-/** How many claims the disk of a stopped node has on these bytes' block. */
+/** How many live claims the disk of a stopped node has on these bytes' block. */
 async function claimsOn({ home }: Node, bytes: Uint8Array): Promise<number | undefined> {
   const store = await openStore({ directory: join(home, 'store'), capacity: CAPACITY_BYTES })
   try {
-    return (await store.stat(keyOf(cidOf(bytes))))?.claims.length
+    return (await store.stat(keyOf(cidOf(bytes))))?.claims.filter(({ live }) => live).length
   } finally {
     await store.close()
   }
@@ -64,8 +64,9 @@ strays(
     assert.is((await clientOf([holder]).put(bytes)).replicas, 1)
     await kill([holder])
     await aliveAt(other, 1)
-    // the same again, by a node that is the only one left: another owner's claim, where no holder is
-    assert.is((await clientOf([other]).put(bytes)).replicas, 1)
+    // the same again, by a node that is the only one left, and under a name: another claim, where no holder is
+    const { cid } = await clientOf([other]).put(bytes)
+    await clientOf([other]).refs.set('strays', cid)
     const again = await world.restart(holder)
     await met([other, again])
     await healed([other, again], MEET_MS)
