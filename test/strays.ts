@@ -64,7 +64,7 @@ strays(
     assert.is((await clientOf([holder]).put(bytes)).replicas, 1)
     await kill([holder])
     await aliveAt(other, 1)
-    // the same again, by a node that is the only one left, and under a name: another claim, where no holder is
+    // the same again, by a node that is the only one left, under a name: another claim, where no holder is
     const { cid } = await clientOf([other]).put(bytes)
     await clientOf([other]).refs.set('strays', cid)
     const again = await world.restart(holder)

@@ -26,8 +26,10 @@ export const HOLD_OUT_MS = 30_000
 /** Between two rounds over all nodes, ms; doubled each time. */
 const ROUND_MS = 250
 const ROUND_MS_MAX = 4_000
-/** Times that a busy node is waited for before another is taken. */
+/** Times that a busy node is waited for before another is taken, where there is one. */
 const BUSY_WAITS_MAX = 5
+/** How long a batch is held back by nodes that are busy and nothing worse, ms: they do work for others. */
+const BUSY_HOLD_OUT_MS = 600_000
 const UPLOAD_ID_BYTES = 16
 /** Of a value in a ref's metadata. */
 const VALUE_CHARS_MAX = 512
@@ -341,10 +343,11 @@ function cidsOf(bytes: Uint8Array): CID[] {
 
 /**
  * Does `work` with the upload's node; when that fails for a reason of its own, with the next one. While one
- * of those needed can't be reached all are tried again and again, for a while.
+ * of those needed can't be reached all are tried again and again, for a while; busy ones for longer.
  */
 async function withNode<T>(up: Upload, work: (node: NodeAt) => Promise<T>): Promise<T> {
   const startedMs = performance.now()
+  let lifeMs = startedMs // a node that says that it is busy lives
   const failures = new Map<NodeAt, CairnError>()
   let busy = 0
   for (let round = 0; ; ) {
@@ -354,18 +357,23 @@ async function withNode<T>(up: Upload, work: (node: NodeAt) => Promise<T>): Prom
     } catch (error) {
       up.signal.throwIfAborted()
       if (!CairnError.is(error) || !elsewhere(error)) throw error
-      if (error.code === 'BUSY' && busy++ < BUSY_WAITS_MAX) {
-        await wait(waitAfter(error), up.signal)
-        continue
+      if (error.code === 'BUSY') {
+        lifeMs = performance.now()
+        if (lifeMs - startedMs > BUSY_HOLD_OUT_MS) throw error
+        if (up.nodes.all.length === 1 || busy++ < BUSY_WAITS_MAX) {
+          await wait(waitAfter(error), up.signal)
+          continue
+        }
       }
       failures.set(node, error)
       leave(up, node)
       if (failures.size < up.nodes.all.length) continue
       const all = [...failures].map(([node, error]) => ({ node, error }))
       const passing = all.some(({ error }) => error.code === 'UNREACHABLE' || error.code === 'BUSY')
-      if (!passing || performance.now() - startedMs > up.holdOutMs)
+      if (!passing || performance.now() - lifeMs > up.holdOutMs)
         throw allFailed(all, 'no node takes the blocks')
       failures.clear()
+      busy = 0
       await wait(Math.min(ROUND_MS * 2 ** round++, ROUND_MS_MAX), up.signal)
     }
   }

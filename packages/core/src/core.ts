@@ -149,6 +149,7 @@ import {
   type SurveyMessage
 } from './wire.ts'
 import {
+  cancelPut,
   createWrites,
   onAnswered,
   onSendEnded,
@@ -169,6 +170,8 @@ export type CoreEvent =
   | { type: 'message'; from: PeerId; message: Message }
   /** A caller wants blocks kept. */
   | ({ type: 'put' } & PutRequest)
+  /** It gave up waiting for them. */
+  | { type: 'cancel-put'; put: number }
   /** A member, or our own store, answered for some blocks of a `send-blocks`. */
   | {
       type: 'answered'
@@ -387,6 +390,8 @@ function apply(core: Core, event: CoreEvent, nowMs: number, dataMs: number): rea
         event.entries.map(({ key }) => key)
       )
       return startPut(writes, holders, event, dataMs)
+    case 'cancel-put':
+      return cancelPut(writes, event.put)
     case 'answered':
       return onAnswered(writes, holders, event, dataMs)
     case 'send-ended':

@@ -1,7 +1,8 @@
 /**
- * How long a repair waits for one member before it asks another too: above the p95 of how long blocks take
- * to come now, by the estimate that TCP sends again by (RFC 6298: mean and four mean deviations). What is
- * slow for all, as on a slow link, makes it patient; one that is slow among others is soon passed by.
+ * How long a repair, or a put, waits for one member before it asks another too: above the p95 of how long
+ * blocks, or answers, take to come now, by the estimate that TCP sends again by (RFC 6298: mean and four
+ * mean deviations). What is slow for all, as on a slow link, makes it patient; one that is slow among others
+ * is soon passed by.
  */
 
 export interface Pace {

@@ -1,11 +1,13 @@
 /**
  * Writing: direct mail with receipts. Each block goes to its holders at once; one that is down, full or
- * silent for `standInAfterMs` is stood in for by the next in the order, so that one bad member delays
- * nobody. What comes back is counted in receipts, never in bytes sent.
+ * silent is stood in for by the next in the order, so that one bad member delays nobody. Silent is who says
+ * nothing for longer than answers take (`pace.ts`) while others do, or for `standInAfterMs`. What comes back
+ * is counted in receipts, never in bytes sent.
  */
 import { type BlockKey, type PeerId, slotOf } from './block.ts'
 import { type Holders, writeOrder } from './holders.ts'
 import { type DataConfig, DATA_LIMITS as LIMITS } from './limits.ts'
+import { createPace, type Pace, paced, patienceMs } from './pace.ts'
 
 /** How many receipts a put waits for: N, a majority of N, or one. */
 export type Ack = 'all' | 'quorum' | 'one'
@@ -73,16 +75,23 @@ interface Transfer {
 }
 
 export interface Writes {
-  readonly config: Pick<DataConfig, 'standInAfterMs' | 'putTimeoutMs' | 'resendAfterMs'>
+  readonly config: Pick<DataConfig, 'standInLeastMs' | 'standInAfterMs' | 'putTimeoutMs' | 'resendAfterMs'>
   readonly puts: Map<number, Put>
   readonly transfers: Map<number, Transfer>
   /** When each member last answered anything: a long queue is not silence. */
   readonly heardMs: Map<PeerId, number>
+  /** When anyone last did. */
+  lastHeardMs: number
+  /** How long answers take now. */
+  readonly pace: Pace
+  /** Stood in for, and not heard since: whoever stands in is asked at once. */
+  readonly silent: Set<PeerId>
   nextTransfer: number
 }
 
 export function createWrites(config: Writes['config']): Writes {
-  return { config, puts: new Map(), transfers: new Map(), heardMs: new Map(), nextTransfer: 1 }
+  const none = { puts: new Map(), transfers: new Map(), heardMs: new Map(), silent: new Set<PeerId>() }
+  return { config, ...none, lastHeardMs: 0, pace: createPace(), nextTransfer: 1 }
 }
 
 export interface PutRequest {
@@ -131,7 +140,10 @@ export function onAnswered(
   const transfer = writes.transfers.get(answer.transfer)
   const put = transfer && writes.puts.get(transfer.put)
   if (transfer === undefined || put === undefined) return []
+  paced(writes.pace, nowMs - quietSinceMs(writes, transfer))
   writes.heardMs.set(transfer.to, nowMs)
+  writes.lastHeardMs = nowMs
+  writes.silent.delete(transfer.to)
   const touched: Wanting[] = []
   for (const { key, outcome, reason } of answer.items) {
     const block = put.blocks.get(key)
@@ -170,7 +182,18 @@ export function onSendEnded(
 export function writesForget(writes: Writes, holders: Holders, peer: PeerId, nowMs: number): WriteAction[] {
   const dead = [...writes.transfers].filter(([, { to }]) => to === peer).map(([transfer]) => transfer)
   writes.heardMs.delete(peer)
+  writes.silent.delete(peer)
   return dead.flatMap((transfer) => onSendEnded(writes, holders, { transfer, reason: 'died' }, nowMs))
+}
+
+/** Nobody waits for it any more: nobody else is asked, and its bytes may be forgotten. */
+export function cancelPut(writes: Writes, id: number): WriteAction[] {
+  const put = writes.puts.get(id)
+  if (put === undefined) return []
+  const late = [...put.transfers]
+  for (const transfer of late) writes.transfers.delete(transfer)
+  writes.puts.delete(id)
+  return [{ type: 'put-over', put: id, late }]
 }
 
 /** Stand-ins for what is silent, second tries, news of the members, and the end of what took too long. */
@@ -180,6 +203,7 @@ export function writesTick(writes: Writes, holders: Holders, nowMs: number): Wri
     const put = writes.puts.get(transfer.put)
     if (put === undefined || transfer.stoodIn || nowMs < silentAtMs(writes, transfer)) continue
     transfer.stoodIn = true
+    writes.silent.add(transfer.to)
     const left = [...transfer.keys].map((key) => put.blocks.get(key) as Wanting)
     actions.push(...advance(writes, holders, put, left, nowMs))
   }
@@ -229,8 +253,16 @@ export function writesDeadline(writes: Writes): number {
   return next
 }
 
-function silentAtMs({ config, heardMs }: Writes, { to, startedMs }: Transfer): number {
-  return Math.max(startedMs, heardMs.get(to) ?? 0) + config.standInAfterMs
+function quietSinceMs({ heardMs }: Writes, { to, startedMs }: Transfer): number {
+  return Math.max(startedMs, heardMs.get(to) ?? 0)
+}
+
+/** While nobody answers, it may well be this node, or a disk that all share, that stands still. */
+function silentAtMs(writes: Writes, transfer: Transfer): number {
+  const { standInLeastMs, standInAfterMs } = writes.config
+  const sinceMs = quietSinceMs(writes, transfer)
+  if (writes.lastHeardMs <= sinceMs) return sinceMs + standInAfterMs
+  return sinceMs + patienceMs(writes.pace, standInLeastMs, standInAfterMs)
 }
 
 function dropTransfer(writes: Writes, put: Put, id: number): void {
@@ -259,7 +291,8 @@ function advance(
   const actions: WriteAction[] = []
   for (const [to, keys] of byPeer) {
     const transfer = writes.nextTransfer++
-    writes.transfers.set(transfer, { put: put.id, to, keys: new Set(keys), startedMs: nowMs, stoodIn: false })
+    const stoodIn = writes.silent.has(to)
+    writes.transfers.set(transfer, { put: put.id, to, keys: new Set(keys), startedMs: nowMs, stoodIn })
     put.transfers.add(transfer)
     actions.push({ type: 'send-blocks', transfer, put: put.id, to, keys })
   }
@@ -276,10 +309,15 @@ function nextTargets(writes: Writes, holders: Holders, put: Put, block: Wanting)
   if (block.absent) return [] // a claim without bytes: whoever asked must send them
   let hopeful = block.receipts.size
   for (const peer of block.pending) if (!isSilent(writes, put, peer, block.key)) hopeful++
-  const missing = block.wanted - hopeful
-  if (missing <= 0) return []
-  const order = writeOrder(holders, slotOf(block.key), block.wanted)
-  return order.filter((peer) => !block.asked.has(peer)).slice(0, missing)
+  const targets: PeerId[] = []
+  if (hopeful >= block.wanted) return targets
+  for (const peer of writeOrder(holders, slotOf(block.key), block.wanted)) {
+    if (hopeful >= block.wanted) break
+    if (block.asked.has(peer)) continue
+    targets.push(peer)
+    if (!writes.silent.has(peer)) hopeful++
+  }
+  return targets
 }
 
 function isSilent(writes: Writes, put: Put, peer: PeerId, key: BlockKey): boolean {

@@ -13,10 +13,11 @@ limits('every default and limit is a positive whole number', () => {
 })
 
 limits('waits are in the order in which they must come', () => {
-  const { hedgeAfterMs, standInAfterMs, readTimeoutMs, putTimeoutMs, fetchTimeoutMs } = DATA_DEFAULTS
+  const { hedgeAfterMs, standInLeastMs, standInAfterMs, putTimeoutMs } = DATA_DEFAULTS
+  const { readTimeoutMs, fetchTimeoutMs } = DATA_DEFAULTS
   const { compareIntervalMs, compareChangedMs, compareIdleMs, retryMs, retryMaxMs } = DATA_DEFAULTS
   assert.ok(hedgeAfterMs < readTimeoutMs && readTimeoutMs < fetchTimeoutMs)
-  assert.ok(standInAfterMs < putTimeoutMs)
+  assert.ok(standInLeastMs < standInAfterMs && standInAfterMs < putTimeoutMs)
   assert.ok(compareIntervalMs <= compareChangedMs && compareChangedMs <= compareIdleMs)
   assert.ok(retryMs < retryMaxMs)
 })

@@ -4,6 +4,7 @@ import * as assert from 'uvu/assert'
 import { slotOf } from '../src/block.ts'
 import { writeOrder } from '../src/holders.ts'
 import {
+  cancelPut,
   createWrites,
   onAnswered,
   onSendEnded,
@@ -82,20 +83,65 @@ writing('a full, refusing or failing holder is stood in for at once', () => {
   }
 })
 
-writing('a silent holder is stood in for once, and its late answer counts', () => {
+writing(
+  'a holder that is silent while others answer is stood in for once, and its late answer counts',
+  () => {
+    const put = script()
+    put.answer(0, 'held')
+    put.answer(1, 'held')
+    assert.is(writesDeadline(put.writes), CONFIG.standInLeastMs)
+    put.tick(CONFIG.standInLeastMs)
+    put.tick(CONFIG.standInLeastMs + 1)
+    assert.is(put.sent.length, 4)
+    put.answer(2, 'held', CONFIG.standInLeastMs + 2)
+    assert.is(put.block()?.receipts.length, 3)
+    assert.is(put.ends.length, 1, 'the stand-in is still at it')
+    put.answer(3, 'held', CONFIG.standInLeastMs + 3)
+    assert.is(put.ends.length, 2)
+    assert.is(put.writes.transfers.size, 0)
+  }
+)
+
+writing('where nobody answers, or all take long, a stand-in waits for longer', () => {
+  const alone = script()
+  assert.is(writesDeadline(alone.writes), CONFIG.standInAfterMs)
+  const slow = script()
+  slow.answer(0, 'held', 900)
+  slow.answer(1, 'held', 1_000)
+  assert.ok(writesDeadline(slow.writes) > 1_000, 'a third as slow as they are is waited for')
+})
+
+writing('who is known to be silent is asked beside a stand-in, until it answers', () => {
   const put = script()
   put.answer(0, 'held')
   put.answer(1, 'held')
-  assert.is(writesDeadline(put.writes), CONFIG.standInAfterMs)
-  put.tick(CONFIG.standInAfterMs)
-  put.tick(CONFIG.standInAfterMs + 1)
-  assert.is(put.sent.length, 4)
-  put.answer(2, 'held', CONFIG.standInAfterMs + 2)
-  assert.is(put.block()?.receipts.length, 3)
-  assert.is(put.ends.length, 1, 'the stand-in is still at it')
-  put.answer(3, 'held', CONFIG.standInAfterMs + 3)
-  assert.is(put.ends.length, 2)
-  assert.is(put.writes.transfers.size, 0)
+  put.tick(CONFIG.standInLeastMs)
+  const silent = put.sent[2]?.to as string
+  const again = () => {
+    const entries = [{ key: put.key, replicas: 3, bytes: true }]
+    const actions = startPut(put.writes, put.holders, { put: 2, ack: 'all', entries }, 700)
+    const asked = actions.flatMap((action) => (action.type === 'send-blocks' ? [action.to] : []))
+    cancelPut(put.writes, 2)
+    return asked
+  }
+  assert.equal(again(), put.order.slice(0, 4))
+  assert.ok(again().includes(silent as never))
+  put.answer(2, 'held', 800)
+  assert.equal(again(), put.order.slice(0, 3))
+})
+
+writing('a put that is cancelled is over at once: nothing of it is sent, answered or waited for', () => {
+  const put = script()
+  put.answer(0, 'held')
+  assert.equal(cancelPut(put.writes, 1), [
+    { type: 'put-over', put: 1, late: put.sent.slice(1).map(({ transfer }) => transfer) }
+  ])
+  put.answer(1, 'held')
+  put.end(2)
+  put.tick(CONFIG.putTimeoutMs)
+  assert.equal([put.sent.length, put.ends.length], [3, 0])
+  assert.equal([put.writes.puts.size, put.writes.transfers.size], [0, 0])
+  assert.equal(cancelPut(put.writes, 1), [])
 })
 
 writing('a member that dies is stood in for at once', () => {

@@ -3,11 +3,14 @@ import { once } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { CairnError } from '@cairn/core'
 import { toJson } from './json.ts'
+import { retryAfterMs } from './places.ts'
 
-/** What to wait before asking again, s. BUSY comes from bounds that free up within a few blocks' time. */
-export const RETRY_AFTER_S = 1
 /** A reader or a sender that moves no byte for so long is cut off, ms. A guess. */
 export const STALL_MS = 30_000
+/** What a reader may take in that time: how far it is with one write is not seen, only that it is through. */
+const STALL_BYTES = 256 * 1024
+/** A reader for which a write waits so long is slow, ms: it is asked for room as often. A guess. */
+const SLOW_MS = 500
 
 const NOTHING = new Uint8Array(0)
 
@@ -33,7 +36,7 @@ export function toCairnError(error: unknown, onBug: (error: unknown) => void): C
 /** Headers that go with an error beside its body. */
 export function errorHeaders(error: CairnError): Record<string, string> {
   if (error.code === 'UNAUTHORIZED') return { 'www-authenticate': 'Bearer' }
-  if (error.code === 'BUSY') return { 'retry-after': String(RETRY_AFTER_S) }
+  if (error.code === 'BUSY') return { 'retry-after': String(Math.ceil(retryAfterMs(error) / 1_000)) }
   return {}
 }
 
@@ -57,22 +60,29 @@ export interface WriteOptions {
   signal: AbortSignal
   /** The system has the bytes: they may be used for something else. */
   onTaken?: () => void
+  /** The reader is slow: called again and again while it is waited for. */
+  onSlow?: () => void
 }
 
-/** Writes, and waits while the reader is behind. @throws TIMEOUT when it takes nothing for STALL_MS */
+/** Writes, and waits while the reader is behind. @throws TIMEOUT when it takes too little */
 export async function write(
   res: ServerResponse,
   bytes: Uint8Array | string,
-  { signal, onTaken }: WriteOptions
+  { signal, onTaken, onSlow }: WriteOptions
 ): Promise<void> {
   signal.throwIfAborted()
   if (res.write(bytes, (error) => error ?? onTaken?.())) return
-  await stalling(signal, (limit) => once(res, 'drain', { signal: limit }))
+  const slow = onSlow && setInterval(onSlow, SLOW_MS)
+  try {
+    await stalling(res, signal, (limit) => once(res, 'drain', { signal: limit }))
+  } finally {
+    clearInterval(slow)
+  }
 }
 
 /** Waits until all that was written is on its way. @throws TIMEOUT as `write` does */
 export async function flushed(res: ServerResponse, signal: AbortSignal): Promise<void> {
-  await stalling(signal, (limit) => {
+  await stalling(res, signal, (limit) => {
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     limit.addEventListener('abort', () => reject(limit.reason), { once: true })
     // called after all before it; below the high-water mark no `drain` would come
@@ -135,11 +145,16 @@ export function goneSignal(res: ServerResponse): AbortSignal {
   return gone.signal
 }
 
-async function stalling<T>(signal: AbortSignal, wait: (limit: AbortSignal) => Promise<T>): Promise<T> {
+async function stalling<T>(
+  res: ServerResponse,
+  signal: AbortSignal,
+  wait: (limit: AbortSignal) => Promise<T>
+): Promise<T> {
   const stall = new AbortController()
+  const limitMs = STALL_MS * Math.max(1, res.writableLength / STALL_BYTES)
   const timer = setTimeout(
-    () => stall.abort(new CairnError('TIMEOUT', `nothing was read for ${STALL_MS / 1_000} s`)),
-    STALL_MS
+    () => stall.abort(new CairnError('TIMEOUT', `too little was read for ${limitMs / 1_000} s`)),
+    limitMs
   )
   try {
     return await wait(AbortSignal.any([signal, stall.signal]))

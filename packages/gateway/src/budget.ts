@@ -6,6 +6,10 @@
 export interface Budget {
   /** Waits for `amount`, and returns what gives a part of it back, or the rest; again is harmless. */
   take(amount: number, signal?: AbortSignal): Promise<(part?: number) => void>
+  /** What is taken now. */
+  used(): number
+  /** How many wait for some. */
+  waiting(): number
 }
 
 export function createBudget(total: number): Budget {
@@ -29,6 +33,8 @@ export function createBudget(total: number): Budget {
     }
   }
   return {
+    used: () => total - left,
+    waiting: () => waiting.length,
     async take(asked, signal) {
       const amount = Math.min(asked, total) // more than there is would wait for ever
       signal?.throwIfAborted()

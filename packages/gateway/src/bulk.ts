@@ -10,9 +10,10 @@ import type { CID } from 'multiformats/cid'
 import { flushed, goneSignal, readBody, readJson, sendJson, tooLarge, write } from './answer.ts'
 import { askedBlocks, askedPut, askedUpload, BLOCKS_BODY_BYTES_MAX, type Blocks } from './asked.ts'
 import { type Budget, createBudget } from './budget.ts'
+import { createPlaces } from './places.ts'
 import { CONTENT_TYPES } from './routes.ts'
 
-/** Bulk requests at once; more are told BUSY. A client has three in flight. */
+/** Bulk requests at once; more are told BUSY (`places.ts`). A client has three in flight. */
 export const BULK_MAX = 64
 /** The most that one upload's body may hold; the slack is for the CAR's header and CIDs. */
 export const CAR_BYTES_MAX = 64 * 1024 * 1024
@@ -21,10 +22,10 @@ const CAR_SLACK_BYTES = 1024 * 1024
 const GROUP_BYTES = 16 * 1024 * 1024
 const GROUP_BLOCKS = 4_096
 /** Of all uploads together, bytes read and not yet on the holders' disks. */
-const SENDING_BYTES = 32 * 1024 * 1024
+export const SENDING_BYTES = 32 * 1024 * 1024
 /** Of one answer, blocks asked for ahead of the one being written; and of all answers, bytes in memory. */
 const AHEAD_BLOCKS = 64
-const ANSWERING_BYTES = 24 * 1024 * 1024
+export const ANSWERING_BYTES = 24 * 1024 * 1024
 /** Blocks that are named when short of copies; as in PutOutcome. */
 const SHORT_MAX = 100
 
@@ -38,28 +39,33 @@ export interface BulkRequest {
 export interface Bulk {
   send(request: BulkRequest): Promise<void>
   blocks(request: BulkRequest): Promise<void>
+  /** Taken now, of uploads and of answers, bytes. */
+  held(): { sending: number; answering: number }
 }
 
 export function createBulk(node: CairnNode): Bulk {
   const sending = createBudget(SENDING_BYTES)
   const answering = createBudget(ANSWERING_BYTES)
-  let running = 0
+  const places = createPlaces(BULK_MAX, () => performance.now())
 
-  const bounded = async (work: () => Promise<void>): Promise<void> => {
-    if (running >= BULK_MAX) {
-      throw new CairnError('BUSY', `${BULK_MAX} transfers are under way`, { hint: 'ask again in a second' })
-    }
-    running++
+  const bounded = async (who: string, work: () => Promise<void>): Promise<void> => {
+    const leave = places.enter(who)
     try {
       await work()
     } finally {
-      running--
+      leave()
     }
   }
   return {
-    send: (request) => bounded(() => receive(node, request, sending)),
-    blocks: (request) => bounded(() => answer(node, request, answering))
+    send: (request) => bounded(request.params.id ?? '', () => receive(node, request, sending)),
+    blocks: (request) => bounded(readerOf(request), () => answer(node, request, answering)),
+    held: () => ({ sending: sending.used(), answering: answering.used() })
   }
+}
+
+/** A reader has no name: its connection is kept alive, as a rule, while it is told to wait. */
+function readerOf({ req: { socket } }: BulkRequest): string {
+  return `${socket.remoteAddress} ${socket.remotePort}`
 }
 
 /** `POST /v1/uploads/:id/blocks`: each block is checked against its CID as it comes in. */
@@ -99,14 +105,17 @@ async function answer(node: CairnNode, { req, res }: BulkRequest, answering: Bud
   const signal = goneSignal(res)
   const asked = askedBlocks(await readJson(req, BLOCKS_BODY_BYTES_MAX))
   const stop = new AbortController() // what was asked for ahead is of no use once one fails
-  const blocks = ahead(node, asked, { answering, signal: AbortSignal.any([signal, stop.signal]) })
+  const { blocks, stepBack } = ahead(node, asked, {
+    answering,
+    signal: AbortSignal.any([signal, stop.signal])
+  })
   try {
     // the first block comes before the first byte: when it can't be had, the answer can still say why
     const first = await blocks.next()
     res.writeHead(200, { 'content-type': CONTENT_TYPES.car })
     const torn: { error?: unknown } = {}
     for await (const bytes of carOf([], untilTorn(first, blocks, torn))) {
-      await write(res, bytes, { signal, onTaken: () => blockBuffers.give(bytes) })
+      await write(res, bytes, { signal, onTaken: () => blockBuffers.give(bytes), onSlow: stepBack })
     }
     if ('error' in torn) {
       // what came before the missing block arrives, so that the asker knows which one it is
@@ -123,21 +132,33 @@ async function answer(node: CairnNode, { req, res }: BulkRequest, answering: Bud
 /**
  * Blocks in order, some asked for ahead. Each takes room in the budget before it is asked for, in order, so
  * that whoever holds room holds that of the block it is to write next: no deadlock. It takes as much as the
- * largest needs, and once it is here gives back what it does not: small ones go by the hundred.
+ * largest needs, and once it is here gives back what it does not: small ones go by the hundred. While its
+ * reader is slow and others wait for room, it steps back: what was asked for ahead is let go of, and asked
+ * for again in its turn.
  */
-async function* ahead(
+function ahead(
   node: CairnNode,
   { cids, ref }: Blocks,
   { answering, signal }: { answering: Budget; signal: AbortSignal }
-): AsyncGenerator<Block, void> {
-  const fetching: Promise<Fetched>[] = []
+): { blocks: AsyncGenerator<Block, void>; stepBack: () => void } {
+  let fetching: Promise<Fetched>[] = []
   let taken: Promise<unknown> = Promise.resolve()
-  const ask = (cid: CID): void => {
-    const place = taken.then(() => answering.take(BLOCK_BYTES_MAX, signal))
+  let next = 0
+  let waiting = 0
+  let most = AHEAD_BLOCKS
+  let asking = new AbortController()
+
+  const ask = (cid: CID, wanted: AbortSignal): void => {
+    const place = taken.then(() => {
+      waiting = 1
+      return answering.take(BLOCK_BYTES_MAX, wanted).finally(() => {
+        waiting = 0
+      })
+    })
     taken = place.catch(() => {}) // its own waiter below gets the error
     const fetched = place.then(async (give) => {
       try {
-        const bytes = await node.get(cid, { signal, ref })
+        const bytes = await node.get(cid, { signal: wanted, ref })
         give(BLOCK_BYTES_MAX - bytes.length)
         return { block: { cid, bytes }, give }
       } catch (error) {
@@ -148,19 +169,45 @@ async function* ahead(
     fetched.catch(() => {}) // handled when its turn comes; until then it is no unhandled rejection
     fetching.push(fetched)
   }
-  let next = 0
-  try {
-    while (next < cids.length || fetching.length > 0) {
-      while (fetching.length < AHEAD_BLOCKS && next < cids.length) ask(cids[next++] as CID)
-      const { block, give } = await (fetching.shift() as Promise<Fetched>)
-      try {
-        yield block
-      } finally {
-        give()
-      }
+  const letGo = (): void => {
+    asking.abort()
+    for (const rest of fetching) {
+      rest.then(
+        ({ block, give }) => {
+          blockBuffers.give(block.bytes)
+          give()
+        },
+        () => {}
+      ) // it was given back already
     }
-  } finally {
-    for (const rest of fetching) rest.then(({ give }) => give()).catch(() => {})
+    fetching = []
+  }
+  async function* blocks(): AsyncGenerator<Block, void> {
+    try {
+      while (next < cids.length || fetching.length > 0) {
+        const wanted = AbortSignal.any([signal, asking.signal])
+        while (fetching.length < most && next < cids.length) ask(cids[next++] as CID, wanted)
+        const { block, give } = await (fetching.shift() as Promise<Fetched>)
+        try {
+          yield block
+        } finally {
+          give()
+        }
+        most = Math.min(AHEAD_BLOCKS, 2 * most)
+      }
+    } finally {
+      letGo()
+    }
+  }
+  return {
+    blocks: blocks(),
+    stepBack() {
+      if (answering.waiting() <= waiting) return // nobody else needs the room
+      next -= fetching.length
+      letGo()
+      asking = new AbortController()
+      most = 1
+    }
   }
 }
 

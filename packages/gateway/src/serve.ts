@@ -50,6 +50,8 @@ export interface ServeOptions {
 
 export interface Serving {
   url: string
+  /** Bytes taken now by uploads and answers, each of a bounded amount. */
+  held(): { sending: number; answering: number }
   close(): Promise<void>
 }
 
@@ -89,6 +91,7 @@ export async function serveNode(node: CairnNode, options: ServeOptions): Promise
   await listen(server, host, port)
   return {
     url: `http://${inBrackets}:${(server.address() as AddressInfo).port}`,
+    held: parts.bulk.held,
     close
   }
 }

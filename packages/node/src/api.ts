@@ -132,6 +132,18 @@ export interface Safety {
   etaSeconds: number | undefined
 }
 
+/** Bytes of blocks on their way through a node: in memory now, but for what was served. */
+export interface Flow {
+  /** Of puts, until the last transfer of each is over. */
+  puttingBytes: number
+  /** Pushed by members, and not yet on the disk. */
+  receivingBytes: number
+  /** Read for members that fetch them, and not yet taken by the system. */
+  readingBytes: number
+  /** Sent to members that fetch them, since the start. */
+  servedBytes: number
+}
+
 export interface NodeStatus extends Safety {
   id: PeerId
   name: string
@@ -314,6 +326,7 @@ export interface CairnNode {
   /** Asks every holder of every block of it for proof, now. @throws the signal's reason */
   proofOf(root: CID, options?: ProofOptions): Promise<ProofResult>
   peers(): PeerInfo[]
+  flow(): Flow
   /**
    * Reads all of this disk again now. Damaged copies are put aside, and waited for until the others' copies
    * have come, as long as any comes. @throws BUSY when one is under way, or the signal's reason

@@ -8,6 +8,8 @@ export interface Budget {
   take(amount: number, signal?: AbortSignal): Promise<void>
   give(amount: number): void
   readonly free: number
+  /** What several have of it now. */
+  readonly used: number
 }
 
 interface Waiter {
@@ -29,6 +31,9 @@ export function budget(total: number): Budget {
   return {
     get free() {
       return free
+    },
+    get used() {
+      return total - free
     },
     take(wanted, signal) {
       const amount = Math.min(wanted, total)

@@ -113,6 +113,7 @@ export function faceOf(shell: Shell, { notes, closed, disk, stop }: Life): Cairn
         return { ...member, rttMs, connected: self || connected.has(member.id), self, audit }
       })
     },
+    flow: () => ({ puttingBytes: shell.uploads.held().bytes, ...transport.flow() }),
     scrub: disk.scrub,
     gc: (options) => collectGarbage(shell, options),
     scrubNetwork: (options = {}) => shell.scrubs.run(options),

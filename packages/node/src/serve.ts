@@ -75,10 +75,12 @@ export interface BulkServer {
 export interface ServerBudgets {
   receiving: Budget
   reading: Budget
+  /** Bytes of blocks sent to those who asked, since the start. */
+  servedBytes: number
 }
 
 export function serverBudgets(): ServerBudgets {
-  return { receiving: budget(RECEIVING_BYTES_MAX), reading: budget(READING_BYTES_MAX) }
+  return { receiving: budget(RECEIVING_BYTES_MAX), reading: budget(READING_BYTES_MAX), servedBytes: 0 }
 }
 
 export function frameCost(bytes: number): number {
@@ -265,6 +267,7 @@ async function flush(session: Session, want: Want, last = false): Promise<void> 
   try {
     const entries = frame.map(({ entry }) => entry)
     await session.channel.send(encodeEntries('blocks', want.id, entries))
+    session.budgets.servedBytes += frameBytes
     for (const { bytes } of entries) if (bytes !== undefined) blockBuffers.give(bytes)
   } finally {
     for (const read of frame) session.budgets.reading.give(read.bytes)

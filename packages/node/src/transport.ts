@@ -96,6 +96,8 @@ export interface Transport extends Pick<Bulk, 'sendBlocks' | 'fetchBlocks'> {
   droppedFrames(): number
   /** Bulk channels by TLS that are open now; the others are libp2p streams. */
   secureChannels(): { dialled: number; accepted: number }
+  /** Bytes of blocks of other members that are in memory, and sent to them since the start. */
+  flow(): { receivingBytes: number; readingBytes: number; servedBytes: number }
   close(): Promise<void>
 }
 
@@ -191,6 +193,11 @@ export async function openTransport(options: TransportOptions): Promise<Transpor
     rttMs: links.rttMs,
     droppedFrames: control.dropped,
     secureChannels: secure.channels,
+    flow: () => ({
+      receivingBytes: budgets.receiving.used,
+      readingBytes: budgets.reading.used,
+      servedBytes: budgets.servedBytes
+    }),
     sendBlocks: bulk.sendBlocks,
     fetchBlocks: bulk.fetchBlocks,
     async close() {

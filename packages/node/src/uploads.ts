@@ -147,6 +147,7 @@ export function createUploads(shell: () => Shell, home: string): Uploads {
       const stop = (): void => {
         reject(signal?.reason)
         abort.abort(signal?.reason)
+        shell().dispatch({ type: 'cancel-put', put })
       }
       signal?.addEventListener('abort', stop)
       try {

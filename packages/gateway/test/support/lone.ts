@@ -195,6 +195,7 @@ export function loneNode({
         self: true
       }
     ],
+    flow: () => ({ puttingBytes: 0, receivingBytes: 0, readingBytes: 0, servedBytes: 0 }),
     events: (signal) => listen(listeners, signal),
     async proofOf(root) {
       const count = { asked: 1, proven: 1, absent: 0, wrong: 0, silent: 0 }
