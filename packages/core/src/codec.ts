@@ -13,7 +13,7 @@ export interface Codec<T> {
   read(from: Reader): T
 }
 
-/** Where a value is written: bytes in a buffer that doubles when it is full. */
+/** Where a value is written: bytes in a buffer that grows when it is full. */
 export interface Writer {
   bytes: Uint8Array
   length: number
@@ -34,9 +34,17 @@ function bad(what: string): never {
 function take(from: Reader, length: number): Uint8Array {
   const end = from.offset + length
   if (end > from.bytes.length) bad('cut short')
-  const slice = from.bytes.subarray(from.offset, end)
+  const slice = from.bytes.slice(from.offset, end)
   from.offset = end
   return slice
+}
+
+/** One byte, without a view of its own: most of what is read are these. */
+function octet(from: Reader): number {
+  const byte = from.bytes[from.offset]
+  if (byte === undefined) return bad('cut short')
+  from.offset++
+  return byte
 }
 
 function unsigned(width: 1 | 2 | 4): Codec<number> {
@@ -46,7 +54,7 @@ function unsigned(width: 1 | 2 | 4): Codec<number> {
     },
     read(from) {
       let value = 0
-      for (const byte of take(from, width)) value = value * 256 + byte
+      for (let i = 0; i < width; i++) value = value * 256 + octet(from)
       return value
     }
   }
@@ -71,7 +79,7 @@ export const varint: Codec<number> = {
     let value = 0
     let scale = 1
     for (let i = 0; i < 8; i++) {
-      const byte = take(from, 1)[0] as number
+      const byte = octet(from)
       value += (byte & 127) * scale
       if (byte < 128) {
         if (byte === 0 && i > 0) bad('a number in a longer form than needed')
@@ -86,7 +94,7 @@ export const varint: Codec<number> = {
 export const bool: Codec<boolean> = {
   write: (out, value) => void put(out, value ? 1 : 0),
   read(from) {
-    const byte = take(from, 1)[0] as number
+    const byte = octet(from)
     return byte > 1 ? bad('neither true nor false') : byte === 1
   }
 }
@@ -98,7 +106,7 @@ export function fixed(length: number): Codec<Uint8Array> {
       if (value.length !== length) throw new RangeError(`${value.length} bytes where ${length} belong`)
       append(out, value)
     },
-    read: (from) => take(from, length).slice()
+    read: (from) => take(from, length)
   }
 }
 
@@ -118,7 +126,7 @@ export function bytes(max: number): Codec<Uint8Array> {
     },
     read(from) {
       const length = varint.read(from)
-      return length > max ? bad(`${length} bytes where ${max} are the limit`) : take(from, length).slice()
+      return length > max ? bad(`${length} bytes where ${max} are the limit`) : take(from, length)
     }
   }
 }
@@ -164,7 +172,7 @@ export function optional<T>(item: Codec<T>): Codec<T | undefined> {
 export function oneOf<const W extends readonly string[]>(words: W): Codec<W[number]> {
   return {
     write: (out, value) => void put(out, words.indexOf(value)),
-    read: (from) => words[take(from, 1)[0] as number] ?? bad('an unknown word')
+    read: (from) => words[octet(from)] ?? bad('an unknown word')
   }
 }
 
@@ -200,19 +208,23 @@ export function union<C extends { [K in keyof C]: Codec<unknown> }>(
       ;(cases[value.type] as Codec<unknown>).write(out, value)
     },
     read(from) {
-      const type = byTag.get(take(from, 1)[0] as number) ?? bad('an unknown type')
+      const type = byTag.get(octet(from)) ?? bad('an unknown type')
       return { type, ...((cases[type] as Codec<unknown>).read(from) as object) } as Tagged<C>
     }
   }
 }
 
-/** Room for most messages; a claim's part or a page of keys doubles it a few times. */
-const WRITER_BYTES = 512
+/**
+ * Room for most messages, and as much as an engine allocates like any small object; a claim's part or a page
+ * of keys makes it larger a few times.
+ */
+const WRITER_BYTES = 64
+const WRITER_GROWTH = 4
 
 function roomFor(out: Writer, more: number): void {
   const needed = out.length + more
   if (needed <= out.bytes.length) return
-  const larger = new Uint8Array(Math.max(needed, 2 * out.bytes.length))
+  const larger = new Uint8Array(Math.max(needed, WRITER_GROWTH * out.bytes.length))
   larger.set(out.bytes.subarray(0, out.length))
   out.bytes = larger
 }

@@ -250,6 +250,10 @@ export interface Core {
   steppedMs: number
   /** When the data is to be looked after at the latest, by its own time, as was known at the last look. */
   dataDueMs: number
+  /** The same but for comparing, which most of what comes is about. */
+  restDueMs: number
+  /** The view of who holds what when all of the data was last looked after. */
+  passVersion: number
   /** Incarnations of living members, to see who may have begun a new life. */
   readonly lives: Map<PeerId, number>
   /** Questions that each member asked in the present second. */
@@ -294,6 +298,8 @@ export function createCore(options: CoreOptions, nowMs: number): Core {
     stalledMs: 0,
     steppedMs: nowMs,
     dataDueMs: Number.NEGATIVE_INFINITY,
+    restDueMs: Number.NEGATIVE_INFINITY,
+    passVersion: -1,
     bornMs: nowMs,
     lives: new Map(),
     asked: new Map(),
@@ -306,12 +312,11 @@ export function coreDeadline(core: Core): number {
   return Math.min(membershipDeadline(core.membership), core.dataDueMs + core.stalledMs)
 }
 
-function dataDeadline(core: Core): number {
+function restDeadline(core: Core): number {
   return Math.min(
     vacancyDeadline(core.holders),
     writesDeadline(core.writes),
     fetchDeadline(core.fetches),
-    reconcileDeadline(core.reconciler),
     freeingDeadline(core.freeing, core),
     surveysDeadline(core.surveys),
     refsDeadline(core.refs),
@@ -325,6 +330,7 @@ function dataDeadline(core: Core): number {
 export function coreStep(core: Core, event: CoreEvent, nowMs: number): CoreAction[] {
   const actions: CoreAction[] = []
   const dataMs = dataTime(core, nowMs)
+  const touched = touches(core, event)
   const emit = (more: readonly Effect[]): void => {
     for (const action of more) {
       if (action.type === 'fetch-blocks') emit(auditAsking(core.auditing, action, dataMs))
@@ -339,16 +345,18 @@ export function coreStep(core: Core, event: CoreEvent, nowMs: number): CoreActio
     }
   }
   emit(apply(core, event, nowMs, dataMs))
-  // Most of what happens is members' talk, which changes nothing about the data.
-  const isTalk = event.type === 'tick' || (event.type === 'message' && isGossip(event.message))
-  if (isTalk && dataMs < core.dataDueMs && !actions.some(({ type }) => type === 'member')) return actions
+  const isDue = dataMs >= core.restDueMs || touched === 'all' || core.passVersion !== core.holders.version
+  if (!isDue && !actions.some(({ type }) => type === 'member')) {
+    if (touched === 'comparing' || dataMs >= core.dataDueMs) emit(compareTick(core, dataMs))
+    return actions
+  }
   if (core.placed !== ownMember(core.membership)) {
     core.placed = ownMember(core.membership)
     placeMember(core.holders, core.placed, dataMs)
   }
   vacatePlaces(core.holders, dataMs)
   emit(writesTick(core.writes, core.holders, dataMs))
-  emit(reconcileTick(core.reconciler, core.holders, (peer) => hasRepairRoom(core.fetches, peer), dataMs))
+  emit(compareTick(core, dataMs))
   emit(freeingTick(core.freeing, core, dataMs))
   emit(fetchTick(core.fetches, core.holders, dataMs))
   emit(surveysTick(core.surveys, dataMs))
@@ -356,9 +364,34 @@ export function coreStep(core: Core, event: CoreEvent, nowMs: number): CoreActio
   emit(mirrorsTick(core.mirrors, (id) => knownRef(core.refs.table, id)?.entry.best?.record, dataMs))
   const carriers = (id: string) => livingCarriers(core.refs.table, core.holders, id)
   emit(tellMirrors(core.mirrorTold, core.mirrors, carriers, dataMs))
+  core.passVersion = core.holders.version
   emit(auditTick(core.auditing, core.reconciler, viewOf(core, dataMs)))
-  core.dataDueMs = dataDeadline(core)
+  core.restDueMs = restDeadline(core)
+  core.dataDueMs = Math.min(core.restDueMs, reconcileDeadline(core.reconciler))
   return actions
+}
+
+/** Begins the comparison that is due; says, too, when the data is to be looked after next. */
+function compareTick(core: Core, dataMs: number): CompareAction[] {
+  const { reconciler, holders, fetches } = core
+  const actions = reconcileTick(reconciler, holders, (peer) => hasRepairRoom(fetches, peer), dataMs)
+  core.dataDueMs = Math.min(core.restDueMs, reconcileDeadline(reconciler))
+  return actions
+}
+
+/**
+ * What an event can change of the data, by which it is known what must be looked after. Most of what happens
+ * is members' talk, which changes nothing, and comparing, which mostly finds that nothing differs.
+ */
+function touches(core: Core, event: CoreEvent): 'nothing' | 'comparing' | 'all' {
+  if (event.type === 'tick') return 'nothing'
+  if (event.type !== 'message') return 'all'
+  if (isGossip(event.message)) return 'nothing'
+  const { type } = event.message
+  if (core.auditing.faults.cases.length > 0) return 'all' // whoever speaks is heard on these
+  if (type === 'ref-compare') return 'nothing' // looks up, and answers
+  const isView = core.reconciler.viewVersion === core.holders.version
+  return isView && (type === 'compare' || type === 'agree') ? 'comparing' : 'all'
 }
 
 /**

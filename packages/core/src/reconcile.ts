@@ -239,12 +239,14 @@ function partnersOf(state: Reconciler, holders: Holders): Peer[] {
   return [...state.peers.values()].filter(({ id }) => holders.standing.get(id)?.living)
 }
 
+const sharing = ({ self, sha256 }: Reconciler, peer: Peer) => ({ self, sha256, peer })
+
 function beginRound(state: Reconciler, holders: Holders, peer: Peer, nowMs: number): CompareAction[] {
   const id = state.nextRound++
   const { version, config } = state
   peer.comparedMs = nowMs
   peer.round = { id, version, grouped: false, untilMs: nowMs + config.compareTimeoutMs }
-  const { root } = digestsWith(state, holders, { ...state, peer })
+  const { root } = digestsWith(state, holders, sharing(state, peer))
   const compare = { type: 'compare', round: id, root } as const
   const actions: CompareAction[] = [{ type: 'send', to: peer.id, message: compare }]
   const offer = nowMs < peer.offerDueMs ? [] : offerTo(state, holders, peer, nowMs)
@@ -323,7 +325,7 @@ export function onCompareMessage(
   switch (message.type) {
     case 'compare': {
       const { round } = message
-      const { root, digests } = digestsWith(state, holders, { ...state, peer })
+      const { root, digests } = digestsWith(state, holders, sharing(state, peer))
       if (root === message.root) {
         agreed(state, peer, state.version)
         return send({ type: 'agree', round })
@@ -376,7 +378,7 @@ function onGroups(
   if (round === undefined || message.round !== round.id || round.grouped) return []
   round.grouped = true
   round.untilMs = nowMs + state.config.compareTimeoutMs
-  const { digests } = digestsWith(state, holders, { ...state, peer })
+  const { digests } = digestsWith(state, holders, sharing(state, peer))
   const wanted = differingSpans(digests, message.digests, peer.cursor)
   const { spans, summaries } = summariesIn(state, holders, { ...state, peer: peer.id, spans: wanted.spans })
   // More than one message holds: the rounds after this one go on where it ended, and round.

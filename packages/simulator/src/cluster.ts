@@ -2,7 +2,7 @@
  * Simulated nodes with the whole core: members, a disk each, and the bulk transfers between them. What
  * the shell does with libp2p and a store, this does in virtual time, action for action.
  */
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import {
   type Ack,
   type BlockKey,
@@ -128,8 +128,7 @@ export interface Cluster extends Simulation<Message, CoreEvent, CoreAction> {
   nextId: number
 }
 
-export const sha256 = (bytes: Uint8Array): Uint8Array =>
-  Uint8Array.from(createHash('sha256').update(bytes).digest())
+export const sha256 = (bytes: Uint8Array): Uint8Array => new Uint8Array(hash('sha256', bytes, 'buffer'))
 
 /** As the shell writes and reads them. */
 const wire: Wire<Message> = { encode: encodeMessage, decode: decodeMessage }

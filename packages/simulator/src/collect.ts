@@ -4,7 +4,6 @@ import {
   type CoreAction,
   type HeldClaim,
   isEnded,
-  isMirrorsOnly,
   isUnchanged,
   type KnownClaims,
   mergeClaims,
@@ -14,7 +13,7 @@ import {
 } from '@cairn/core'
 import { across } from './bulk.ts'
 import { type Cluster, diskOf, later, tellChanges } from './cluster.ts'
-import { addClaims, erase, type SimulatedDisk, SYNC_MS } from './disk.ts'
+import { addClaims, collect, erase, listEnded, type SimulatedDisk, SYNC_MS } from './disk.ts'
 import { delayMs } from './network.ts'
 import { feed, nodeOf } from './run.ts'
 
@@ -47,13 +46,7 @@ export function performCollect(cluster: Cluster, node: number, action: Action): 
       }
       feed(cluster, node, { type: 'claims-known', token: action.token, known })
     } else if (action.type === 'list-ended') {
-      const all: [BlockKey, readonly HeldClaim[]][] = action.collected
-        ? [...disk.collected]
-        : [...disk.blocks].map(([key, { claims }]) => [key, claims])
-      const copies = all.flatMap(([key, claims]) => {
-        const ended = isEnded(claims) && !isMirrorsOnly(claims)
-        return ended ? [{ key, claims: sharedClaims(claims), replicas: replicasOf(claims) }] : []
-      })
+      const copies = listEnded(disk)[action.collected ? 'collected' : 'held']
       feed(cluster, node, { type: 'ended', token: action.token, copies, next: undefined })
     } else {
       for (const { key, claims } of action.copies) {
@@ -61,7 +54,7 @@ export function performCollect(cluster: Cluster, node: number, action: Action): 
         if (block === undefined || !isEnded(block.claims) || !isUnchanged(sharedClaims(block.claims), claims))
           continue
         erase(disk, key)
-        disk.collected.set(key, [...sharedClaims(block.claims)])
+        collect(disk, key, [...sharedClaims(block.claims)])
         cluster.collected.push({ node, key, atMs: cluster.nowMs })
       }
       tellChanges(cluster, node)
@@ -101,6 +94,6 @@ function keepClaims(disk: SimulatedDisk, key: BlockKey, claims: readonly HeldCla
   if (known === undefined && !isEnded(merged)) return { outcome: 'failed', replicas } as const
   if (known?.held) addClaims(disk, key, claims)
   else if (!isEnded(merged)) return { outcome: 'revived', replicas } as const
-  else disk.collected.set(key, merged)
+  else collect(disk, key, merged)
   return { outcome: 'taken', replicas } as const
 }

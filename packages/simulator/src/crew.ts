@@ -5,6 +5,8 @@ import type { Mutant } from './mutants.ts'
 import type { Outcome } from './play.ts'
 import type { Scenario } from './scenario.ts'
 
+/** What a thread allocates dies young: room for it keeps the collector away. V8 gives 16 by itself. */
+const YOUNG_MIB = 64
 /** More threads than this are not started, whatever the machine. */
 const THREADS_MAX = 64
 
@@ -21,7 +23,8 @@ export interface Crew {
 /** One thread; what it is asked is played in order. */
 export function startCrew(mutant: Mutant | undefined): Crew {
   const worker = new Worker(new URL(import.meta.url.replace(/crew(\.\w+)$/, 'worker$1')), {
-    workerData: { mutant }
+    workerData: { mutant },
+    resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MIB }
   })
   const waiting: { resolve: (outcome: Outcome) => void; reject: (error: Error) => void }[] = []
   worker.on('message', (outcome: Outcome) => waiting.shift()?.resolve(outcome))

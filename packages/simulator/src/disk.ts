@@ -52,6 +52,10 @@ export interface SimulatedDisk {
   readonly collected: Map<BlockKey, HeldClaim[]>
   /** Copies that rotted, for the scrubber. */
   readonly rotten: Set<BlockKey>
+  /** Rises with each change of blocks, of their claims, or of what was collected. */
+  version: number
+  /** What `listEnded` said last, and of which version. */
+  readonly endedKnown: { version: number; held: Copy[]; collected: Copy[] }
   /** Blocks that it may hold. */
   limit: number
   /** Of a sync: what is written meanwhile shares the next. */
@@ -72,6 +76,8 @@ export function createDisk(sha256: Crypto['sha256']): SimulatedDisk {
     written: [],
     collected: new Map(),
     rotten: new Set(),
+    version: 0,
+    endedKnown: { version: -1, held: [], collected: [] },
     limit: Number.POSITIVE_INFINITY,
     syncMs: SYNC_MS,
     lieMs: 0,
@@ -115,6 +121,7 @@ export function cutPower(disk: SimulatedDisk, nowMs: number): BlockKey[] {
   const gone: BlockKey[] = []
   for (const [key, block] of disk.blocks) {
     if (block.firmAtMs <= nowMs) continue
+    disk.version++
     if (block.before !== undefined) disk.blocks.set(key, block.before)
     else {
       erase(disk, key)
@@ -142,11 +149,13 @@ export function rot(disk: SimulatedDisk, key: BlockKey): void {
   if (block === undefined) return
   block.corrupt = true
   disk.rotten.add(key)
+  disk.version++
 }
 
 export function store(disk: SimulatedDisk, key: BlockKey, size: number, claims: readonly HeldClaim[]): void {
   const known = disk.blocks.get(key)
   const merged = mergeClaims(known?.claims ?? disk.collected.get(key) ?? [], claims)
+  disk.version++
   disk.collected.delete(key)
   disk.blocks.set(key, { size, claims: merged, corrupt: false, firmAtMs: 0, before: undefined })
   disk.rotten.delete(key)
@@ -161,6 +170,7 @@ export function addClaims(disk: SimulatedDisk, key: BlockKey, claims: readonly H
   const block = disk.blocks.get(key)
   if (block === undefined) return
   block.claims = mergeClaims(block.claims, claims)
+  disk.version++
   disk.changed.add(slotOf(key))
 }
 
@@ -169,6 +179,7 @@ export function hasRoom({ blocks, written, limit }: SimulatedDisk): boolean {
 }
 
 export function erase(disk: SimulatedDisk, key: BlockKey): void {
+  disk.version++
   disk.blocks.delete(key)
   disk.rotten.delete(key)
   disk.slots.get(slotOf(key))?.delete(key)
@@ -191,6 +202,26 @@ export function listCopies(
     }
   }
   return copies.slice(0, limit)
+}
+
+/** Claims on a block that is not held any more. */
+export function collect(disk: SimulatedDisk, key: BlockKey, claims: HeldClaim[]): void {
+  disk.version++
+  disk.collected.set(key, claims)
+}
+
+/** The blocks whose claims have all ended: those that are held, and those that were collected. */
+export function listEnded(disk: SimulatedDisk): { held: readonly Copy[]; collected: readonly Copy[] } {
+  const { version, blocks, collected, endedKnown } = disk
+  if (endedKnown.version === version) return endedKnown // it is asked every second, and seldom changes
+  const held = [...blocks].flatMap(([key, { claims }]) => endedOf(key, claims))
+  const gone = [...collected].flatMap(([key, claims]) => endedOf(key, claims))
+  return Object.assign(endedKnown, { version, held, collected: gone })
+}
+
+function endedOf(key: BlockKey, claims: readonly HeldClaim[]): Copy[] {
+  if (!isEnded(claims) || isMirrorsOnly(claims)) return []
+  return [{ key, claims: sharedClaims(claims), replicas: replicasOf(claims) }]
 }
 
 /** The blocks of a slot after a key, in the order of keys. */

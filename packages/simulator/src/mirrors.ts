@@ -86,6 +86,7 @@ export function performMirror(cluster: Cluster, node: number, action: Performed)
 function end(disk: SimulatedDisk, claim: HeldClaim, goes: (key: BlockKey) => boolean): void {
   for (const [key, block] of [...disk.blocks]) {
     if (!goes(key) || !block.claims.some((one) => one.live && one.claimant === claim.claimant)) continue
+    disk.version++
     block.claims = block.claims.filter((one) => one.claimant !== claim.claimant)
     if (block.claims.length === 0) erase(disk, key)
   }

@@ -88,9 +88,16 @@ export interface Simulation<Message, Event, Action> {
   bytes: number
 }
 
+/** Names that were given: one string each, so that looking members up need not hash it again. */
+const NAMES: PeerId[] = []
+
+/** Of FNV-1a. */
+const FNV_PRIME = 0x01000193
+
 /** A node's name, and its one address. */
 export function peerOf(node: number): PeerId {
-  return `node-${node}` as PeerId
+  NAMES[node] ??= `node-${node}` as PeerId
+  return NAMES[node]
 }
 
 export function nodeOf(name: string): number {
@@ -284,7 +291,7 @@ function transmit<M, E, A>(sim: Simulation<M, E, A>, from: number, to: number, b
     enqueue(sim.queue, sim.nowMs + delay, () => {
       if (at(sim, to).life !== life) return
       fold(sim, bytes.length)
-      for (const byte of bytes) fold(sim, byte)
+      foldBytes(sim, bytes)
       const message = sim.options.wire.decode(bytes)
       deliver(sim, to, { type: 'message', from: peerOf(from), message })
     })
@@ -316,9 +323,17 @@ function dial<M, E, A>(sim: Simulation<M, E, A>, from: number, to: number): numb
 function record<M, E, A>(sim: Simulation<M, E, A>, node: number, what: string): void {
   fold(sim, sim.nowMs)
   fold(sim, node)
-  for (let i = 0; i < what.length; i++) fold(sim, what.charCodeAt(i))
+  let hash = sim.hash
+  for (let i = 0; i < what.length; i++) hash = Math.imul(hash ^ what.charCodeAt(i), FNV_PRIME)
+  sim.hash = hash >>> 0
 }
 
 function fold<M, E, A>(sim: Simulation<M, E, A>, value: number): void {
-  sim.hash = Math.imul(sim.hash ^ value, 0x01000193) >>> 0
+  sim.hash = Math.imul(sim.hash ^ value, FNV_PRIME) >>> 0
+}
+
+function foldBytes<M, E, A>(sim: Simulation<M, E, A>, bytes: Uint8Array): void {
+  let hash = sim.hash
+  for (let i = 0; i < bytes.length; i++) hash = Math.imul(hash ^ (bytes[i] as number), FNV_PRIME)
+  sim.hash = hash >>> 0
 }

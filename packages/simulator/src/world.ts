@@ -33,6 +33,8 @@ export interface World {
   readonly wrong: string[]
   /** The copies let go of, by key; how many were counted in, and how many judged. */
   readonly letGo: { byKey: Map<BlockKey, LetGo[]>; seen: number; judged: number }
+  /** What the checks saw last: the disks, their versions, and how much clients had been told. */
+  readonly looked: { disks: SimulatedDisk[]; versions: number[]; told: number }
 }
 
 /** The knobs of a version that is not the others'. */
@@ -62,7 +64,8 @@ export function createWorld(scenario: Scenario): World {
     ...maps,
     log: [],
     wrong: [],
-    letGo
+    letGo,
+    looked: { disks: [], versions: [], told: -1 }
   }
   cluster.receipted = (node, keys) => {
     if (keys.length > 0 && world.armed.delete(node)) cutPowerOf(world, node)
