@@ -1,14 +1,18 @@
 // limit: 600 s
 // beside others
 /**
- * A store's process is killed at the Nth write, sync, rename, unlink, for every N of its protocol,
- * and once more while it recovers. What it acknowledged is there, and nothing that it deleted.
+ * A store's process is stopped at the Nth write, sync, rename, unlink, for every N of its protocol, and once
+ * more while it recovers; what is on disk then is what a kill there would leave, and a copy of it must hold
+ * what was acknowledged and nothing that was deleted. (To start a process for each N takes seven times as
+ * long.) At one place of each call it is really killed.
  */
 import { execFileSync, spawn } from 'node:child_process'
 import { createReadStream } from 'node:fs'
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { cp, mkdtemp, open, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { readCar } from '@cairn/blocks'
 import { openStore } from '@cairn/store'
@@ -19,53 +23,48 @@ import { check, expectations } from './store-model.ts'
 
 const CHILD = fileURLToPath(new URL('store-child.ts', import.meta.url))
 const CAPACITY_BYTES = 32 * 1024 * 1024
-/** Far above what the child does of any; a run that ends by itself ends the search for N. */
-const CALLS_MAX = 400
+/** `write` is LevelDB's, and the child's own lines: hundreds, of which every so many is enough. */
+const WRITE_STEP = 24
+/** Of the calls of a recovery, the first so many. */
+const AGAIN_CALLS = 20
 
 const crash = suite('a store that is killed')
 
-/** System calls that change what is on disk. `write` is LevelDB's, and the child's own lines. */
-const CALLS: [call: string, step: number][] = [
-  ['pwritev', 1],
-  ['pwrite64', 1],
-  ['fdatasync', 1],
-  ['fsync', 1],
-  ['rename', 1],
-  ['unlink', 1],
-  ['write', 24]
-]
+/** System calls that change what is on disk. */
+const CALLS = ['pwrite64', 'fdatasync', 'fsync', 'rename', 'unlink', 'write']
+/** Groups of several buffers are written with pwritev only where they go through the page cache. */
+const CACHE_CALLS = ['pwritev']
+const AGAIN = ['pwrite64', 'pwritev', 'ftruncate', 'unlink', 'fdatasync', 'fsync', 'rename']
+/** Where it is really killed. */
+const KILLS = ['pwritev:5', 'pwrite64:17', 'fdatasync:12', 'fsync:5', 'rename:4', 'unlink:5', 'write:130']
+
+interface Work {
+  directory: string
+  seed: number
+  /** Not past the page cache, even where the file system has that. */
+  plain?: boolean
+}
 
 interface Run {
   said: string
   killed: boolean
 }
 
-/** Groups of several buffers are written with pwritev only where they go through the page cache. */
-const needsCache = (inject: string): boolean => inject.startsWith('pwritev')
-
-/** One pool thread, so that strace, which counts by thread, counts all of the store's calls. */
-function run(directory: string, { inject, seed }: { inject: string; seed: number }): Promise<Run> {
+/** Its process under strace. One pool thread, so that strace, which counts by thread, counts all calls. */
+function traced({ directory, seed, plain }: Work, trace: readonly string[], stdio: (number | 'pipe')[]) {
   const command = [process.execPath, '--conditions=cairn-src', CHILD, directory, String(seed)]
-  const trace = [
-    '-f',
-    '-qq',
-    '-o',
-    '/dev/null',
-    '-e',
-    `trace=${inject.split(':')[0]}`,
-    '-e',
-    `inject=${inject}`
-  ]
-  const child = spawn('strace', [...trace, ...command], {
-    env: {
-      ...process.env,
-      UV_THREADPOOL_SIZE: '1',
-      ...(needsCache(inject) ? { CAIRN_TEST_PLAIN: '1' } : {})
-    },
-    stdio: ['ignore', 'pipe', 'inherit']
+  return spawn('strace', ['-f', '-q', ...trace, ...command], {
+    env: { ...process.env, UV_THREADPOOL_SIZE: '1', ...(plain ? { CAIRN_TEST_PLAIN: '1' } : {}) },
+    stdio: ['ignore', stdio[0], 'inherit', ...stdio.slice(1)]
   })
+}
+
+/** With a kill or an error injected. */
+function run(work: Work, inject: string): Promise<Run> {
+  const trace = ['-o', '/dev/null', '-e', `trace=${inject.split(':')[0]}`, '-e', `inject=${inject}`]
+  const child = traced(work, trace, ['pipe'])
   let said = ''
-  child.stdout.setEncoding('utf8').on('data', (text) => {
+  child.stdout?.setEncoding('utf8').on('data', (text) => {
     said += text
   })
   return new Promise((resolve, reject) => {
@@ -74,6 +73,57 @@ function run(directory: string, { inject, seed }: { inject: string; seed: number
   })
 }
 
+/**
+ * Stops it at each of `calls`; `look` is called with what it has said by then, while no thread of it runs,
+ * and tells whether it is to go on.
+ */
+async function stopping(
+  work: Work,
+  calls: readonly string[],
+  look: (reached: readonly string[], said: string) => Promise<boolean>
+): Promise<void> {
+  const lines = join(work.directory, '..', 'said') // a file: what waits in a pipe would not be seen
+  const said = await open(lines, 'w')
+  const trace = ['-o', '|cat >&3', '-s', '0', '-e', `trace=${calls}`, '-e', 'signal=SIGSTOP']
+  const child = traced(work, [...trace, '-e', `inject=${calls}:signal=STOP:when=1+`], [said.fd, 'pipe'])
+  const ended = new Promise((resolve) => child.once('close', resolve))
+  const output = child.stdio[3] as Readable
+  const last = new Map<string, string>()
+  const stopped = new Set<string>()
+  let pid: number | undefined
+  let reached: string[] = []
+  let over = false
+  try {
+    for await (const line of createInterface({ input: output })) {
+      const [, thread = '', what = ''] = /^(\d+) +(.*)/.exec(line) ?? []
+      const [, call] = /^(?:<\.\.\. )?(\w+)[( ]/.exec(what) ?? []
+      if (call !== undefined) last.set(thread, call)
+      if (what.startsWith('--- SIGSTOP')) reached.push(last.get(thread) ?? '')
+      if (what.startsWith('--- stopped by')) stopped.add(thread)
+      if (reached.length === 0 || over) continue
+      pid ??= await processOf(thread)
+      const threads = await readdir(`/proc/${pid}/task`)
+      if (!threads.every((one) => stopped.has(one))) continue
+      over = !(await look(reached, await readFile(lines, 'utf8')))
+      stopped.clear()
+      reached = []
+      process.kill(pid, over ? 'SIGKILL' : 'SIGCONT')
+    }
+  } catch (cause) {
+    if (pid !== undefined) process.kill(pid, 'SIGKILL')
+    output.resume()
+    throw cause
+  } finally {
+    await ended
+    await said.close()
+  }
+}
+
+async function processOf(thread: string): Promise<number> {
+  return Number(/^Tgid:\s+(\d+)/m.exec(await readFile(`/proc/${thread}/status`, 'utf8'))?.[1])
+}
+
+/** Opened as it is and rebuilt from its segments. */
 async function recovered(directory: string, said: string): Promise<void> {
   const blocks = expectations(said)
   for (const rebuild of [false, true]) {
@@ -101,23 +151,53 @@ async function readsAsCar(directory: string): Promise<void> {
   }
 }
 
-/** Whether the child was killed. */
-async function killedAt(inject: string, seed: number, again: string | undefined): Promise<boolean> {
-  const directory = await mkdtemp(join(tmpdir(), 'cairn-crash-'))
+/** Calls `body` with a directory that is gone afterwards. */
+async function within(body: (path: string) => Promise<void>): Promise<void> {
+  const path = await mkdtemp(join(tmpdir(), 'cairn-crash-'))
   try {
-    const first = await run(directory, { inject, seed })
-    let said = first.said
-    if (again !== undefined) {
-      const second = await run(directory, { inject: again, seed: seed + 1 })
-      said += second.said
-    }
-    await recovered(directory, said)
-    return first.killed
-  } catch (cause) {
-    throw new Error(`killed by ${inject}${again ? `, then ${again}` : ''}: ${cause}`, { cause })
+    await body(path)
   } finally {
-    await rm(directory, { recursive: true })
+    await rm(path, { recursive: true })
   }
+}
+
+/** Recovers a copy of the store as it is at each of `calls`; returns how often each was reached. */
+async function everyCall(work: Work, calls: readonly string[]): Promise<Record<string, number>> {
+  const counts: Record<string, number> = {}
+  await stopping(work, calls, async (reached, said) => {
+    let due = false
+    for (const call of reached) {
+      const count = (counts[call] ?? 0) + 1
+      counts[call] = count
+      due ||= call !== 'write' || count % WRITE_STEP === 0
+    }
+    if (due) await copyRecovers(work, said, `stopped at ${reached} of ${JSON.stringify(counts)}`)
+    return true
+  })
+  return counts
+}
+
+async function copyRecovers({ directory }: Work, said: string, where: string): Promise<void> {
+  await within(async (path) => {
+    const copy = join(path, 'store')
+    await cp(directory, copy, { recursive: true })
+    await recovered(copy, said)
+  }).catch((cause) => {
+    throw new Error(`${where}: ${cause}`, { cause })
+  })
+}
+
+/** Kills it at the Nth `call`, then recovers copies of what is there while it is opened again. */
+async function killedTwice(path: string, call: string, nth: number): Promise<void> {
+  const first: Work = { directory: join(path, 'store'), seed: 3, plain: call === 'pwritev' }
+  const { said, killed } = await run(first, `${call}:signal=KILL:when=${nth}`)
+  assert.ok(killed)
+  let left = AGAIN_CALLS
+  await stopping({ ...first, seed: 4 }, AGAIN, async (reached, more) => {
+    await copyRecovers(first, said + more, `killed at ${call} ${nth}, stopped at ${reached}`)
+    return --left > 0
+  })
+  assert.is(left, 0)
 }
 
 function hasStrace(): boolean {
@@ -130,33 +210,43 @@ function hasStrace(): boolean {
 }
 
 if (hasStrace()) {
-  for (const [call, step] of CALLS) {
-    crash(`at the Nth ${call} keeps what it acknowledged`, async () => {
-      let kills = 0
-      for (let n = 1; n <= CALLS_MAX; n += step) {
-        if (!(await killedAt(`${call}:signal=KILL:when=${n}`, 1, undefined))) break
-        kills++
-      }
-      assert.ok(kills > 0, `no ${call} was ever reached`)
-      console.log(`${call}: killed at ${kills} places`)
-    })
+  for (const calls of [CACHE_CALLS, CALLS]) {
+    crash(`at each ${calls.join(', ')} keeps what it acknowledged`, () =>
+      within(async (path) => {
+        const work = { directory: join(path, 'store'), seed: 1, plain: calls === CACHE_CALLS }
+        const counts = await everyCall(work, calls)
+        for (const call of calls)
+          assert.ok((counts[call] ?? 0) > 5, `${call} was reached ${counts[call]} times`)
+        console.log(JSON.stringify(counts))
+      })
+    )
   }
 
-  crash('again while it recovers keeps what it acknowledged', async () => {
-    for (let n = 1; n <= 10; n++) {
-      await killedAt(
-        'fdatasync:signal=KILL:when=16',
-        3,
-        `pwrite64,pwritev,ftruncate,unlink:signal=KILL:when=${n}`
-      )
-      await killedAt('pwritev:signal=KILL:when=6', 5, `fdatasync,fsync,rename:signal=KILL:when=${n}`)
-    }
-  })
+  for (const kill of KILLS) {
+    crash(`for good, at ${kill}, keeps what it acknowledged`, () =>
+      within(async (path) => {
+        const [call = '', nth] = kill.split(':')
+        const work = { directory: join(path, 'store'), seed: 1, plain: call === 'pwritev' }
+        const { said, killed } = await run(work, `${call}:signal=KILL:when=${nth}`)
+        assert.ok(killed)
+        await recovered(work.directory, said)
+      })
+    )
+  }
 
-  crash('acknowledges nothing after a sync that failed, and goes on reading', async () => {
-    const directory = await mkdtemp(join(tmpdir(), 'cairn-crash-'))
-    try {
-      const { said } = await run(directory, { inject: 'fdatasync:error=EIO:when=20+', seed: 1 })
+  for (const [call, nth] of [
+    ['fdatasync', 16],
+    ['pwritev', 6]
+  ] as const) {
+    crash(`at ${call} ${nth}, and again while it recovers, keeps what it acknowledged`, () =>
+      within((path) => killedTwice(path, call, nth))
+    )
+  }
+
+  crash('acknowledges nothing after a sync that failed, and goes on reading', () =>
+    within(async (path) => {
+      const directory = join(path, 'store')
+      const { said } = await run({ directory, seed: 1 }, 'fdatasync:error=EIO:when=20+')
       const lines = said.trim().split('\n')
       const refused = lines.findIndex((line) => line.startsWith('refused'))
       assert.ok(refused > 0, 'something was refused')
@@ -168,10 +258,8 @@ if (hasStrace()) {
       assert.is(lines.at(-2), 'refused READ_ONLY')
       assert.is(lines.at(-1), 'closed')
       await recovered(directory, said)
-    } finally {
-      await rm(directory, { recursive: true })
-    }
-  })
+    })
+  )
 } else {
   console.log('SKIPPED: kills at system calls need strace that may trace')
 }

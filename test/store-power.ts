@@ -3,7 +3,7 @@
  * The power fails under a store: ext4 on a loop device is shut down without flushing its log, mounted
  * again, and must hold what was acknowledged. Then with a sync that lies, and with one that fails.
  */
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { CairnError, pick, seeded } from '@cairn/core'
@@ -16,56 +16,63 @@ import { canMount, onDisk, ownMounts } from './support/disk.ts'
 
 const CHILD = fileURLToPath(new URL('store-child.ts', import.meta.url))
 const CAPACITY_BYTES = 32 * 1024 * 1024
-/** How many in the test: 500 were run with CAIRN_POWER_CUTS=500; each takes some 0.4 s. */
-const CUTS = Number(process.env.CAIRN_POWER_CUTS ?? 60)
+/** How many in the test: 500 were run with CAIRN_POWER_CUTS=500; each takes half a second. */
+const CUTS = Number(process.env.CAIRN_POWER_CUTS ?? 40)
 const power = suite('a store whose power fails')
 
-interface Told {
-  lines: string[]
-  /** Resolves once so many lines were said; the process may be ending. */
-  reached(lines: number): Promise<void>
-  ended: Promise<void>
-}
+/** A process that uses the store once for each seed, so that a cut need not wait for one to start. */
+class User {
+  readonly #process: ChildProcess
+  #rest = ''
+  /** What it said since the last `use`. */
+  lines: string[] = []
+  #look = (): void => {}
 
-/** Every other one writes through the page cache, as where there is no O_DIRECT. */
-function child(directory: string, seed: number, prefix: readonly string[] = []): Told & { kill: () => void } {
-  const command = [
-    ...prefix,
-    process.execPath,
-    '--conditions=cairn-src',
-    CHILD,
-    directory,
-    String(seed),
-    '40'
-  ]
-  const [program = '', ...args] = command
-  const env = seed % 2 === 0 ? { ...process.env, CAIRN_TEST_PLAIN: '1' } : process.env
-  const process_ = spawn(program, args, { env, stdio: ['ignore', 'pipe', 'ignore'] })
-  const lines: string[] = []
-  let rest = ''
-  const waiting = new Set<() => void>()
-  process_.stdout.setEncoding('utf8').on('data', (text: string) => {
-    const parts = (rest + text).split('\n')
-    rest = parts.pop() ?? ''
-    lines.push(...parts)
-    for (const look of waiting) look()
-  })
-  const ended = new Promise<void>((resolve) => process_.once('close', () => resolve()))
-  return {
-    lines,
-    ended,
-    kill: () => process_.kill('SIGKILL'),
-    reached: (count) =>
-      Promise.race([
-        ended,
-        new Promise<void>((resolve) => {
-          const look = (): void => {
-            if (lines.length >= count) resolve()
-          }
-          waiting.add(look)
-          look()
-        })
-      ])
+  constructor(directory: string, prefix: readonly string[] = []) {
+    const node = [process.execPath, '--conditions=cairn-src', CHILD, directory, '-', '40']
+    const [program = '', ...args] = [...prefix, ...node]
+    this.#process = spawn(program, args, { stdio: ['pipe', 'pipe', 'ignore'] })
+    this.#process.stdout?.setEncoding('utf8').on('data', (text: string) => {
+      const parts = (this.#rest + text).split('\n')
+      this.#rest = parts.pop() ?? ''
+      this.lines.push(...parts)
+      this.#look()
+    })
+    this.#process.once('close', () => {
+      this.lines.push('over')
+      this.#look()
+    })
+  }
+
+  /** Every other one writes through the page cache, as where there is no O_DIRECT. */
+  use(seed: number): void {
+    this.lines = []
+    this.#process.stdin?.write(`${seed} ${seed % 2 === 0 ? 'plain' : 'direct'}\n`)
+  }
+
+  /** Once it said so many lines, or all. */
+  reached(count: number): Promise<void> {
+    return this.#when(() => this.lines.length >= count || this.lines.at(-1) === 'over')
+  }
+
+  /** Once it has closed the store, or ended. */
+  over(): Promise<void> {
+    return this.#when(() => this.lines.at(-1) === 'over')
+  }
+
+  async end(): Promise<void> {
+    this.lines = []
+    this.#process.stdin?.end()
+    await this.over()
+  }
+
+  #when(holds: () => boolean): Promise<void> {
+    return new Promise((resolve) => {
+      this.#look = () => {
+        if (holds()) resolve()
+      }
+      this.#look()
+    })
   }
 }
 
@@ -87,23 +94,23 @@ if (canMount()) {
     onDisk(async (disk) => {
       const random = seeded(20_261_122)
       const directory = join(disk.path, 'store')
+      const user = new User(directory)
       let acknowledged = 0
       for (let cut = 1; cut <= CUTS; cut++) {
-        const process_ = child(directory, cut)
-        await process_.reached(1 + pick(random, 700))
+        user.use(cut)
+        await user.reached(1 + pick(random, 700))
         disk.cut()
-        process_.kill()
-        await process_.ended
+        await user.over()
         disk.unmount()
         disk.mount()
-        const said = `${process_.lines.join('\n')}\n`
-        acknowledged += process_.lines.filter((line) => /^(put|claim|delete) /.test(line)).length
+        acknowledged += user.lines.filter((line) => /^(put|claim|delete) /.test(line)).length
         try {
-          await verify(directory, said, cut % 5 === 0)
+          await verify(directory, `${user.lines.join('\n')}\n`, cut % 5 === 0)
         } catch (cause) {
-          throw new Error(`after cut ${cut}, ${process_.lines.length} lines: ${cause}`, { cause })
+          throw new Error(`after cut ${cut}, ${user.lines.length} lines: ${cause}`, { cause })
         }
       }
+      await user.end()
       console.log(`${CUTS} power cuts, ${acknowledged} acknowledgements kept`)
     })
   )
@@ -112,18 +119,19 @@ if (canMount()) {
     onDisk(async (disk) => {
       const directory = join(disk.path, 'store')
       const lie = ['strace', '-f', '-qq', '-o', '/dev/null', '-e', 'trace=fdatasync,fsync', '-e']
-      const process_ = child(directory, 1, [...lie, 'inject=fdatasync,fsync:retval=0'])
-      await process_.reached(400)
+      const user = new User(directory, [...lie, 'inject=fdatasync,fsync:retval=0'])
+      user.use(1)
+      await user.reached(400)
       disk.cut()
-      process_.kill()
-      await process_.ended
+      await user.over()
       disk.unmount()
       disk.mount()
+      await user.end()
       const lost = new Set<string>()
       const store = await openStore({ directory, capacity: CAPACITY_BYTES, onLost: (key) => lost.add(key) })
       try {
         await store.scrubNow()
-        for (const [block, { size }] of expectations(`${process_.lines.join('\n')}\n`)) {
+        for (const [block, { size }] of expectations(`${user.lines.join('\n')}\n`)) {
           const { key, bytes } = sampleBlock(block, size)
           const got = await store.get(key)
           if (got !== undefined) assert.equal(got, bytes)
