@@ -1,7 +1,7 @@
 /** Files and directories to blocks and back, CIDs, checksums, CAR. Runs in browsers too: no Node here. */
 
 export { DEFAULT_DIGESTS } from '#digests'
-export { noteGarbage } from '#young'
+export { noteGarbage, setYoung } from '#young'
 export { CAR_ROOTS_MAX, type Car, carOf, readCar } from './car.ts'
 export * from './cid.ts'
 export type { Link } from './dag-pb.ts'

@@ -7,7 +7,7 @@ import { hash } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
 import { BLOCK_BYTES_MAX, CairnError } from '@cairn/core'
-import type { Asked, Hashed } from './aside-worker.ts'
+import { type Asked, type Hashed, work } from './aside-work.ts'
 
 export type HashName = Asked['name']
 
@@ -17,6 +17,9 @@ const THREADS_MAX = 2
 const SLOTS = 2 * THREADS_MAX
 /** Waiting for a slot. Their callers hold the bytes already; one more is refused. */
 const WAITING_MAX = 65_536
+
+const MODULES = ['worker_threads', 'crypto', 'os'].map((name) => `require('node:${name}')`)
+const PROGRAM = `(${work})(${MODULES})`
 
 interface Job {
   name: HashName
@@ -73,9 +76,7 @@ function leastBusy(): Thread {
 
 function startThread(): Thread {
   memory ??= new SharedArrayBuffer(SLOTS * BLOCK_BYTES_MAX)
-  // its file has this one's ending: .ts where sources are run, .js where they were built
-  const path = import.meta.url.replace(/aside\.(\w+)$/, 'aside-worker.$1')
-  const worker = new Worker(new URL(path), { workerData: memory })
+  const worker = new Worker(PROGRAM, { eval: true, workerData: memory })
   const thread: Thread = { worker, jobs: new Map() }
   worker.on('message', (hashed: Hashed) => finish(thread, hashed))
   worker.on('error', () => giveUp(thread)) // the jobs are done here instead, so nobody need know
