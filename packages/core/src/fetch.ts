@@ -1,10 +1,12 @@
 /**
  * Fetching: which member each wanted block is asked of, and who is asked next. Reads and repair share
- * it: a read goes to the nearest holder that answers and is hedged when that one falls silent; a repair
+ * it: a read goes to the nearest holder that answers, to the next one too when that is late (`hedge.ts`), and
+ * when it falls silent; a repair
  * goes to a member known to have the block, fewest known copies first, within a budget.
  */
 import { BLOCK_BYTES_MAX, type BlockKey, type PeerId, slotOf } from './block.ts'
 import { count, createMeter, type Meter } from './eta.ts'
+import { answeredAfter, askedOnce, askedTwice, createHedge, type Hedge, hedgeAfter } from './hedge.ts'
 import { actingHolders, type Holders, mayFetch, readOrder } from './holders.ts'
 import { type DataConfig, DATA_LIMITS as LIMITS } from './limits.ts'
 import { forgetLoad, type Loads, loadOf, nearness, nowKnownSlow, timed } from './load.ts'
@@ -54,6 +56,8 @@ export interface Transfer {
   heardMs: number | undefined
   /** It fell silent once: its reads were asked of others too. */
   silent: boolean
+  /** It was only late: that was a hedge. */
+  hedged: boolean
   /** So was what it was to bring for repair, and it takes nothing of the window any more. */
   late: boolean
 }
@@ -70,6 +74,11 @@ export interface Fetches {
   /** What repair brought. */
   readonly repaired: Meter
   readonly pace: Pace
+  readonly hedge: Hedge
+  /** How long a member is silent between answers to reads. */
+  readonly readPace: Pace
+  /** Blocks asked of members for readers, since the start. */
+  readonly asked: { first: number; hedged: number; again: number }
   nextTransfer: number
   /** When some want may start, at the earliest. */
   wakeMs: number
@@ -78,7 +87,8 @@ export interface Fetches {
 export function createFetches(self: PeerId, config: DataConfig): Fetches {
   const maps = { wants: createWants(), transfers: new Map(), loads: new Map() }
   const none = { repairing: 0, repairingBytes: 0, repaired: createMeter(), pace: createPace() }
-  return { config, self, ...maps, ...none, nextTransfer: 1, wakeMs: Number.POSITIVE_INFINITY }
+  const late = { hedge: createHedge(), readPace: createPace(), asked: { first: 0, hedged: 0, again: 0 } }
+  return { config, self, ...maps, ...none, ...late, nextTransfer: 1, wakeMs: Number.POSITIVE_INFINITY }
 }
 
 export interface WantRequest {
@@ -161,6 +171,11 @@ export function onFetched(
   const transfer = fetches.transfers.get(got.transfer)
   if (transfer === undefined || !transfer.keys.has(got.key)) return []
   if (transfer.heardMs === undefined) timed(fetches.loads, transfer.from, nowMs - transfer.startedMs)
+  if (transfer.purpose === 'read') {
+    const quietMs = nowMs - quietSinceMs(fetches, transfer)
+    if (transfer.heardMs === undefined) answeredAfter(fetches.hedge, quietMs)
+    paced(fetches.readPace, quietMs)
+  }
   if (transfer.purpose === 'repair') paced(fetches.pace, nowMs - (transfer.heardMs ?? transfer.startedMs))
   transfer.heardMs = nowMs
   loadOf(fetches.loads, transfer.from).heardMs = nowMs
@@ -210,6 +225,7 @@ export function fetchTick(fetches: Fetches, holders: Holders, nowMs: number): Fe
       actions.push({ type: 'cancel-fetch', transfer: transfer.id })
     } else if (!transfer.silent && nowMs >= silentAtMs(fetches, transfer)) {
       transfer.silent = true
+      transfer.hedged = nowMs < failedAtMs(fetches, transfer)
       nowKnownSlow(fetches.loads, transfer.from, nowMs - transfer.startedMs)
       fetches.wakeMs = nowMs
     }
@@ -278,7 +294,7 @@ function begin(
 ): FetchAction {
   const keys = wants.map(({ key }) => key)
   const id = fetches.nextTransfer++
-  const times = { startedMs: nowMs, heardMs: undefined, silent: false, late: false }
+  const times = { startedMs: nowMs, heardMs: undefined, silent: false, hedged: false, late: false }
   const transfer: Transfer = { id, from, keys: new Map(), purpose, ...times }
   fetches.transfers.set(id, transfer)
   for (const known of wants) {
@@ -316,8 +332,26 @@ export function fetchForget(fetches: Fetches, peer: PeerId, nowMs: number): Fetc
 /** Slices of the time allowed: one that answers others first is hedged later, but not for ever. */
 const PATIENCE = 5
 
+/** Of which nothing was heard yet is asked of another sooner, within the allowance. */
 function silentAtMs(fetches: Fetches, transfer: Transfer): number {
-  return patientUntilMs(fetches, transfer, fetches.config.hedgeAfterMs)
+  const { purpose, heardMs, keys } = transfer
+  const failedMs = failedAtMs(fetches, transfer)
+  if (purpose !== 'read' || heardMs !== undefined) return failedMs
+  const waitMs = hedgeAfter(fetches.hedge, keys.size)
+  return waitMs === undefined ? failedMs : Math.min(failedMs, quietSinceMs(fetches, transfer) + waitMs)
+}
+
+/** When it counts as silent, whatever is allowed: where all are slow, as on a slow link, only later. */
+function failedAtMs(fetches: Fetches, transfer: Transfer): number {
+  const { hedgeAfterMs, readTimeoutMs } = fetches.config
+  const { readPace } = fetches
+  const known = transfer.purpose === 'read' && readPace.meanMs !== undefined
+  const waitMs = known ? patienceMs(readPace, hedgeAfterMs, readTimeoutMs / 4) : hedgeAfterMs
+  return patientUntilMs(fetches, transfer, waitMs)
+}
+
+function quietSinceMs({ loads }: Fetches, { from, startedMs }: Transfer): number {
+  return Math.max(startedMs, loads.get(from)?.heardMs ?? 0)
 }
 
 function lateAtMs(fetches: Fetches, transfer: Transfer): number {
@@ -326,10 +360,9 @@ function lateAtMs(fetches: Fetches, transfer: Transfer): number {
   return patientUntilMs(fetches, transfer, patienceMs(fetches.pace, repairHedgeMs, fetchTimeoutMs / 2))
 }
 
-function patientUntilMs({ loads }: Fetches, transfer: Transfer, waitMs: number): number {
-  const { from, startedMs, heardMs } = transfer
-  const peerAtMs = Math.max(startedMs, loads.get(from)?.heardMs ?? 0) + waitMs
-  return Math.min(peerAtMs, (heardMs ?? startedMs) + PATIENCE * waitMs)
+function patientUntilMs(fetches: Fetches, transfer: Transfer, waitMs: number): number {
+  const { startedMs, heardMs } = transfer
+  return Math.min(quietSinceMs(fetches, transfer) + waitMs, (heardMs ?? startedMs) + PATIENCE * waitMs)
 }
 
 function givenUpAtMs({ config }: Fetches, { startedMs, heardMs }: Transfer): number {
@@ -424,6 +457,7 @@ function assign(fetches: Fetches, holders: Holders, known: Want, pass: Pass): vo
     }
     return // everyone who may have it is busy: the next answer wakes us
   }
+  if (read) countAsked(fetches, known)
   asked.add(from)
   unready(fetches.wants, known)
   loadOf(fetches.loads, from).pending++
@@ -436,6 +470,17 @@ function assign(fetches: Fetches, holders: Holders, known: Want, pass: Pass): vo
   const batch = pass.batches.get(id)
   if (batch === undefined) pass.batches.set(id, { from, purpose, wants: [known] })
   else batch.wants.push(known)
+}
+
+function countAsked({ hedge, asked }: Fetches, { pending }: Want): void {
+  const [first] = pending.values()
+  if (first === undefined) {
+    asked.first++
+    askedOnce(hedge, 1)
+  } else if (first.hedged) {
+    asked.hedged++
+    askedTwice(hedge, 1)
+  } else asked.again++
 }
 
 function allSilent({ pending }: Want): boolean {

@@ -131,6 +131,48 @@ fetching('a silent member is hedged once, and the one that loses is cancelled', 
   adds(one.fetches)
 })
 
+/** So many reads of other blocks, each answered after `tookMs`. Returns the time then. */
+function reads(one: ReturnType<typeof script>, count: number, tookMs: number): number {
+  let nowMs = 0
+  for (let i = 0; i < count; i++) {
+    one.read(keyIn(100 + i), nowMs)
+    one.tick(nowMs)
+    nowMs += tookMs
+    one.answer(one.sent.length - 1, 'held', nowMs)
+  }
+  return nowMs
+}
+
+fetching('one that is later than nearly all were is asked of the next too, so often and no more', () => {
+  const one = script()
+  let nowMs = reads(one, 40, 20)
+  const late = (i: number): number => {
+    one.read(keyIn(i), nowMs)
+    one.tick(nowMs)
+    const before = one.sent.length
+    const tookMs = fetchDeadline(one.fetches) - nowMs
+    nowMs += tookMs
+    one.tick(nowMs)
+    assert.is(one.sent.length, before + 1)
+    one.answer(before, 'held', ++nowMs)
+    return Math.round(tookMs)
+  }
+  const [first, second, third, fourth] = [late(1), late(2), late(3), late(4)] as const
+  for (const tookMs of [first, second, third]) assert.ok(tookMs < 100, `${tookMs} ms`)
+  assert.is(fourth, CONFIG.hedgeAfterMs, 'the allowance of 44 reads is used up')
+  assert.equal(one.fetches.asked, { first: 44, hedged: 3, again: 1 })
+  adds(one.fetches)
+})
+
+fetching('where all are slow nobody is taken for silent', () => {
+  const one = script()
+  const nowMs = reads(one, 30, 1_000)
+  one.read(keyIn(1), nowMs)
+  one.fetches.hedge.allowance = 0
+  one.tick(nowMs)
+  assert.ok(fetchDeadline(one.fetches) - nowMs >= 1_000)
+})
+
 fetching('a member that was silent or broke off is asked after those that answer', () => {
   const one = script(3)
   const [slow] = (() => {

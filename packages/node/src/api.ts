@@ -142,6 +142,11 @@ export interface Flow {
   readingBytes: number
   /** Sent to members that fetch them, since the start. */
   servedBytes: number
+  /**
+   * Blocks asked of members for readers, since the start; of these, of one more because the first was later
+   * than 19 of 20 are, and because it was silent or had it not.
+   */
+  asked: { first: number; hedged: number; again: number }
 }
 
 export interface NodeStatus extends Safety {

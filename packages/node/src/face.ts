@@ -113,7 +113,11 @@ export function faceOf(shell: Shell, { notes, closed, disk, stop }: Life): Cairn
         return { ...member, rttMs, connected: self || connected.has(member.id), self, audit }
       })
     },
-    flow: () => ({ puttingBytes: shell.uploads.held().bytes, ...transport.flow() }),
+    flow: () => ({
+      puttingBytes: shell.uploads.held().bytes,
+      ...transport.flow(),
+      asked: { ...core.fetches.asked }
+    }),
     scrub: disk.scrub,
     gc: (options) => collectGarbage(shell, options),
     scrubNetwork: (options = {}) => shell.scrubs.run(options),

@@ -195,7 +195,10 @@ export function loneNode({
         self: true
       }
     ],
-    flow: () => ({ puttingBytes: 0, receivingBytes: 0, readingBytes: 0, servedBytes: 0 }),
+    flow: () => ({
+      ...{ puttingBytes: 0, receivingBytes: 0, readingBytes: 0, servedBytes: 0 },
+      asked: { first: 0, hedged: 0, again: 0 }
+    }),
     events: (signal) => listen(listeners, signal),
     async proofOf(root) {
       const count = { asked: 1, proven: 1, absent: 0, wrong: 0, silent: 0 }

@@ -1,0 +1,92 @@
+/**
+ * One get from 5, 3 and 1 holders, each on a machine of its own whose cable carries 20 MB/s (tbf in network
+ * namespaces), through a node that has nothing itself. Needs root, iproute2 and nftables.
+ *
+ * Run: npm run bench -- holders [--mib 192] [--rounds 3] [--json]
+ */
+import { execFile } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs, promisify } from 'node:util'
+import { eventually } from '../../test/support/eventually.ts'
+import { hub } from '../../test/support/hub.ts'
+import { cairn, kill, lastJson, type Node, withNodes } from '../../test/support/nodes.ts'
+
+const MIB = 1024 * 1024
+const CABLE_BYTES_PER_SECOND = 20_000_000
+const CABLE_KBIT = (8 * CABLE_BYTES_PER_SECOND) / 1_000
+const HOLDERS = [5, 3, 1] as const
+const STEP_MS = 120_000
+
+const { values: flags } = parseArgs({
+  options: {
+    mib: { type: 'string', default: '192' },
+    rounds: { type: 'string', default: '3' },
+    json: { type: 'boolean', default: false }
+  }
+})
+const mib = Number(flags.mib)
+
+async function said(node: Node, ...args: string[]): Promise<Record<string, unknown>> {
+  const { netns } = node.options
+  const ended = await cairn(['--home', node.home, '--json', ...args], netns === undefined ? {} : { netns })
+  if (ended.exit !== 0) throw new Error(`cairn ${args.join(' ')}: ${ended.stderr}`)
+  return lastJson(ended.stdout)
+}
+
+/** MB/s of one get, the client beside the reading node. */
+async function read(reader: Node, cid: string): Promise<number> {
+  const script = fileURLToPath(new URL('client-process.ts', import.meta.url))
+  const command = [process.execPath, ...process.execArgv, script, reader.url, reader.token, 'get', cid]
+  const { stdout } = await promisify(execFile)('ip', [
+    ...['netns', 'exec', reader.options.netns ?? ''],
+    ...command
+  ])
+  const { bytes, seconds } = JSON.parse(stdout) as { bytes: number; seconds: number }
+  if (bytes !== mib * MIB) throw new Error(`${bytes} bytes came`)
+  return bytes / seconds / 1e6
+}
+
+const alive = (node: Node, count: number) =>
+  eventually(`${count} are alive as the reader sees it`, STEP_MS, async () => {
+    return (await said(node, 'status')).alive === count ? true : undefined
+  })
+
+const results: { holders: number; MBs: number[]; ratio: number }[] = []
+await hub(1 + HOLDERS[0], async ({ machines, slow }) => {
+  await withNodes(async (world) => {
+    const start = (i: number, join: string | undefined, flagged: string[]): Promise<Node> => {
+      const { name, address } = machines[i] as (typeof machines)[0]
+      const options = { netns: name, flags: ['--listen', `${address}:0`, ...flagged] }
+      return world.start(`m${i}`, join === undefined ? options : { ...options, join })
+    }
+    const big = ['--capacity', '4000GB']
+    const first = await start(1, undefined, [...big, '--replicas', `${HOLDERS[0]}`])
+    const invite = String((await said(first, 'invite')).invite)
+    let holders = [first]
+    for (let i = 2; i <= HOLDERS[0]; i++) holders.push(await start(i, invite, big))
+    await alive(first, HOLDERS[0])
+    const path = join(world.folder, 'file')
+    await writeFile(path, randomBytes(mib * MIB))
+    const { cid } = await said(first, 'put', path, '--digests', 'none')
+    // so small beside the others that hardly any slot is its own
+    const reader = await start(0, invite, ['--capacity', '1GB'])
+    await alive(reader, 1 + HOLDERS[0])
+    for (let i = 1; i <= HOLDERS[0]; i++) slow(i, CABLE_KBIT)
+    for (const count of HOLDERS) {
+      await kill(holders.slice(count))
+      holders = holders.slice(0, count)
+      await alive(reader, 1 + count)
+      const MBs: number[] = []
+      for (let round = 0; round < Number(flags.rounds); round++) MBs.push(await read(reader, String(cid)))
+      const median = MBs.toSorted((a, b) => a - b)[Math.floor(MBs.length / 2)] as number
+      results.push({ holders: count, MBs, ratio: median / ((count * CABLE_BYTES_PER_SECOND) / 1e6) })
+      const told = MBs.map((one) => one.toFixed(1)).join(', ')
+      if (!flags.json)
+        console.log(`${count} holders: ${told} MB/s, ${results.at(-1)?.ratio.toFixed(2)} of the cables'`)
+    }
+  })()
+})
+if (flags.json) console.log(JSON.stringify({ node: process.version, mib, results }))
