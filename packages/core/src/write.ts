@@ -341,8 +341,9 @@ function verdict(holders: Holders, put: Put, block: Wanting): 'done' | 'wait' | 
   const { receipts, wanted, pending, absent, broken, key } = block
   const needed = neededFor(holders, put, block)
   if (receipts.size >= (put.ack === 'all' ? wanted : needed)) return 'done'
+  if (absent) return 'done' // whatever the others say, its bytes must be sent
   if (pending.size > 0) return 'wait'
-  if (receipts.size >= needed || absent || put.resends >= LIMITS.resends) return 'done'
+  if (receipts.size >= needed || put.resends >= LIMITS.resends) return 'done'
   return writeOrder(holders, slotOf(key), wanted).some((peer) => broken.has(peer)) ? 'resend' : 'done'
 }
 
