@@ -37,7 +37,7 @@ export function answeredAfter(hedge: Hedge, tookMs: number): void {
   else hedge.p95Ms -= (STEP / ONE_IN) * hedge.p95Ms
 }
 
-/** After how long without an answer so many blocks may be asked of one more; undefined: not for that alone. */
+/** After how long without an answer so many blocks may be asked of one more; undefined: they may not. */
 export function hedgeAfter(hedge: Hedge, blocks: number): number | undefined {
   if (hedge.p95Ms === undefined || hedge.allowance < blocks * ONE_IN) return undefined
   return Math.max(LEAST_MS, hedge.p95Ms)
