@@ -97,6 +97,7 @@ import {
   onMirrorLooked
 } from './mirrors.ts'
 import type { Random } from './random.ts'
+import { noteServed } from './ration.ts'
 import {
   createReconciler,
   onCompareMessage,
@@ -183,6 +184,8 @@ export type CoreEvent =
   | { type: 'want'; keys: readonly BlockKey[]; replicas: number; ref?: string }
   /** No caller waits for it any more. */
   | { type: 'unwant'; key: BlockKey }
+  /** A read or a write of somebody's is being served here; not more often than need be. */
+  | { type: 'served' }
   | { type: 'fetched'; transfer: number; key: BlockKey; outcome: FetchOutcome; reason?: string }
   | { type: 'fetch-ended'; transfer: number; reason: string | undefined }
   /** These are durable here now, whoever sent them. */
@@ -384,7 +387,7 @@ function compareTick(core: Core, dataMs: number): CompareAction[] {
  * is members' talk, which changes nothing, and comparing, which mostly finds that nothing differs.
  */
 function touches(core: Core, event: CoreEvent): 'nothing' | 'comparing' | 'all' {
-  if (event.type === 'tick') return 'nothing'
+  if (event.type === 'tick' || event.type === 'served') return 'nothing'
   if (event.type !== 'message') return 'all'
   if (isGossip(event.message)) return 'nothing'
   const { type } = event.message
@@ -418,6 +421,7 @@ function apply(core: Core, event: CoreEvent, nowMs: number, dataMs: number): rea
     case 'message':
       return receive(core, event, nowMs, dataMs)
     case 'put':
+      noteServed(fetches.ration, dataMs)
       calledFor(
         core.freeing,
         event.entries.map(({ key }) => key)
@@ -431,6 +435,9 @@ function apply(core: Core, event: CoreEvent, nowMs: number, dataMs: number): rea
       return onSendEnded(writes, holders, event, dataMs)
     case 'want':
       wanted(core, event, dataMs)
+      return []
+    case 'served':
+      noteServed(fetches.ration, dataMs)
       return []
     case 'unwant':
       return unread(fetches, event.key, dataMs)
@@ -497,6 +504,7 @@ function apply(core: Core, event: CoreEvent, nowMs: number, dataMs: number): rea
 
 /** Whoever mirrors the ref is asked as the holders are, the nearest first. */
 function wanted(core: Core, { keys, replicas, ref }: CoreEvent & { type: 'want' }, nowMs: number): void {
+  noteServed(core.fetches.ration, nowMs)
   const told = ref === undefined ? [] : mirrorsOf(core.mirrorTold, ref, nowMs)
   const living = told.filter((peer) => peer !== core.self && core.holders.standing.get(peer)?.living === true)
   for (const key of keys) {

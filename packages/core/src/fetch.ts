@@ -11,6 +11,7 @@ import { actingHolders, type Holders, mayFetch, readOrder } from './holders.ts'
 import { type DataConfig, DATA_LIMITS as LIMITS } from './limits.ts'
 import { forgetLoad, type Loads, loadOf, nearness, nowKnownSlow, timed } from './load.ts'
 import { createPace, type Pace, paced, patienceMs } from './pace.ts'
+import { createRation, paceOut, type Ration, windowFor } from './ration.ts'
 import {
   createWants,
   dropWant,
@@ -32,8 +33,18 @@ export type FetchOutcome = 'held' | 'absent' | 'corrupt' | 'failed'
 const SIZE_UNKNOWN_BYTES = BLOCK_BYTES_MAX / 2
 
 export type FetchAction =
-  /** Fetch these blocks; answer each with `fetched`, and the end of the transfer with `fetch-ended`. */
-  | { type: 'fetch-blocks'; transfer: number; from: PeerId; keys: BlockKey[]; purpose: FetchPurpose }
+  /**
+   * Fetch these blocks; answer each with `fetched`, and the end of the transfer with `fetch-ended`. `yields`:
+   * whoever gives them may serve people first.
+   */
+  | {
+      type: 'fetch-blocks'
+      transfer: number
+      from: PeerId
+      keys: BlockKey[]
+      purpose: FetchPurpose
+      yields: boolean
+    }
   | { type: 'cancel-fetch'; transfer: number }
   /** A read is over: the bytes were handed up already, or nobody had them. */
   | { type: 'read-over'; key: BlockKey; found: boolean; tried: Tried[] }
@@ -79,6 +90,7 @@ export interface Fetches {
   readonly readPace: Pace
   /** Blocks asked of members for readers, since the start. */
   readonly asked: { first: number; hedged: number; again: number }
+  readonly ration: Ration
   nextTransfer: number
   /** When some want may start, at the earliest. */
   wakeMs: number
@@ -86,9 +98,11 @@ export interface Fetches {
 
 export function createFetches(self: PeerId, config: DataConfig): Fetches {
   const maps = { wants: createWants(), transfers: new Map(), loads: new Map() }
-  const none = { repairing: 0, repairingBytes: 0, repaired: createMeter(), pace: createPace() }
+  const none = { repairing: 0, repairingBytes: 0, repaired: createMeter() }
+  const rates = { pace: createPace(), ration: createRation() }
   const late = { hedge: createHedge(), readPace: createPace(), asked: { first: 0, hedged: 0, again: 0 } }
-  return { config, self, ...maps, ...none, ...late, nextTransfer: 1, wakeMs: Number.POSITIVE_INFINITY }
+  const start = { nextTransfer: 1, wakeMs: Number.POSITIVE_INFINITY }
+  return { config, self, ...maps, ...none, ...rates, ...late, ...start }
 }
 
 export interface WantRequest {
@@ -104,7 +118,7 @@ export interface WantRequest {
 /** Wants a block, or adds to what is known of one already wanted. */
 export function want(fetches: Fetches, request: WantRequest, nowMs: number): void {
   const { key, purpose, source, replicas } = request
-  const known = fetches.wants.byKey.get(key) ?? newWant(fetches, request)
+  const known = fetches.wants.byKey.get(key) ?? newWant(fetches, request, nowMs)
   if (known === undefined) return
   if (source !== undefined && known.sources.size < LIMITS.readBreadth) known.sources.add(source)
   if (purpose === 'repair') {
@@ -125,7 +139,7 @@ export function want(fetches: Fetches, request: WantRequest, nowMs: number): voi
   fetches.wakeMs = Math.min(fetches.wakeMs, known.notBeforeMs)
 }
 
-function newWant(fetches: Fetches, request: WantRequest): Want | undefined {
+function newWant(fetches: Fetches, request: WantRequest, nowMs: number): Want | undefined {
   const { key, purpose, replicas, source, size = SIZE_UNKNOWN_BYTES } = request
   if (purpose === 'repair' && !hasRepairRoom(fetches, source)) return undefined // comparing finds it again
   const none = { asked: new Set<PeerId>(), pending: new Map<PeerId, Transfer>(), tried: [] }
@@ -133,7 +147,7 @@ function newWant(fetches: Fetches, request: WantRequest): Want | undefined {
   const flags = { read: false, repair: false, resting: false, attempts: 0 }
   const places = { rank: undefined, dueMs: undefined }
   const about = { key, replicas, size: Math.min(size, BLOCK_BYTES_MAX), sources: new Set<PeerId>() }
-  const known: Want = { ...about, toldBy: source, ...none, ...never, ...flags, ...places }
+  const known: Want = { ...about, sinceMs: nowMs, toldBy: source, ...none, ...never, ...flags, ...places }
   fetches.wants.byKey.set(key, known)
   if (source !== undefined) loadOf(fetches.loads, source).told++
   return known
@@ -219,6 +233,7 @@ function breakOff(fetches: Fetches, transfer: Transfer, why: Omit<Tried, 'peer'>
 /** Starts what may start, hedges what fell silent, gives up what took too long. */
 export function fetchTick(fetches: Fetches, holders: Holders, nowMs: number): FetchAction[] {
   const actions: FetchAction[] = []
+  paceOut(fetches.ration, fetches.repairing > 0, nowMs)
   for (const transfer of [...fetches.transfers.values()]) {
     if (nowMs >= givenUpAtMs(fetches, transfer)) {
       breakOff(fetches, transfer, { outcome: 'silent', reason: 'no answer in time' }, nowMs)
@@ -242,11 +257,12 @@ export function fetchTick(fetches: Fetches, holders: Holders, nowMs: number): Fe
     if (known.read) fetches.wakeMs = Math.min(fetches.wakeMs, known.deadlineMs)
   }
   assignRepairs(fetches, holders, pass)
-  for (const { from, purpose, wants: batch } of pass.batches.values()) {
+  for (const { wants: batch, ...how } of pass.batches.values()) {
     for (let i = 0; i < batch.length; i += LIMITS.fetchKeys) {
-      actions.push(begin(fetches, from, purpose, { wants: batch.slice(i, i + LIMITS.fetchKeys), nowMs }))
+      actions.push(begin(fetches, how, batch.slice(i, i + LIMITS.fetchKeys), nowMs))
     }
   }
+  paceOut(fetches.ration, fetches.repairing > 0, nowMs)
   return actions
 }
 
@@ -274,11 +290,18 @@ function assignRepairs(fetches: Fetches, holders: Holders, pass: Pass): void {
   // Room is given out in pieces: one block at a time would be one request each.
   if (fetches.repairing > LIMITS.repairWindow - LIMITS.fetchKeys) return
   if (fetches.repairingBytes > (LIMITS.repairWindowBytes * 3) / 4) return
+  const { ration } = fetches
+  const isFree = fetches.repairing === 0
   let passed = 0
   for (const alike of fetches.wants.ready) {
     for (const known of alike) {
       if (fetches.repairing >= LIMITS.repairWindow) return
-      if (fetches.repairingBytes >= LIMITS.repairWindowBytes) return
+      const copies = copiesOf(fetches, holders, known, pass.nowMs)
+      if (fetches.repairingBytes >= windowFor(ration, copies, isFree, pass.nowMs)) {
+        if (pass.nowMs < ration.restUntilMs) fetches.wakeMs = Math.min(fetches.wakeMs, ration.restUntilMs)
+        return
+      }
+      if (fetches.repairing === 0) ration.copies = copies
       assign(fetches, holders, known, pass)
       // Whoever could give it is busy: with many like it, the next answer is waited for.
       if (known.rank !== undefined && ++passed === LIMITS.repairsPassed) return
@@ -286,11 +309,29 @@ function assignRepairs(fetches: Fetches, holders: Holders, pass: Pass): void {
   }
 }
 
+/**
+ * Copies that are known, so far as it matters. A block of which one member told is a last copy where no other
+ * lives that should have it, or had its time to be compared with.
+ */
+function copiesOf({ config, self }: Fetches, holders: Holders, known: Want, nowMs: number): number {
+  const { sources, sinceMs, key, replicas } = known
+  if (sources.size !== 1) return Math.max(2, sources.size)
+  const isLiving = (id: PeerId) => id !== self && holders.standing.get(id)?.living === true
+  const others = holders.placement.order(slotOf(key), replicas).filter(isLiving).length
+  return others <= 1 || nowMs >= sinceMs + config.settleMs + config.compareIdleMs ? 1 : 2
+}
+
+interface How {
+  from: PeerId
+  purpose: FetchPurpose
+  yields: boolean
+}
+
 function begin(
   fetches: Fetches,
-  from: PeerId,
-  purpose: FetchPurpose,
-  { wants, nowMs }: { wants: readonly Want[]; nowMs: number }
+  { from, purpose, yields }: How,
+  wants: readonly Want[],
+  nowMs: number
 ): FetchAction {
   const keys = wants.map(({ key }) => key)
   const id = fetches.nextTransfer++
@@ -301,7 +342,7 @@ function begin(
     known.pending.set(from, transfer)
     transfer.keys.set(known.key, known.size)
   }
-  return { type: 'fetch-blocks', transfer: id, from, keys, purpose }
+  return { type: 'fetch-blocks', transfer: id, from, keys, purpose, yields }
 }
 
 export function fetchDeadline(fetches: Fetches): number {
@@ -434,7 +475,7 @@ function giveUp(fetches: Fetches, known: Want, nowMs: number): FetchAction[] {
 }
 
 interface Pass {
-  batches: Map<string, { from: PeerId; purpose: FetchPurpose; wants: Want[] }>
+  batches: Map<string, How & { wants: Want[] }>
   actions: FetchAction[]
   nowMs: number
 }
@@ -466,9 +507,10 @@ function assign(fetches: Fetches, holders: Holders, known: Want, pass: Pass): vo
     fetches.repairing++
     fetches.repairingBytes += known.size
   }
-  const id = `${purpose} ${from}`
+  const yields = repair && !read && copiesOf(fetches, holders, known, pass.nowMs) > 1
+  const id = `${purpose} ${yields} ${from}`
   const batch = pass.batches.get(id)
-  if (batch === undefined) pass.batches.set(id, { from, purpose, wants: [known] })
+  if (batch === undefined) pass.batches.set(id, { from, purpose, yields, wants: [known] })
   else batch.wants.push(known)
 }
 

@@ -84,6 +84,8 @@ export const DATA_LIMITS = {
   /** Blocks that repair may have under way in all, and their bytes; reads are not counted. */
   repairWindow: 512,
   repairWindowBytes: 16 * 1024 * 1024,
+  /** And while this node serves people: one large block, or what small ones share a sync for. See `ration.ts`. */
+  busyWindowBytes: 1024 * 1024,
   /** Wants whose sources are all busy, in one look at those that may start. */
   repairsPassed: 64,
   /** Missing blocks remembered; the next comparison finds the rest again. */
@@ -94,8 +96,11 @@ export const DATA_LIMITS = {
   repairAttempts: 6,
   /** Slots in one message of a comparison, and in one offer: at 35 bytes each at most, under 64 KiB. */
   slotsPerMessage: 1_800,
-  /** Groups of 256 slots that one round goes into. */
-  groupsPerRound: 64,
+  /** Groups of 256 slots that one round goes into, and spans of slots in one message: eight in each. */
+  groupsPerRound: 32,
+  spansPerMessage: 256,
+  /** Marks in one message: at 7 bytes each, under 64 KiB. */
+  marksPerMessage: 8_192,
   /** Members up to which each is compared with, whether or not anything here is shared with it yet. */
   compareAll: 64,
   /** Places remembered of one member: as differing, changed, covered, listed. Twice all slots at one N. */

@@ -18,6 +18,8 @@ export interface Want {
   size: number
   /** Members that said that they have it; as many copies are known. */
   sources: Set<PeerId>
+  /** When it was first wanted. */
+  readonly sinceMs: number
   /** Who told of it first, in whose quota it is. */
   toldBy: PeerId | undefined
   asked: Set<PeerId>

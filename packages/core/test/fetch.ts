@@ -20,6 +20,7 @@ import {
 } from '../src/fetch.ts'
 import { actingHolders, type Holders } from '../src/holders.ts'
 import { DATA_LIMITS } from '../src/limits.ts'
+import { noteServed } from '../src/ration.ts'
 import { become, CONFIG, holdersOf, keyIn, peer } from './support/data.ts'
 
 type Sent = FetchAction & { type: 'fetch-blocks' }
@@ -458,6 +459,44 @@ fetching('nothing leaks and every read ends, whatever happens in whatever order'
     }),
     { numRuns: 500 }
   )
+})
+
+fetching('while people are served, repair takes one small piece at a time, but last copies at once', () => {
+  const one = script()
+  const keys = keysHeldBy0(one.holders, 4)
+  const size = DATA_LIMITS.busyWindowBytes
+  noteServed(one.fetches.ration, 0)
+  for (const key of keys) {
+    one.repair(key, 1, 0, size)
+    one.repair(key, 2, 0, size)
+  }
+  one.tick()
+  assert.is(one.sent.length, 1)
+  assert.equal([one.sent[0]?.keys.length, one.sent[0]?.yields], [1, true])
+  one.answer(0, 'held', 100)
+  one.tick(100)
+  assert.is(one.sent.length, 1, 'it rests')
+  assert.is(fetchDeadline(one.fetches), 300)
+  one.tick(300)
+  assert.is(one.sent.length, 2)
+  const [last] = keysHeldBy0(one.holders, 5).slice(4)
+  one.repair(last as BlockKey, 1, 300, size)
+  const comparedMs = 300 + CONFIG.settleMs + CONFIG.compareIdleMs
+  noteServed(one.fetches.ration, comparedMs)
+  one.tick(comparedMs)
+  assert.equal([one.sent[2]?.keys, one.sent[2]?.yields], [[last], false])
+  adds(one.fetches)
+})
+
+fetching('a block of which no other holder lives than the one that told of it is a last copy at once', () => {
+  const one = script()
+  const [key] = keysHeldBy0(one.holders, 1) as [BlockKey]
+  const [second, third] = actingHolders(one.holders, slotOf(key), 3).filter((id) => id !== peer(0))
+  noteServed(one.fetches.ration, 0)
+  become(one.holders, Number(third?.slice(5)), { state: 'dead' }, 0)
+  one.repair(key, Number(second?.slice(5)))
+  one.tick()
+  assert.equal([one.sent[0]?.keys, one.sent[0]?.yields], [[key], false])
 })
 
 fetching.run()

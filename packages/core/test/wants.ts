@@ -6,7 +6,15 @@ import { keyIn, peer } from './support/data.ts'
 
 function wantOf(i: number, notBeforeMs: number): Want {
   return {
-    ...{ key: keyIn(i), read: false, repair: true, replicas: 3, size: 1, sources: new Set([peer(1)]) },
+    ...{
+      key: keyIn(i),
+      read: false,
+      repair: true,
+      replicas: 3,
+      size: 1,
+      sources: new Set([peer(1)]),
+      sinceMs: 0
+    },
     ...{ toldBy: undefined, asked: new Set([peer(1)]), pending: new Map(), tried: [], notBeforeMs },
     ...{
       resting: false,

@@ -1,8 +1,8 @@
 /**
  * How bytes move between nodes: `sendBlocks` and `fetchBlocks`, the one seam behind which another
  * transport can stand. Many blocks share a frame; frames are answered in groups as they become durable;
- * credit bounds what is under way. Each peer has two long-lived streams, one that pushes and one that
- * fetches, so that a request never queues behind megabytes on their way out.
+ * credit bounds what is under way. Each peer has up to three long-lived streams: one that pushes, one that
+ * fetches for readers and one for repair, so that no request queues behind megabytes that are less urgent.
  */
 import { type BlockKey, CairnError, type PeerId } from '@cairn/core'
 import { type Budget, budget } from './budget.ts'
@@ -50,6 +50,8 @@ export interface FetchOptions {
   signal?: AbortSignal
   /** Fetch the claims alone. */
   claimsOnly?: boolean
+  /** For a repair: over a stream of its own, and served after readers. */
+  yields?: boolean
   /** Once for each key, in any order. A promise slows the sender down until it settles. */
   onBlock(got: Got): void | Promise<void>
 }
@@ -69,7 +71,7 @@ export interface BulkOptions {
   stallMs: number
 }
 
-type Purpose = 'push' | 'fetch'
+type Purpose = 'push' | 'fetch' | 'repair'
 
 /** One frame pushed, or one request, until its end. */
 interface Pending {
@@ -127,16 +129,17 @@ export function createBulk(options: BulkOptions): Bulk {
         }
       })
     },
-    async fetchBlocks(from, keys, { signal, claimsOnly = false, onBlock }) {
+    async fetchBlocks(from, keys, { signal, claimsOnly = false, yields = false, onBlock }) {
       signal?.throwIfAborted()
       if (keys.length === 0) return
-      const lane = await orAbort(laneOf(from, 'fetch'), signal)
+      const lane = await orAbort(laneOf(from, yields ? 'repair' : 'fetch'), signal)
       const stop = new AbortController()
       const until = AbortSignal.any([lane.channel.gone, stop.signal, ...(signal ? [signal] : [])])
+      const type = claimsOnly ? 'ask' : yields ? 'pull' : 'want'
       await all(stop, async (start) => {
         for (let at = 0; at < keys.length; at += WANT_KEYS_MAX) {
           await lane.wants.take(1, until)
-          start(wantKeys(lane, keys.slice(at, at + WANT_KEYS_MAX), { until, claimsOnly, onBlock }))
+          start(wantKeys(lane, keys.slice(at, at + WANT_KEYS_MAX), { until, type, onBlock }))
         }
       })
     },
@@ -233,7 +236,7 @@ function watchStalls(laneOf: () => Lane, stallMs: number): () => void {
 }
 
 /** What only the side that asks may say. */
-const ASKING: readonly Message['type'][] = ['push', 'want', 'ask', 'credit', 'cancel']
+const ASKING: readonly Message['type'][] = ['push', 'want', 'pull', 'ask', 'credit', 'cancel']
 
 /** Reads the lane's stream and hands each frame to the transfer that it is about. */
 async function listen(lane: Lane): Promise<void> {
@@ -342,9 +345,9 @@ async function wantKeys(
   keys: readonly BlockKey[],
   {
     until,
-    claimsOnly,
+    type,
     onBlock
-  }: { until: AbortSignal; claimsOnly: boolean; onBlock: FetchOptions['onBlock'] }
+  }: { until: AbortSignal; type: 'want' | 'pull' | 'ask'; onBlock: FetchOptions['onBlock'] }
 ): Promise<void> {
   const id = lane.nextId++
   const missing = new Set(keys)
@@ -391,9 +394,7 @@ async function wantKeys(
       if (until.aborted) return reject(until.reason)
       until.addEventListener('abort', () => reject(until.reason), { once: true })
       lane.pending.set(id, pending)
-      lane.channel
-        .send([encodeHeader({ type: claimsOnly ? 'ask' : 'want', id, keys: [...missing] })])
-        .catch(reject)
+      lane.channel.send([encodeHeader({ type, id, keys: [...missing] })]).catch(reject)
     })
   } catch (cause) {
     if (!lane.channel.gone.aborted)

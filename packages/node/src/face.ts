@@ -75,7 +75,10 @@ export function faceOf(shell: Shell, { notes, closed, disk, stop }: Life): Cairn
       remove: shell.mirrors.remove,
       promote: shell.mirrors.promote
     },
-    get: (cid, { signal, ref } = {}) => reads.get(cid, signal, ref && refId(ref, shell.crypto.sha256)),
+    get(cid, { signal, ref } = {}) {
+      shell.served()
+      return reads.get(cid, signal, ref && refId(ref, shell.crypto.sha256))
+    },
     status: async ({ without } = {}) => {
       await shell.told() // or what was put a moment ago would not be counted
       const all = members(core.membership)
@@ -123,10 +126,13 @@ export function faceOf(shell: Shell, { notes, closed, disk, stop }: Life): Cairn
     scrubNetwork: (options = {}) => shell.scrubs.run(options),
     events: (signal) => shell.events.listen(signal),
     async leave(options = {}) {
-      leaving ??= depart(shell, options).finally(() => {
-        leaving = undefined
-      })
-      await leaving
+      if (options.force === true) await depart(shell, options)
+      else {
+        leaving ??= depart(shell, options).finally(() => {
+          leaving = undefined
+        })
+        await leaving
+      }
       await stop()
     },
     stop,

@@ -78,9 +78,11 @@ const message = union(
     /** The request can't be served. */
     failed: struct({ id: varint, reason: text(REASON_BYTES_MAX) }),
     /** Send the claims on these, as entries without size, within the credit of one request. */
-    ask: struct({ id: varint, keys: list(blockKeyCodec, WANT_KEYS_MAX) })
+    ask: struct({ id: varint, keys: list(blockKeyCodec, WANT_KEYS_MAX) }),
+    /** As `want`, for a repair: after those who read. */
+    pull: struct({ id: varint, keys: list(blockKeyCodec, WANT_KEYS_MAX) })
   },
-  { push: 1, answer: 2, want: 3, blocks: 4, credit: 5, cancel: 6, failed: 7, ask: 8 }
+  { push: 1, answer: 2, want: 3, blocks: 4, credit: 5, cancel: 6, failed: 7, ask: 8, pull: 9 }
 )
 export type Message = Decoded<typeof message>
 

@@ -59,6 +59,8 @@ import { VERSION } from './version.ts'
 const TRUSTED_HEADERS_MAX = 4_096
 /** Events that come in before the core is there: connections made while joining. */
 const EARLY_EVENTS_MAX = 1_000
+/** The core is told at most so often that people are served: it counts on it for longer. */
+const SERVED_MS = 250
 
 /**
  * Starts a node. A home that already holds a network is restarted with it; a new one makes a network
@@ -315,6 +317,7 @@ function runningShell({ ending, there, refFiles, mirrorFiles, ways, scrub, ...pa
     ...{ refs, mirrors, asked, settled, scrubs: createNetworkScrubs(there, scrub) },
     trusted: trustedHeaders(TRUSTED_HEADERS_MAX),
     dispatch: loop.dispatch,
+    served: atMostEvery(SERVED_MS, () => loop.dispatch({ type: 'served' })),
     changed: summaries.changed,
     told: summaries.flush,
     during(work) {
@@ -328,6 +331,16 @@ function runningShell({ ending, there, refFiles, mirrorFiles, ways, scrub, ...pa
     },
     nameOf: (peer) => core.membership.table.known.get(peer)?.member.name ?? nameOf(peer),
     fail: ending.fail
+  }
+}
+
+function atMostEvery(ms: number, act: () => void): () => void {
+  let lastMs = Number.NEGATIVE_INFINITY
+  return () => {
+    const nowMs = monotonicMs()
+    if (nowMs < lastMs + ms) return
+    lastMs = nowMs
+    act()
   }
 }
 

@@ -137,7 +137,8 @@ export function createReads(shell: () => Shell): Reads {
       while (bytes > KEEPING_BYTES_MAX) await Promise.race(keeping.keys())
     }
     try {
-      await shell().transport.fetchBlocks(action.from, action.keys, { signal, onBlock })
+      const { from, keys, yields } = action
+      await shell().transport.fetchBlocks(from, keys, { signal, yields, onBlock })
       await Promise.all(keeping.keys())
       return undefined
     } catch (error) {

@@ -24,11 +24,15 @@ export function bulkServer(shell: () => Shell): BulkServer {
     soon: queueMicrotask
   })
   return {
-    receive: (from, entries) => shell().during(receive(shell(), from, entries)),
+    receive(from, entries) {
+      shell().served()
+      return shell().during(receive(shell(), from, entries))
+    },
     async sizes(_from, keys) {
       return (await shell().during(shell().store.heads(keys))).map((head) => head?.size)
     },
-    async read(from, key) {
+    async read(from, key, forRepair) {
+      if (!forRepair) shell().served()
       // It said that it holds this: that it asks for it is for the core to judge.
       if (isWatched(shell().core.auditing.faults, from, key))
         shell().dispatch({ type: 'requested', from, key })

@@ -7,6 +7,7 @@ import { type BlockKey, CairnError, type PeerId } from '@cairn/core'
 import { type Budget, budget } from './budget.ts'
 import { blockBuffers } from './buffers.ts'
 import type { ByteChannel } from './channel.ts'
+import { type Courtesy, courtesy } from './courtesy.ts'
 import {
   bytesOf,
   encodeEntries,
@@ -36,6 +37,8 @@ const BLOCKS_FRAME_BYTES = 1024 * 1024
 /** Pushed blocks in memory for all peers, and blocks being read for them. Guesses within 300 MB a node. */
 const RECEIVING_BYTES_MAX = 64 * 1024 * 1024
 const READING_BYTES_MAX = 32 * 1024 * 1024
+/** Of repairs, beside: what they have read waits for no reader, and no reader for it. */
+const PULLING_BYTES_MAX = 16 * 1024 * 1024
 /** Reads of one request under way: small blocks share what reading costs. */
 const READS_AT_ONCE = 64
 /** An asker that uses up nothing of what it was sent for so long is given up. A guess. */
@@ -62,11 +65,12 @@ export interface BulkServer {
   sizes(from: PeerId, keys: readonly BlockKey[]): Promise<(number | undefined)[]>
   /**
    * A block that is held and good, with its claims; else why it is not given, if that can be said. Its bytes
-   * are the caller's alone, who gives them back.
+   * are the caller's alone, who gives them back. `forRepair`: nobody waits to see it.
    */
   read(
     from: PeerId,
-    key: BlockKey
+    key: BlockKey,
+    forRepair: boolean
   ): Promise<{ bytes: Uint8Array; proofs: readonly Uint8Array[] } | { reason: string } | undefined>
   /** Claims on a block that is held, or was collected; none when it is not known. */
   claims(from: PeerId, key: BlockKey): Promise<readonly Uint8Array[]>
@@ -75,12 +79,20 @@ export interface BulkServer {
 export interface ServerBudgets {
   receiving: Budget
   reading: Budget
+  pulling: Budget
+  courtesy: Courtesy
   /** Bytes of blocks sent to those who asked, since the start. */
   servedBytes: number
 }
 
 export function serverBudgets(): ServerBudgets {
-  return { receiving: budget(RECEIVING_BYTES_MAX), reading: budget(READING_BYTES_MAX), servedBytes: 0 }
+  return {
+    receiving: budget(RECEIVING_BYTES_MAX),
+    reading: budget(READING_BYTES_MAX),
+    pulling: budget(PULLING_BYTES_MAX),
+    courtesy: courtesy(),
+    servedBytes: 0
+  }
 }
 
 export function frameCost(bytes: number): number {
@@ -95,8 +107,8 @@ interface Read {
 
 interface Want {
   id: number
-  /** Only the claims are asked for. */
-  claimsOnly: boolean
+  /** `ask`: only the claims; `pull`: for a repair. */
+  type: 'want' | 'pull' | 'ask'
   keys: BlockKey[]
   /** Of each key, bytes; 0 for what is not held. */
   sizes: number[]
@@ -132,7 +144,7 @@ export async function serveBulk(
   try {
     for (let next = await readMessage(channel); next !== undefined; next = await readMessage(channel)) {
       if (next.type === 'push') await takePush(session, next.id, next.entries)
-      else if (next.type === 'want' || next.type === 'ask') startWant(session, next)
+      else if (next.type === 'want' || next.type === 'pull' || next.type === 'ask') startWant(session, next)
       else if (next.type === 'credit') addCredit(session, next.id, next.bytes)
       else if (next.type === 'cancel') cancelWant(session, next.id)
       else throw malformed(`"${next.type}" to the side that serves`)
@@ -183,12 +195,11 @@ async function receive(session: Session, entries: OutEntry[]): Promise<Answer> {
   }
 }
 
-function startWant(session: Session, { type, id, keys }: Message & { type: 'want' | 'ask' }): void {
+function startWant(session: Session, { type, id, keys }: Message & { type: Want['type'] }): void {
   if (session.wants.has(id)) throw malformed('a request number twice')
   if (session.wants.size >= WANTS_MAX) throw malformed(`more than ${WANTS_MAX} requests at once`)
   const fresh = { sizes: [], asked: 0, reads: [], reading: 0, frame: [], frameBytes: 0, outstanding: 0 }
-  const claimsOnly = type === 'ask'
-  const want: Want = { id, keys, claimsOnly, ...fresh, wake: undefined, cancelled: false }
+  const want: Want = { id, keys, type, ...fresh, wake: undefined, cancelled: false }
   session.wants.set(id, want)
   void serveWant(session, want)
 }
@@ -212,11 +223,15 @@ function cancelWant(session: Session, id: number): void {
 /** Reads ahead only as far as credit goes, so that a slow asker holds none of the budget that others need. */
 async function serveWant(session: Session, want: Want): Promise<void> {
   const { budgets, wants, server, from } = session
+  const { type } = want
+  const over = type === 'want' ? budgets.courtesy.reading() : undefined
   try {
-    want.sizes = want.claimsOnly
-      ? want.keys.map(() => CLAIMS_BYTES_MAX)
-      : (await server.sizes(from, want.keys)).map((size) => size ?? 0)
+    want.sizes =
+      type === 'ask'
+        ? want.keys.map(() => CLAIMS_BYTES_MAX)
+        : (await server.sizes(from, want.keys)).map((size) => size ?? 0)
     while (!want.cancelled && (want.asked < want.keys.length || want.reads.length > 0)) {
+      if (type === 'pull') await budgets.courtesy.giveWay()
       while (hasRoom(want)) startRead(session, want)
       if (want.reads.length > 0) await takeRead(session, want)
       else if (want.frame.length > 0) await flush(session, want)
@@ -226,7 +241,9 @@ async function serveWant(session: Session, want: Want): Promise<void> {
   } catch (cause) {
     await fail(session, want, cause)
   } finally {
-    for (const read of [...want.frame, ...(await settled(want.reads))]) budgets.reading.give(read.bytes)
+    over?.()
+    const memory = memoryFor(session, want)
+    for (const read of [...want.frame, ...(await settled(want.reads))]) memory.give(read.bytes)
     if (wants.get(want.id) === want) wants.delete(want.id)
   }
 }
@@ -270,8 +287,12 @@ async function flush(session: Session, want: Want, last = false): Promise<void> 
     session.budgets.servedBytes += frameBytes
     for (const { bytes } of entries) if (bytes !== undefined) blockBuffers.give(bytes)
   } finally {
-    for (const read of frame) session.budgets.reading.give(read.bytes)
+    for (const read of frame) memoryFor(session, want).give(read.bytes)
   }
+}
+
+function memoryFor({ budgets }: Session, { type }: Want): Budget {
+  return type === 'pull' ? budgets.pulling : budgets.reading
 }
 
 /** Resolves at the next credit or cancel. @throws CairnError TIMEOUT when neither comes */
@@ -306,17 +327,18 @@ async function settled(reads: Promise<Read>[]): Promise<Read[]> {
 
 async function readOne(
   session: Session,
-  { claimsOnly }: Want,
+  want: Want,
   { key, bytes }: { key: BlockKey; bytes: number }
 ): Promise<Read> {
-  const { budgets, channel, server, from } = session
-  await budgets.reading.take(bytes, channel.gone)
+  const { channel, server, from } = session
+  const memory = memoryFor(session, want)
+  await memory.take(bytes, channel.gone)
   try {
-    if (claimsOnly) return { entry: { key, proofs: await server.claims(from, key) }, bytes }
-    const block = await server.read(from, key)
+    if (want.type === 'ask') return { entry: { key, proofs: await server.claims(from, key) }, bytes }
+    const block = await server.read(from, key, want.type === 'pull')
     return { entry: entryOf(key, block), bytes }
   } catch (cause) {
-    budgets.reading.give(bytes)
+    memory.give(bytes)
     throw cause
   }
 }

@@ -38,6 +38,8 @@ export interface Shell {
   /** Questions put to the members, by request number: who waits for the answer. */
   readonly asked: Map<number, Asking>
   dispatch(event: CoreEvent): void
+  /** Somebody's read or write is being served here: repair leaves it room. */
+  served(): void
   /** The store has changed: the core hears what, soon. */
   changed(): void
   /** Resolves when the core knows all that changed on disk before the call. */

@@ -266,6 +266,30 @@ for (const way of ['TLS', 'libp2p streams'] as const) {
   )
 
   bulk(
+    'readers wait neither for repairs that are under way nor for what those have read',
+    scoped(async (use) => {
+      const block = new Uint8Array(MIB)
+      const { promise: released, resolve: release } = Promise.withResolvers<void>()
+      let pulled = 0
+      const read = async (_: unknown, _key: unknown, forRepair: boolean) => {
+        if (forRepair) pulled++
+        if (forRepair) await released
+        return { bytes: block, proofs: [] }
+      }
+      const { server, client } = use(await openPair({ server: { bulk: { read, sizes: of(block) } } }))
+      const keys = many(256, 0).map(({ key }) => key)
+      const fetch = (some: readonly BlockKey[], yields: boolean) =>
+        client.transport.fetchBlocks(server.id, some, { yields, onBlock: () => {} })
+      const repairs = Array.from({ length: 8 }, (_, i) => fetch(keys.slice(32 * i, 32 * (i + 1)), true))
+      await until(() => pulled === 16, 'as many are read for repair as may be')
+      await Promise.all(keys.slice(0, 40).map((key) => fetch([key], false)))
+      assert.is(pulled, 16)
+      release()
+      await Promise.all(repairs)
+    })
+  )
+
+  bulk(
     'a cancelled send stops, and returns its credit',
     scoped(async (use) => {
       let received = 0

@@ -173,7 +173,7 @@ reads(
       }
     } as unknown as Shell
     const fetching = createReads(() => shell)
-    fetching.fetch({ type: 'fetch-blocks', transfer: 1, from: id, keys, purpose: 'repair' })
+    fetching.fetch({ type: 'fetch-blocks', transfer: 1, from: id, keys, purpose: 'repair', yields: true })
     await until(() => told.some(({ type }) => type === 'fetch-ended'), 'the transfer ends')
     fetching.close(new CairnError('UNREACHABLE', 'done'))
     const outcomes = told.flatMap((event) => (event.type === 'fetched' ? [[event.key, event.outcome]] : []))

@@ -17,8 +17,8 @@ export function swaps(deeds: Deeds): Ways {
   return {
     serve: (honest) => ({
       ...honest,
-      async read(from, key) {
-        const block = await honest.read(from, key)
+      async read(from, key, forRepair) {
+        const block = await honest.read(from, key, forRepair)
         if (block === undefined || 'reason' in block) return block
         deeds.lies++
         return { ...block, bytes: new Uint8Array(randomBytes(block.bytes.length)) }
@@ -32,7 +32,8 @@ export function drops(deeds: Deeds, isDropped: (key: BlockKey) => boolean): Ways
   return {
     serve: (honest) => ({
       ...honest,
-      read: async (from, key) => (isDropped(key) ? undefined : await honest.read(from, key))
+      read: async (from, key, forRepair) =>
+        isDropped(key) ? undefined : await honest.read(from, key, forRepair)
     }),
     perform(shell, action) {
       if (action.type === 'prove' && action.items.some(({ key }) => isDropped(key))) {

@@ -65,9 +65,9 @@ export async function joinStub(node: CairnNode, bulk: Partial<BulkServer>): Prom
       receive: server.receive,
       sizes: server.sizes,
       claims: server.claims,
-      read(from, key) {
+      read(from, key, forRepair) {
         asked.push(key)
-        return server.read(from, key)
+        return server.read(from, key, forRepair)
       }
     }
   })
