@@ -34,6 +34,8 @@ const REPLICAS = 3
 /** On the wire of a listing: the key with its length, its size, eight bytes of claims. */
 const FLAT_ENTRY_BYTES = 1 + 34 + 2 + 8
 const CLAIM = { claimant: `01${'0'.repeat(64)}`, sequence: 1, live: true }
+/** Messages that wait for an answer. */
+const ASKING = ['compare', 'parts', 'list', 'offer']
 const CLAIMS_DIGEST = '00'.repeat(8)
 
 const sha256 = (bytes: Uint8Array): Uint8Array => createHash('sha256').update(bytes).digest()
@@ -156,8 +158,7 @@ function follows(
       if (isCompare(message)) {
         count.messages++
         count.bytes += encodeMessage(message).length
-        const asks = message.type === 'compare' || message.type === 'list' || message.type === 'offer'
-        if (asks || (message.type === 'slots' && message.answer)) count.asked++
+        if (ASKING.includes(message.type) || (message.type === 'slots' && message.answer)) count.asked++
       }
       return to === undefined ? [] : [{ side: to, event: { type: 'message', from: side.id, message } }]
     }

@@ -14,6 +14,7 @@ import {
   struct,
   u8,
   u16,
+  u32,
   varint
 } from './codec.ts'
 import { CairnError } from './errors.ts'
@@ -25,6 +26,11 @@ export const GROUPS = 256
 export const GROUP_SLOTS = SLOTS / GROUPS
 /** Of a group's hash on the wire. A collision hides a difference until the group next changes. */
 export const GROUP_DIGEST_BYTES = 8
+
+/** Groups in parts of 16 slots: what differs in a group is in few of them. */
+export const PARTS = 16
+export const PART_SLOTS = GROUP_SLOTS / PARTS
+export const PARTS_BYTES = PARTS * GROUP_DIGEST_BYTES
 
 /** N on the wire. */
 export const replicasCodec: Codec<number> = {
@@ -63,19 +69,47 @@ const page = struct({
 })
 export type Page = Decoded<typeof page>
 
+/** Of a slot's fingerprint, 32 bits: which of them depends on the round, see `markOf`. */
+const mark = struct({ slot: u16, replicas: replicasCodec, mark: u32 })
+export type Mark = Decoded<typeof mark>
+
 export const COMPARE_MESSAGES = {
-  /** "This is the hash of all that we share, as I see it." */
-  compare: struct({ round: varint, root: hex(FINGERPRINT_BYTES) }),
-  /** "It is mine too." */
-  agree: struct({ round: varint }),
+  /**
+   * "This is the hash of all that we share, as I see it; and this was yours when I last knew all that differs
+   * between us."
+   */
+  compare: struct({
+    round: varint,
+    root: hex(FINGERPRINT_BYTES),
+    known: optional(hex(FINGERPRINT_BYTES))
+  }),
+  /** "It is mine too"; or, `still`: "mine differs, and is what you know." */
+  agree: struct({ round: varint, still: bool }),
   /** "Mine differs; these are my groups." */
   groups: struct({ round: varint, digests: fixed(GROUPS * GROUP_DIGEST_BYTES) }),
-  /** "Here we differ, and this is all that I share with you there"; `answer` asks for the same in return. */
+  /** "These groups differ, and these are my hashes of their parts, from a slot on." */
+  parts: struct({
+    round: varint,
+    from: u16,
+    groups: list(struct({ group: u8, digests: fixed(PARTS_BYTES) }), LIMITS.groupsPerRound)
+  }),
+  /** "They differ in these slots, and this is all that I share with you there"; `all` unless it was cut. */
+  marks: struct({
+    round: varint,
+    spans: list(span, LIMITS.spansPerMessage),
+    marks: list(mark, LIMITS.marksPerMessage),
+    all: bool
+  }),
+  /**
+   * "In these slots we differ only here, where I have this": nothing, if without blocks. `answer` asks for the
+   * same in return. `whole`: with this, all that differs has been told.
+   */
   slots: struct({
     round: varint,
-    spans: list(span, LIMITS.groupsPerRound),
+    spans: list(span, LIMITS.spansPerMessage),
     summaries: list(summary, LIMITS.slotsPerMessage),
-    answer: bool
+    answer: bool,
+    whole: bool
   }),
   /** "Which keys do you have of these slots?" */
   list: struct({ slots: list(asked, LIMITS.slotsListed) }),
@@ -88,7 +122,8 @@ export const COMPARE_MESSAGES = {
 }
 /** On the wire: never reuse one. */
 export const COMPARE_TAGS = {
-  ...{ compare: 20, agree: 21, groups: 22, slots: 23, list: 24, listing: 25, offer: 26, settled: 27 }
+  ...{ compare: 20, agree: 21, groups: 22, slots: 23, list: 24, listing: 25, offer: 26, settled: 27 },
+  ...{ parts: 28, marks: 29 }
 } as const
 
 export type CompareMessage = {

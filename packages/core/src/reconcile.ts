@@ -1,8 +1,8 @@
 /**
  * Comparing: how two members find what differs between them at the cost of the difference (Demers et
- * al. 1987: anti-entropy). They exchange one hash of all slots that they share; where it differs, hashes
- * of 256 groups of slots; then the slots of a few groups; then the keys of the slots that differ, in
- * bounded pages. Pull only: each learns what it lacks itself and never what to send.
+ * al. 1987: anti-entropy). They exchange one hash of all slots that they share; where it differs, they go
+ * down to the slots that differ (`round.ts`), and then list their keys, in bounded pages. Pull only: each
+ * learns what it lacks itself and never what to send.
  *
  * What a member holds besides (written to it as a stand-in, or kept since before somebody joined) it
  * offers to the slot's holders until each has said that it holds all of it.
@@ -13,7 +13,6 @@ import {
   type CompareMessage,
   fromPlace,
   groupOf,
-  type MessageOf,
   type Place,
   placeOf
 } from './compare.ts'
@@ -33,18 +32,18 @@ import {
   wasListed
 } from './listing.ts'
 import {
-  createHeld,
-  createPeer,
-  cursorAfter,
-  differingSpans,
-  digestsWith,
-  type Held,
-  isSameGroup,
-  isSound,
-  type Peer,
-  sharedIn,
-  summariesIn
-} from './shared.ts'
+  areActing,
+  forgetKnown,
+  markDiffering,
+  onGroups,
+  onMarks,
+  onParts,
+  onSlots,
+  queueMissing,
+  swept,
+  wantsList
+} from './round.ts'
+import { createHeld, createPeer, digestsWith, type Held, type Peer } from './shared.ts'
 
 export interface Reconciler extends Held {
   readonly self: PeerId
@@ -104,6 +103,8 @@ export function onSummaries(state: Reconciler, holders: Holders, summaries: read
 
 /** Until it is compared again, nobody is known to have what is new in a place, but who said it has this. */
 function noteChanged(state: Reconciler, peer: Peer, place: Place, fingerprint: string): void {
+  peer.round?.touched.add(place)
+  peer.answering?.touched.add(place)
   if (peer.differing.get(place)?.fingerprint === fingerprint) {
     peer.differing.delete(place)
     if (peer.differing.size === 0) peer.fruitless = 0 // it should know soon, too
@@ -115,9 +116,10 @@ function noteChanged(state: Reconciler, peer: Peer, place: Place, fingerprint: s
 
 /** A copy was lost: what others have of the slot is no longer known to be here. */
 export function uncover(state: Reconciler, place: Place): void {
-  for (const { covered, listed } of state.peers.values()) {
-    covered.delete(place)
-    listed.delete(place)
+  for (const peer of state.peers.values()) {
+    peer.covered.delete(place)
+    peer.listed.delete(place)
+    forgetKnown(peer)
   }
 }
 
@@ -163,6 +165,9 @@ export function onView(state: Reconciler, holders: Holders): void {
   for (const [place, value] of state.mine) look(state, holders, place, value)
   for (const [id, peer] of state.peers) {
     for (let group = 0; group < state.byGroup.length; group++) peer.outdated.add(group)
+    forgetKnown(peer)
+    peer.round = undefined
+    peer.answering = undefined
     peer.fruitless = 0
     for (const places of [peer.differing, peer.changed, peer.covered, peer.listed]) {
       for (const place of places.keys()) {
@@ -182,6 +187,7 @@ export function reconcileDoubt(state: Reconciler, id: PeerId): void {
   if (peer === undefined) return
   for (const { settled } of state.strays.values()) settled.delete(id)
   peer.agreedVersion = -1
+  forgetKnown(peer)
   peer.comparedMs = Number.NEGATIVE_INFINITY
   peer.offerDueMs = Number.NEGATIVE_INFINITY
   peer.unheeded = 0
@@ -245,9 +251,12 @@ function beginRound(state: Reconciler, holders: Holders, peer: Peer, nowMs: numb
   const id = state.nextRound++
   const { version, config } = state
   peer.comparedMs = nowMs
-  peer.round = { id, version, grouped: false, untilMs: nowMs + config.compareTimeoutMs }
+  const untilMs = nowMs + config.compareTimeoutMs
+  const wanted = { spans: [], round: true }
+  peer.round = { id, version, awaits: 'groups', wanted, whole: false, touched: new Set(), untilMs }
   const { root } = digestsWith(state, holders, sharing(state, peer))
-  const compare = { type: 'compare', round: id, root } as const
+  if (peer.known !== undefined && nowMs >= peer.known.untilMs) peer.known = undefined
+  const compare = { type: 'compare', round: id, root, known: peer.known?.root } as const
   const actions: CompareAction[] = [{ type: 'send', to: peer.id, message: compare }]
   const offer = nowMs < peer.offerDueMs ? [] : offerTo(state, holders, peer, nowMs)
   if (offer.length > 0)
@@ -328,18 +337,30 @@ export function onCompareMessage(
       const { root, digests } = digestsWith(state, holders, sharing(state, peer))
       if (root === message.root) {
         agreed(state, peer, state.version)
-        return send({ type: 'agree', round })
+        return send({ type: 'agree', round, still: false })
       }
-      peer.answering = round
+      if (root === message.known) return send({ type: 'agree', round, still: true })
+      peer.answering = { round, root: message.root, awaits: 'parts', touched: new Set() }
       return send({ type: 'groups', round, digests: digests.slice() })
     }
     case 'agree':
-      if (message.round === peer.round?.id) agreed(state, peer, peer.round.version)
-      return []
+      if (message.round !== peer.round?.id) return []
+      if (!message.still) agreed(state, peer, peer.round.version)
+      else if (peer.round.awaits === 'groups') stillDiffers(state, holders, peer, nowMs)
+      endRound(state, peer)
+      return askListings(peer, mayAsk, nowMs)
     case 'groups':
-      return onGroups(state, holders, peer, message, nowMs)
-    case 'slots':
-      return onSlots(state, holders, peer, { message, mayAsk, nowMs })
+      return onGroups({ state, holders, peer, nowMs }, message)
+    case 'parts':
+      return onParts({ state, holders, peer, nowMs }, message)
+    case 'marks':
+      return onMarks({ state, holders, peer, nowMs }, message)
+    case 'slots': {
+      const actions = onSlots({ state, holders, peer, nowMs }, message)
+      if (actions === undefined) return []
+      if (!message.answer) endRound(state, peer)
+      return [...actions, ...askListings(peer, mayAsk, nowMs)]
+    }
     case 'list':
       return serveList(state.listings, state, from, message)
     case 'listing':
@@ -360,108 +381,19 @@ function agreed(state: Reconciler, peer: Peer, version: number): void {
   endRound(state, peer)
 }
 
+/** The peer has what it had when all was told: what is missing of that here is asked for again. */
+function stillDiffers(state: Reconciler, holders: Holders, peer: Peer, nowMs: number): void {
+  for (const value of [...peer.differing.values()]) {
+    if (value !== undefined) queueMissing({ state, holders, peer, nowMs }, value)
+  }
+  swept(peer)
+}
+
 /** The next turn need not wait for this round's end any more. */
 function endRound(state: Reconciler, peer: Peer): void {
   peer.round = undefined
   const earliestMs = state.lastTurnMs + state.config.compareIntervalMs
   state.nextTurnMs = Math.min(state.nextTurnMs, Math.max(earliestMs, dueFor(state, peer)))
-}
-
-function onGroups(
-  state: Reconciler,
-  holders: Holders,
-  peer: Peer,
-  message: MessageOf<'groups'>,
-  nowMs: number
-): CompareAction[] {
-  const { round } = peer
-  if (round === undefined || message.round !== round.id || round.grouped) return []
-  round.grouped = true
-  round.untilMs = nowMs + state.config.compareTimeoutMs
-  const { digests } = digestsWith(state, holders, sharing(state, peer))
-  const wanted = differingSpans(digests, message.digests, peer.cursor)
-  const { spans, summaries } = summariesIn(state, holders, { ...state, peer: peer.id, spans: wanted.spans })
-  // More than one message holds: the rounds after this one go on where it ended, and round.
-  const isAll = spans.length === wanted.spans.length
-  const isRound = isAll ? wanted.round : spans.some(({ from }) => from < peer.cursor)
-  peer.cursor = cursorAfter(spans, peer.cursor)
-  for (const places of [peer.differing, peer.changed]) {
-    for (const place of places.keys()) {
-      if (isSameGroup(digests, message.digests, groupOf(fromPlace(place).slot))) places.delete(place)
-    }
-  }
-  if (isRound) {
-    peer.fruitless = peer.foundSome ? 0 : peer.fruitless + 1
-    peer.foundSome = false
-  }
-  const slots = { type: 'slots', round: message.round, spans, summaries, answer: true } as const
-  return [{ type: 'send', to: peer.id, message: slots }]
-}
-
-function onSlots(
-  state: Reconciler,
-  holders: Holders,
-  peer: Peer,
-  { message, mayAsk, nowMs }: { message: MessageOf<'slots'>; mayAsk: boolean; nowMs: number }
-): CompareAction[] {
-  const { round, spans, answer } = message
-  const isAsked = answer ? peer.answering === round : peer.round?.grouped === true && peer.round.id === round
-  if (!isAsked || !isSound(spans)) return []
-  const actions: CompareAction[] = []
-  compareSlots(state, holders, peer, { message, nowMs })
-  if (answer) {
-    peer.answering = undefined
-    const ours = summariesIn(state, holders, { ...state, peer: peer.id, spans })
-    const slots = { type: 'slots', round, ...ours, answer: false } as const
-    actions.push({ type: 'send', to: peer.id, message: slots })
-  } else endRound(state, peer)
-  return [...actions, ...askListings(peer, mayAsk, nowMs)]
-}
-
-/** Notes where a member's slots differ from ours, and which of its keys we must list. */
-function compareSlots(
-  state: Reconciler,
-  holders: Holders,
-  peer: Peer,
-  { message, nowMs }: { message: MessageOf<'slots'>; nowMs: number }
-): void {
-  const { self, mine } = state
-  const theirs = new Map(message.summaries.map((value) => [placeOf(value), value]))
-  for (const { from, to } of message.spans) {
-    for (const value of sharedIn(state, holders, { self, peer: peer.id, group: groupOf(from) })) {
-      const place = placeOf(value)
-      if (value.slot >= from && value.slot <= to && !theirs.has(place)) markDiffering(peer, place, undefined)
-    }
-  }
-  for (const [place, value] of theirs) {
-    if (!message.spans.some(({ from, to }) => value.slot >= from && value.slot <= to)) continue
-    if (mine.get(place)?.fingerprint === value.fingerprint) {
-      peer.differing.delete(place)
-      peer.changed.delete(place)
-      continue
-    }
-    if (!areActing(holders, value, [self, peer.id])) continue
-    markDiffering(peer, place, value)
-    if (!wantsList(state, holders, peer, value) || wasListed(peer, place, value.fingerprint, nowMs)) continue
-    if (queueList(peer, { place, blocks: value.blocks }, false)) peer.foundSome = true
-  }
-}
-
-function areActing(holders: Holders, { slot, replicas }: SlotSummary, ids: readonly PeerId[]): boolean {
-  const acting = actingHolders(holders, slot, replicas)
-  return ids.every((id) => acting.includes(id))
-}
-
-/** Whether it may have something that we lack: we pull nothing while full, and nothing twice. */
-function wantsList(state: Reconciler, holders: Holders, peer: Peer, theirs: SlotSummary): boolean {
-  if (theirs.blocks === 0 || holders.standing.get(state.self)?.full !== false) return false
-  return peer.covered.get(placeOf(theirs)) !== theirs.fingerprint
-}
-
-function markDiffering(peer: Peer, place: Place, theirs: SlotSummary | undefined): void {
-  if (!peer.differing.has(place) && peer.differing.size >= LIMITS.placesPerMember) return
-  peer.differing.set(place, theirs)
-  peer.changed.delete(place)
 }
 
 /** What a member holds besides: what we must hold of it, and do not hold alike, we list. */

@@ -12,6 +12,9 @@ import {
   GROUP_SLOTS,
   GROUPS,
   groupOf,
+  PART_SLOTS,
+  PARTS,
+  PARTS_BYTES,
   type Place,
   type Span
 } from './compare.ts'
@@ -36,10 +39,14 @@ export interface Peer {
   /** Groups whose digest is out of date; all of them after a change of the view. */
   readonly outdated: Set<number>
   root: string | undefined
-  /** Our round under way: the version of our data that it is about, how far it got, when it is given up. */
-  round: { id: number; version: number; grouped: boolean; untilMs: number } | undefined
-  /** The peer's round that waits for its slots. */
-  answering: number | undefined
+  /** Our round under way. */
+  round: Round | undefined
+  /** The peer's round: its root, what we wait for, and places of ours that changed since we told of them. */
+  answering: { round: number; root: string; awaits: 'parts' | 'slots'; touched: Set<Place> } | undefined
+  /** The peer's root when all that differed between us was told last, and when that is not relied on any more. */
+  known: { root: string; untilMs: number } | undefined
+  /** Looking through all that differs, while the roots stay these: from where, and how often past the end. */
+  sweep: { mine: string; theirs: string; from: number; wraps: number } | undefined
   comparedMs: number
   /** The version of our data at the last agreement. */
   agreedVersion: number
@@ -61,6 +68,21 @@ export interface Peer {
   readonly listed: Map<Place, { fingerprint: string; untilMs: number }>
   /** Blocks that we both have with other claims: the peer's claims, and whether we took them. */
   readonly claims: Map<BlockKey, { digest: string; taken: boolean }>
+}
+
+/** One look at what differs, as far as one message holds. */
+export interface Round {
+  id: number
+  /** Of our data, when it began. */
+  version: number
+  awaits: 'groups' | 'marks' | 'slots'
+  /** What it looks into, and whether that is all from the cursor on and round. */
+  wanted: { spans: Span[]; round: boolean }
+  /** With it, all that differs is told. */
+  whole: boolean
+  /** Places of ours that changed since it began: what it says of them is old. */
+  touched: Set<Place>
+  untilMs: number
 }
 
 export interface Listing {
@@ -85,6 +107,7 @@ export function createHeld(): Held {
 export function createPeer(id: PeerId): Peer {
   const maps = { differing: new Map(), changed: new Map(), toList: new Map(), listing: new Map() }
   const rounds = { root: undefined, round: undefined, answering: undefined, agreedVersion: -1, cursor: 0 }
+  const sweeps = { known: undefined, sweep: undefined }
   const offers = { offered: new Set<Place>(), offerDueMs: Number.NEGATIVE_INFINITY, unheeded: 0 }
   return {
     id,
@@ -93,6 +116,7 @@ export function createPeer(id: PeerId): Peer {
     digests: new Uint8Array(GROUPS * GROUP_DIGEST_BYTES),
     outdated: new Set(Array.from({ length: GROUPS }, (_, group) => group)),
     ...rounds,
+    ...sweeps,
     comparedMs: Number.NEGATIVE_INFINITY,
     ...{ foundSome: false, fruitless: 0 },
     ...offers
@@ -129,8 +153,52 @@ export function digestsWith(
     peer.root = undefined
   }
   const { digests } = peer
-  peer.root ??= toHex(sha256(concat([toUtf8('cairn-compare/1'), digests])).subarray(0, FINGERPRINT_BYTES))
+  peer.root ??= rootOf(digests, sha256)
   return { digests, root: peer.root }
+}
+
+export function rootOf(digests: Uint8Array, sha256: Crypto['sha256']): string {
+  return toHex(sha256(concat([toUtf8('cairn-compare/1'), digests])).subarray(0, FINGERPRINT_BYTES))
+}
+
+/** The hashes of a group's parts. */
+export function partDigests(
+  held: Held,
+  holders: Holders,
+  { sha256, ...of }: { self: PeerId; peer: PeerId; group: number; sha256: Crypto['sha256'] }
+): Uint8Array {
+  const parts: SlotSummary[][] = Array.from({ length: PARTS }, () => [])
+  for (const one of sharedIn(held, holders, of)) parts[Math.floor(one.slot / PART_SLOTS) % PARTS]?.push(one)
+  const digests = new Uint8Array(PARTS_BYTES)
+  for (const [i, part] of parts.entries()) digests.set(groupDigest(part, sha256), i * GROUP_DIGEST_BYTES)
+  return digests
+}
+
+/** The slots of a group's parts that differ, from a slot on. */
+export function differingParts(
+  group: number,
+  { mine, theirs }: { mine: Uint8Array; theirs: Uint8Array },
+  fromSlot: number
+): Span[] {
+  const spans: Span[] = []
+  for (let part = 0; part < PARTS; part++) {
+    const first = group * GROUP_SLOTS + part * PART_SLOTS
+    const to = first + PART_SLOTS - 1
+    if (isSameGroup(mine, theirs, part) || to < fromSlot) continue
+    const last = spans.at(-1)
+    if (last !== undefined && last.to + 1 === first) last.to = to
+    else spans.push({ from: Math.max(first, fromSlot), to })
+  }
+  return spans
+}
+
+/**
+ * 32 bits of a fingerprint, other ones in each round: two that agree there and differ elsewhere are told apart
+ * in the next.
+ */
+export function markOf(fingerprint: string, round: number): number {
+  const at = 2 * (round % (FINGERPRINT_BYTES - 3))
+  return Number.parseInt(fingerprint.slice(at, at + 8), 16)
 }
 
 const EMPTY_GROUP = new Uint8Array(GROUP_DIGEST_BYTES)
@@ -168,44 +236,62 @@ export function isSameGroup(mine: Uint8Array, theirs: Uint8Array, group: number)
   return true
 }
 
-/** Whether spans are as an honest member writes them: each within a group, and no group twice. */
+/** Whether spans are as an honest member writes them: each within a group, rising within it, none twice. */
 export function isSound(spans: readonly Span[]): boolean {
-  const groups = new Set<number>()
+  const ends = new Map<number, number>()
   for (const { from, to } of spans) {
-    if (from > to || groupOf(from) !== groupOf(to) || groups.has(groupOf(from))) return false
-    groups.add(groupOf(from))
+    const group = groupOf(from)
+    if (from > to || group !== groupOf(to) || from <= (ends.get(group) ?? -1)) return false
+    ends.set(group, to)
   }
   return true
 }
 
 /**
- * All that we share in the spans, as far as one message holds: the spans that are told of are cut where
+ * All that we share in the spans, as far as one message of marks holds: the spans that are told of are cut where
  * it is full, at the end of a slot, so that what is not in it is known not to be there.
  */
 export function summariesIn(
   held: Held,
   holders: Holders,
   { self, peer, spans }: { self: PeerId; peer: PeerId; spans: readonly Span[] }
-): { spans: Span[]; summaries: SlotSummary[] } {
+): { spans: Span[]; summaries: SlotSummary[]; all: boolean } {
+  const shared = new Map<number, SlotSummary[]>()
+  for (const { from } of spans) {
+    const group = groupOf(from)
+    if (!shared.has(group)) shared.set(group, sharedIn(held, holders, { self, peer, group }))
+  }
+  return fitting(spans, LIMITS.marksPerMessage, ({ from, to }) => {
+    const inGroup = shared.get(groupOf(from)) ?? []
+    return inGroup.filter(({ slot }) => slot >= from && slot <= to)
+  })
+}
+
+/** What there is in the spans, each in the order of slots, as far as it fits. */
+export function fitting<T extends { slot: number }>(
+  spans: readonly Span[],
+  most: number,
+  inSpan: (span: Span) => T[]
+): { spans: Span[]; summaries: T[]; all: boolean } {
   const told: Span[] = []
-  const summaries: SlotSummary[] = []
-  for (const { from, to } of spans) {
-    const shared = sharedIn(held, holders, { self, peer, group: groupOf(from) })
-    const within = shared.filter(({ slot }) => slot >= from && slot <= to)
-    const room = LIMITS.slotsPerMessage - summaries.length
+  const summaries: T[] = []
+  for (const span of spans) {
+    const { from, to } = span
+    const within = inSpan(span)
+    const room = most - summaries.length
     if (within.length <= room) {
       told.push({ from, to })
       summaries.push(...within)
       continue
     }
-    const { slot: cutAt } = within[room] as SlotSummary
+    const { slot: cutAt } = within[room] as T
     if (cutAt > from) {
       told.push({ from, to: cutAt - 1 })
       summaries.push(...within.filter(({ slot }) => slot < cutAt))
     }
-    break
+    return { spans: told, summaries, all: false }
   }
-  return { spans: told, summaries }
+  return { spans: told, summaries, all: true }
 }
 
 /** Where to go on after these spans. */

@@ -228,7 +228,7 @@ comparing('a change since the round began is not taken for agreed', () => {
   assert.ok(begun?.type === 'send' && begun.message.type === 'compare')
   const { round } = begun.message as MessageOf<'compare'>
   keep(first(two), [{ key: keyIn(6) }])
-  say(first(two), 1, { type: 'agree', round })
+  say(first(two), 1, { type: 'agree', round, still: false })
   const known = peerOf(first(two).state, peer(1))
   assert.is.not(known.agreedVersion, first(two).state.version)
   assert.ok(known.changed.size + known.differing.size > 0, 'the new block is nowhere confirmed')
@@ -368,10 +368,13 @@ comparing('answers to nothing that was asked cost nothing and change nothing', (
     next: keyIn(5)
   }
   const messages: CompareMessage[] = [
-    { type: 'agree', round: 1 },
+    { type: 'agree', round: 1, still: false },
+    { type: 'agree', round: 1, still: true },
+    { type: 'parts', round: 1, from: 0, groups: [{ group: 0, digests: FULL_DIGESTS.slice(0, 128) }] },
+    { type: 'marks', round: 1, spans, marks: [{ slot: 1, replicas: 3, mark: 1 }], all: true },
     { type: 'groups', round: 1, digests: FULL_DIGESTS },
-    { type: 'slots', round: 1, spans, summaries, answer: true },
-    { type: 'slots', round: 1, spans, summaries, answer: false },
+    { type: 'slots', round: 1, spans, summaries, answer: true, whole: true },
+    { type: 'slots', round: 1, spans, summaries, answer: false, whole: true },
     { type: 'listing', pages: [listing] },
     { type: 'settled', summaries }
   ]
@@ -386,8 +389,17 @@ comparing('an answer counts once: a peer can not make one question into many', (
   const { round } = (begun?.type === 'send' ? begun.message : {}) as MessageOf<'compare'>
   assert.is(say(first(two), 1, { type: 'groups', round, digests: FULL_DIGESTS }).length, 1)
   assert.is(say(first(two), 1, { type: 'groups', round, digests: FULL_DIGESTS }).length, 0)
-  say(first(two), 1, { type: 'compare', round: 77, root: 'ab'.repeat(16) })
-  const slots: CompareMessage = { type: 'slots', round: 77, spans: [], summaries: [], answer: true }
+  const marks: CompareMessage = { type: 'marks', round, spans: [], marks: [], all: true }
+  assert.is(say(first(two), 1, marks).length, 1)
+  assert.is(say(first(two), 1, marks).length, 0)
+  say(first(two), 1, { type: 'compare', round: 77, root: 'ab'.repeat(16), known: undefined })
+  const slots: CompareMessage = {
+    ...{ type: 'slots', round: 77, spans: [], summaries: [], answer: true, whole: false }
+  }
+  const parts: CompareMessage = { type: 'parts', round: 77, from: 0, groups: [] }
+  assert.is(say(first(two), 1, slots).length, 0, 'not yet')
+  assert.is(say(first(two), 1, parts).length, 1)
+  assert.is(say(first(two), 1, parts).length, 0)
   assert.is(say(first(two), 1, slots).length, 1)
   assert.is(say(first(two), 1, slots).length, 0)
 })

@@ -7,10 +7,13 @@ import {
   createHeld,
   createPeer,
   cursorAfter,
+  differingParts,
   differingSpans,
   digestsWith,
   isSameGroup,
   isSound,
+  markOf,
+  partDigests,
   sharedIn,
   summariesIn
 } from '../src/shared.ts'
@@ -99,18 +102,25 @@ shared('a group left in the middle is taken up there', () => {
 })
 
 shared('a message is cut at the end of a slot, and says where', () => {
-  const places = Array.from({ length: 256 * 11 }, (_, i) => ({
-    slot: i % 256,
-    replicas: 2 + Math.floor(i / 256)
+  const places = Array.from({ length: 512 * 17 }, (_, i) => ({
+    slot: i % 512,
+    replicas: 2 + Math.floor(i / 512)
   }))
-  const asked = { self: peer(0), peer: peer(1), spans: [{ from: 0, to: 255 }] }
-  const { spans, summaries } = summariesIn(held(places), TWO, asked)
-  const cut = Math.floor(DATA_LIMITS.slotsPerMessage / 11)
-  assert.equal(spans, [{ from: 0, to: cut - 1 }])
-  assert.is(summaries.length, 11 * cut)
+  const two = [
+    { from: 0, to: 255 },
+    { from: 256, to: 511 }
+  ]
+  const asked = { self: peer(0), peer: peer(1), spans: two }
+  const { spans, summaries, all } = summariesIn(held(places), TWO, asked)
+  const cut = Math.floor(DATA_LIMITS.marksPerMessage / 17)
+  assert.equal(spans, [
+    { from: 0, to: 255 },
+    { from: 256, to: cut - 1 }
+  ])
+  assert.equal([summaries.length, all], [17 * cut, false])
   assert.is(cursorAfter(spans, 0), cut)
-  const rest = summariesIn(held(places), TWO, { ...asked, spans: [{ from: cut, to: 255 }] })
-  assert.is(rest.summaries.length, 11 * (256 - cut))
+  const rest = summariesIn(held(places), TWO, { ...asked, spans: [{ from: cut, to: 511 }] })
+  assert.equal([rest.summaries.length, rest.all], [17 * (512 - cut), true])
 })
 
 shared('spans that no honest member writes are unsound', () => {
@@ -118,13 +128,35 @@ shared('spans that no honest member writes are unsound', () => {
   assert.ok(isSound([{ from: 0, to: 255 }]))
   assert.not.ok(isSound([{ from: 0, to: 256 }]), 'over two groups')
   assert.not.ok(isSound([{ from: 9, to: 8 }]), 'backwards')
-  assert.not.ok(
-    isSound([
-      { from: 0, to: 1 },
-      { from: 2, to: 3 }
-    ]),
-    'a group twice'
-  )
+  const [first, next] = [
+    { from: 0, to: 15 },
+    { from: 32, to: 47 }
+  ]
+  assert.ok(isSound([first, next]))
+  assert.not.ok(isSound([next, first]), 'falling')
+  assert.not.ok(isSound([first, { from: 15, to: 20 }]), 'a slot twice')
+})
+
+shared('of a group, the parts that differ are found, and neighbours are one span', () => {
+  const digests = (places: Parameters<typeof held>[0]) =>
+    partDigests(held(places), TWO, { self: peer(0), peer: peer(1), group: 1, sha256 })
+  const mine = digests([{ slot: 256 }, { slot: 300 }, { slot: 511 }])
+  const theirs = digests([{ slot: 257 }, { slot: 300 }, { slot: 290 }, { slot: 511, mark: 2 }])
+  assert.equal(differingParts(1, { mine, theirs }, 0), [
+    { from: 256, to: 271 },
+    { from: 288, to: 303 },
+    { from: 496, to: 511 }
+  ])
+  assert.equal(differingParts(1, { mine, theirs }, 290)[0], { from: 290, to: 303 })
+  const all = differingParts(1, { mine: new Uint8Array(128), theirs: new Uint8Array(128).fill(1) }, 0)
+  assert.equal(all, [{ from: 256, to: 511 }])
+})
+
+shared('fingerprints that share a mark are told apart in another round', () => {
+  const [one, two] = ['ab'.repeat(16), `${'ab'.repeat(15)}cd`]
+  const rounds = Array.from({ length: 13 }, (_, round) => markOf(one, round) === markOf(two, round))
+  assert.is(rounds.filter((same) => !same).length, 1)
+  assert.ok(Number.isInteger(markOf('ff'.repeat(16), 12)) && markOf('ff'.repeat(16), 12) === 2 ** 32 - 1)
 })
 
 shared.run()

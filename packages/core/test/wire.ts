@@ -112,14 +112,26 @@ const MESSAGES: { [K in Message['type']]: fc.Arbitrary<unknown> } = {
     wants: some(fc.record({ part: fc.nat(255), tag: u32 })),
     more: fc.boolean()
   }),
-  compare: fc.record({ round: varint, root: hex(16) }),
-  agree: fc.record({ round: varint }),
+  compare: fc.record({ round: varint, root: hex(16), known: fc.option(hex(16), { nil: undefined }) }),
+  agree: fc.record({ round: varint, still: fc.boolean() }),
   groups: fc.record({ round: varint, digests: bytes(2_048) }),
   slots: fc.record({
     round: varint,
     spans: some(fc.record({ from: slot, to: slot })),
     summaries: some(summary),
-    answer: fc.boolean()
+    answer: fc.boolean(),
+    whole: fc.boolean()
+  }),
+  parts: fc.record({
+    round: varint,
+    from: slot,
+    groups: some(fc.record({ group: fc.nat(255), digests: bytes(128) }))
+  }),
+  marks: fc.record({
+    round: varint,
+    spans: some(fc.record({ from: slot, to: slot })),
+    marks: some(fc.record({ slot, replicas, mark: u32 })),
+    all: fc.boolean()
   }),
   list: fc.record({ slots: some(fc.record({ slot, replicas, after })) }),
   listing: fc.record({
@@ -251,7 +263,12 @@ wire('the largest message of each kind fits', () => {
   const hash = 'ff'.repeat(16)
   const full = { slot: 65_535, replicas: 32, fingerprint: hash, blocks: most, bytes: most }
   const summaries = Array.from({ length: DATA_LIMITS.slotsPerMessage }, () => full)
-  const spans = Array.from({ length: DATA_LIMITS.groupsPerRound }, () => ({ from: 65_535, to: 65_535 }))
+  const spans = Array.from({ length: DATA_LIMITS.spansPerMessage }, () => ({ from: 65_535, to: 65_535 }))
+  const mark = { slot: 65_535, replicas: 32, mark: 2 ** 32 - 1 }
+  const marks = Array.from({ length: DATA_LIMITS.marksPerMessage }, () => mark)
+  const groups = Array.from({ length: DATA_LIMITS.groupsPerRound }, () => {
+    return { group: 255, digests: new Uint8Array(128) }
+  })
   const long = blockKey(Uint8Array.of(0x13, 64, ...new Uint8Array(64).fill(255)))
   const entry = { key: long, size: most, claims: 'ff'.repeat(8) }
   const asked = { slot: 65_535, replicas: 32, after: long }
@@ -265,7 +282,9 @@ wire('the largest message of each kind fits', () => {
   const all: Message[] = [
     { type: 'offer', summaries },
     { type: 'settled', summaries },
-    { type: 'slots', round: most, spans, summaries, answer: true },
+    { type: 'slots', round: most, spans, summaries, answer: true, whole: true },
+    { type: 'parts', round: most, from: 65_535, groups },
+    { type: 'marks', round: most, spans, marks, all: true },
     { type: 'groups', round: most, digests: new Uint8Array(2_048) },
     { type: 'list', slots: Array.from({ length: DATA_LIMITS.slotsListed }, () => asked) },
     { type: 'listing', pages },
@@ -287,7 +306,7 @@ wire('each message belongs to one of three conversations', () => {
     assert.not.ok(isGossip(said) && isCompare(said))
   }
   assert.ok(isGossip({ type: 'news', rumours: [] }))
-  assert.ok(isCompare({ type: 'agree', round: 1 }))
+  assert.ok(isCompare({ type: 'agree', round: 1, still: false }))
   assert.is(PROTOCOL_VERSION, 1)
 })
 
