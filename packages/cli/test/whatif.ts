@@ -2,7 +2,7 @@ import { parseCid } from '@cairn/blocks'
 import type { Affected, Safety, WhatIf } from '@cairn/client'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { drain, forcedText } from '../src/commands/leave.ts'
+import { drain, forcedExit, forcedText } from '../src/commands/leave.ts'
 import { belowText } from '../src/commands/status.ts'
 import { losses, whatIfText } from '../src/commands/whatif.ts'
 
@@ -56,6 +56,10 @@ whatif('what is neither a node nor a zone is refused before anybody is asked', (
 whatif('leaving tells what it would do unasked, and when it is over', () => {
   assert.match(forcedText('a', SAFETY), 'with nothing handed over: of 10 blocks, 1 have 0')
   assert.match(forcedText('a', { ...SAFETY, byCopies: [0, 0, 0, 10] }), '3 copies still')
+  const exits = [[0, 0, 0, 5], [0, 0, 1, 4], [0, 1, 0, 4], [1, 0, 0, 4], []].map((byCopies) =>
+    forcedExit({ ...SAFETY, byCopies })
+  )
+  assert.equal(exits, [0, 6, 6, 7, 0], 'forced, it exits as whatif would have')
   const { progress, eta } = drain()
   assert.is(eta(), '')
   progress({ blocks: 10, bytes: 1_000_000 }, 0)

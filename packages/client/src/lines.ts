@@ -51,9 +51,11 @@ export async function* eventsOf(
 export async function leave(
   nodes: Nodes,
   node: NodeAt,
-  { onProgress, signal }: { onProgress?: (left: LeaveProgress) => void; signal?: AbortSignal }
+  options: { onProgress?: (left: LeaveProgress) => void; force?: boolean; signal?: AbortSignal }
 ): Promise<void> {
-  const { lines } = await openLines(nodes, node, { path: '/v1/leave', method: 'POST', signal })
+  const { onProgress, force = false, signal } = options
+  const path = force ? '/v1/leave?force' : '/v1/leave'
+  const { lines } = await openLines(nodes, node, { path, method: 'POST', signal })
   for await (const line of lines) {
     const { left, blocks, bytes } = line as { left?: boolean } & LeaveProgress
     const error = parseError(JSON.stringify(line))

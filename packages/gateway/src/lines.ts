@@ -19,7 +19,8 @@ export interface Lines {
   events(res: ServerResponse, query: URLSearchParams): Promise<void>
   prove(res: ServerResponse, root: CID): Promise<void>
   scrub(res: ServerResponse, query: URLSearchParams): Promise<void>
-  leave(res: ServerResponse): Promise<void>
+  /** `force`: with nothing handed over. */
+  leave(res: ServerResponse, query: URLSearchParams): Promise<void>
   stop(res: ServerResponse): void
 }
 
@@ -56,7 +57,7 @@ export function createLines(
         onBug
       ),
     prove: (res, root) => answer(res, (options) => node.proofOf(root, options), onBug),
-    async leave(res) {
+    async leave(res, query) {
       const signal = goneSignal(res)
       begin(res)
       // lines are dropped, not awaited, once the asker has gone: leaving goes on without it
@@ -64,7 +65,7 @@ export function createLines(
         if (!signal.aborted) res.write(`${toJson(value)}\n`)
       }
       try {
-        await node.leave({ onProgress: line })
+        await node.leave({ onProgress: line, force: query.has('force') })
       } catch (cause) {
         line({ error: toCairnError(cause, onBug) })
         res.end()

@@ -142,7 +142,7 @@ function stream(
     case 'scrub':
       return lines.scrub(request.res, request.query)
     case 'leave':
-      return lines.leave(request.res)
+      return lines.leave(request.res, request.query)
     case 'stop':
       return lines.stop(request.res)
   }

@@ -443,6 +443,8 @@ export interface LeaveOptions {
   signal?: AbortSignal
   /** With nothing taken by the others for so long, it is given up. A minute by default. */
   stallMs?: number
+  /** Goes at once, with nothing handed over: the others repair what it held, from copies elsewhere. */
+  force?: boolean
 }
 
 export type { MirrorAsked, MirrorView, PromoteAsked, Promoted, Promotion } from './api-mirrors.ts'

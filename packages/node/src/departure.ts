@@ -1,6 +1,6 @@
 /**
  * Leaving for good: what this node holds is taken over by the others first, as the one rule has it; this
- * only waits for it, says how far it is, and gives up when nothing moves.
+ * only waits for it, says how far it is, and gives up when nothing moves. Forced, it does not wait.
  */
 import { setTimeout as wait } from 'node:timers/promises'
 import { CairnError, leftToHandOver } from '@cairn/core'
@@ -14,13 +14,13 @@ const STALL_MS = 60_000
 /** The last words of a member that left have this long to get out. */
 const FAREWELL_MS = 300
 
-/** Resolves when the others hold everything and know that this member has left. */
+/** Resolves when the others hold everything, unless it was forced, and know that this member has left. */
 export async function depart(shell: Shell, options: LeaveOptions): Promise<void> {
   options.signal?.throwIfAborted()
   shell.usable()
   shell.dispatch({ type: 'leave' })
   await shell.settled() // what was being received may still get its receipt: it is handed over too
-  await handedOver(shell, options)
+  if (options.force !== true) await handedOver(shell, options)
   shell.dispatch({ type: 'left-now' })
   await wait(FAREWELL_MS)
 }

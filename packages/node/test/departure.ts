@@ -36,6 +36,25 @@ departure(
 )
 
 departure(
+  'forced, it goes with nothing handed over, and the others make up for it',
+  scoped(async (use) => {
+    const net = use(await openNodes(4))
+    const blocks = blocksOf(30)
+    await uploadOn(net.at(0)).put(blocks)
+    const given = net
+      .at(3)
+      .leave({ force: true, onProgress: () => assert.unreachable('it waits for nobody') })
+    await given
+    assert.equal(await net.at(3).closed, { error: undefined })
+    const whole = async () => {
+      const { verdict, byCopies, members } = await net.at(0).status()
+      return verdict === 'healthy' && byCopies[3] === 30 && members === 3
+    }
+    await eventually(whole, 'three of three hold all')
+  })
+)
+
+departure(
   'alone it is free to go',
   scoped(async (use) => {
     const net = use(await openNodes(1))

@@ -11,10 +11,12 @@ export function addLeave(root: Command, program: Program): void {
   root
     .command('leave')
     .option('--dry-run', 'only tell what would have too few copies without it')
+    .option('--force', 'leave at once, with nothing handed over, and tell what has too few copies then')
     .summary('leave the network for good, handing over what is held')
     .description(
       'The node hands over what it holds, says that it leaves, and stops. ' +
-        'To come back later, use stop instead.'
+        'To come back later, use stop instead. Forced, it exits with 6 when some blocks have fewer copies ' +
+        'than they should until the others have made more, with 7 when some have none left.'
     )
     .action(act(program, leave))
 }
@@ -27,6 +29,12 @@ async function leave(session: Session, command: Command): Promise<number> {
   if (command.opts<{ dryRun?: boolean }>().dryRun === true) {
     out.result({ name, ...without }, () => forcedText(name, without))
     return EXIT.ok
+  }
+  if (command.opts<{ force?: boolean }>().force === true) {
+    out.warn(forcedText(name, without))
+    await client.leave({ signal, force: true })
+    out.result({ left: name, forced: true, ...without }, () => `${name} has left`)
+    return forcedExit(without)
   }
   const { progress, eta } = drain()
   await client
@@ -50,6 +58,11 @@ export function forcedText(name: string, without: Safety): string {
   const below = belowText(without)
   if (below === '') return `without ${name} every block would have ${without.wanted} copies still`
   return `without ${name}, with nothing handed over: of ${plural(without.blocks, 'block')}, ${below}`
+}
+
+export function forcedExit({ wanted, byCopies }: Safety): number {
+  if ((byCopies[0] ?? 0) > 0) return EXIT.integrity
+  return byCopies.slice(0, wanted).some((blocks) => blocks > 0) ? EXIT.underReplicated : EXIT.ok
 }
 
 /** How long the rest takes, by the rate since the first look. */
