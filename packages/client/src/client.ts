@@ -220,7 +220,7 @@ export interface Client {
   usage(options?: Signalled): Promise<UsageReport>
   /** What the first node holds that nobody claims any more; with `now`, it collects it without a grace. */
   gc(options?: Signalled & { now?: boolean }): Promise<GcResult>
-  /** The first node, and no other, leaves the network for good; with `force`, at once, handing nothing over. */
+  /** The first node, and no other, leaves the network for good; with `force`, handing nothing over. */
   leave(options?: Signalled & { onProgress?: (left: LeaveProgress) => void; force?: boolean }): Promise<void>
   /** The first node, and no other, stops. */
   stop(): Promise<void>

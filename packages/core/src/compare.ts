@@ -5,6 +5,7 @@ import { REPLICAS_MAX } from './claim.ts'
 import type { Claimed, ClaimingMessage } from './claiming.ts'
 import {
   bool,
+  bytes,
   type Codec,
   type Decoded,
   fixed,
@@ -32,6 +33,9 @@ export const PARTS = 16
 export const PART_SLOTS = GROUP_SLOTS / PARTS
 export const PARTS_BYTES = PARTS * GROUP_DIGEST_BYTES
 
+/** Of a key with its claims, in a question for the keys of a slot. */
+export const KEY_MARK_BYTES = 8
+
 /** N on the wire. */
 export const replicasCodec: Codec<number> = {
   write: u8.write,
@@ -54,7 +58,13 @@ const summary = struct({
 const span = struct({ from: u16, to: u16 })
 export type Span = Decoded<typeof span>
 
-const asked = struct({ slot: u16, replicas: replicasCodec, after: optional(blockKeyCodec) })
+const asked = struct({
+  slot: u16,
+  replicas: replicasCodec,
+  after: optional(blockKeyCodec),
+  /** Marks of the keys that the asker has there: they are left out of the answer. See `keyMark`. */
+  have: optional(bytes(LIMITS.pageKeys * KEY_MARK_BYTES))
+})
 /** What is asked for of one slot. */
 export type Asked = Decoded<typeof asked>
 
@@ -101,8 +111,8 @@ export const COMPARE_MESSAGES = {
     all: bool
   }),
   /**
-   * "In these slots we differ only here, where I have this": nothing, if without blocks. `answer` asks for the
-   * same in return. `whole`: with this, all that differs has been told.
+   * "In these slots we differ only here, where I have this": nothing, if without blocks. `answer` asks for
+   * the same in return. `whole`: with this, all that differs has been told.
    */
   slots: struct({
     round: varint,
@@ -111,8 +121,8 @@ export const COMPARE_MESSAGES = {
     answer: bool,
     whole: bool
   }),
-  /** "Which keys do you have of these slots?" */
-  list: struct({ slots: list(asked, LIMITS.slotsListed) }),
+  /** "Which keys do you have of these slots?" `nonce`: which bytes of a key are marks. */
+  list: struct({ nonce: varint, slots: list(asked, LIMITS.slotsListed) }),
   /** Of each slot a page: those after a key, and the key from which to go on, unless it is the last. */
   listing: struct({ pages: list(page, LIMITS.pagesPerMessage) }),
   /** "I hold these besides what I must; do you have all of them?" */

@@ -455,7 +455,7 @@ function apply(core: Core, event: CoreEvent, nowMs: number, dataMs: number): rea
       return []
     case 'listed':
       if (event.token >= AUDIT_TOKENS_FROM) return onAuditSlot(core.auditing, event, dataMs)
-      return onListed(reconciler.listings, reconciler, event)
+      return onListed(reconciler, event)
     case 'list-failed':
       onListFailed(reconciler.listings, event.token)
       return []

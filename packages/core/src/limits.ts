@@ -84,7 +84,7 @@ export const DATA_LIMITS = {
   /** Blocks that repair may have under way in all, and their bytes; reads are not counted. */
   repairWindow: 512,
   repairWindowBytes: 16 * 1024 * 1024,
-  /** And while this node serves people: one large block, or what small ones share a sync for. See `ration.ts`. */
+  /** And while people are served: one large block, or what small ones share a sync for. See `ration.ts`. */
   busyWindowBytes: 1024 * 1024,
   /** Wants whose sources are all busy, in one look at those that may start. */
   repairsPassed: 64,
@@ -112,6 +112,8 @@ export const DATA_LIMITS = {
   /** Slots in one message that asks for their keys, and keys to be expected in answer, as far as is known. */
   slotsListed: 256,
   keysExpected: 2_048,
+  /** Marks of own keys in such a message, bytes: with the rest of it under 64 KiB. */
+  haveBytes: 32 * 1024,
   /** Slots being listed from one member at a time. */
   listsPerMember: 512,
   /** Keys on one page of a listing. */

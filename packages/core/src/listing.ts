@@ -4,11 +4,13 @@
  * or is not in order, is passed over.
  */
 import { type BlockKey, type PeerId, slotOf } from './block.ts'
+import { concat, fromHex, toHex } from './bytes.ts'
 import type { Claimed } from './claiming.ts'
 import {
   type Asked,
   type CompareAction,
   fromPlace,
+  KEY_MARK_BYTES,
   type Listed,
   type MessageOf,
   type Page,
@@ -21,7 +23,9 @@ import type { Held, Listing, Peer } from './shared.ts'
 
 export interface Listings {
   /** Pages being read for others, by token. */
-  readonly served: Map<number, { to: PeerId; asked: (Asked & { fingerprint: string })[] }>
+  readonly served: Map<number, { to: PeerId; nonce: number; asked: (Asked & { fingerprint: string })[] }>
+  /** Own keys being read, of slots that are to be asked for but for those. */
+  readonly own: Map<number, { to: PeerId; slots: Asked[] }>
   /** Pages of others whose keys are being looked up here. */
   readonly lookups: Map<number, { from: PeerId; pages: Page[] }>
   nextToken: number
@@ -34,10 +38,15 @@ const LISTING_TIMEOUT_MS = 5_000
  * Long enough to fetch thousands of blocks, short enough for what repair forgot. A guess.
  */
 const LISTED_MS = 5_000
+/** Where fewer are to be had, or more than half is lacking, a member asks for all of the keys. */
+const BRIEF_MIN = 4
+/** In a key as hex: first come its code, its length and the slot; no digest is shorter than 32 bytes. */
+const KEY_MARK_FROM = 8
+const KEY_MARK_WINDOWS = 32 - 2 - KEY_MARK_BYTES + 1
 const NO_FINGERPRINT = '00'.repeat(FINGERPRINT_BYTES)
 
 export function createListings(): Listings {
-  return { served: new Map(), lookups: new Map(), nextToken: 1 }
+  return { served: new Map(), own: new Map(), lookups: new Map(), nextToken: 1 }
 }
 
 /**
@@ -65,8 +74,18 @@ export function wasListed({ listed }: Peer, place: Place, fingerprint: string, n
   return last?.fingerprint === fingerprint && nowMs < last.untilMs
 }
 
+/** What is known here of slots and of members. */
+export interface ListScene extends Held {
+  readonly listings: Listings
+  readonly peers: ReadonlyMap<PeerId, Peer>
+}
+
 /** Asks for the listings that there is room for. `mayAsk`: repair has room for what they may show. */
-export function askListings(peer: Peer, mayAsk: boolean, nowMs: number): CompareAction[] {
+export function askListings(
+  { listings, mine }: ListScene,
+  peer: Peer,
+  { mayAsk, nowMs }: { mayAsk: boolean; nowMs: number }
+): CompareAction[] {
   for (const [place, { untilMs }] of peer.listing) {
     if (untilMs > nowMs) break // they stand in the order of their times
     peer.listing.delete(place)
@@ -75,20 +94,61 @@ export function askListings(peer: Peer, mayAsk: boolean, nowMs: number): Compare
   const actions: CompareAction[] = []
   for (;;) {
     const slots: Asked[] = []
+    const held: Asked[] = []
     let keys = 0
     for (const [place, { offered, blocks }] of peer.toList) {
-      if (peer.listing.size >= LIMITS.listsPerMember || slots.length === LIMITS.slotsListed) break
+      const count = slots.length + held.length
+      if (peer.listing.size >= LIMITS.listsPerMember || count === LIMITS.slotsListed) break
       keys += blocks
-      if (slots.length > 0 && keys > LIMITS.keysExpected) break
+      if (count > 0 && keys > LIMITS.keysExpected) break
       peer.toList.delete(place)
       const none = { fingerprint: undefined, after: undefined, token: undefined, pages: 0 }
       const untilMs = nowMs + LISTING_TIMEOUT_MS
       peer.listing.set(place, { offered, missing: false, behind: false, ...none, untilMs })
-      slots.push({ ...fromPlace(place), after: undefined })
+      const own = mine.get(place)?.blocks ?? 0
+      const isBrief = own > 0 && own < LIMITS.pageKeys && blocks >= BRIEF_MIN && 2 * own >= blocks
+      ;(isBrief ? held : slots).push({ ...fromPlace(place), after: undefined, have: undefined })
     }
-    if (slots.length === 0) return actions
-    actions.push({ type: 'send', to: peer.id, message: { type: 'list', slots } })
+    if (slots.length + held.length === 0) return actions
+    if (slots.length > 0) {
+      actions.push({ type: 'send', to: peer.id, message: { type: 'list', nonce: 0, slots } })
+    }
+    if (held.length === 0) continue
+    const token = listings.nextToken++
+    listings.own.set(token, { to: peer.id, slots: held })
+    actions.push({ type: 'list-slots', token, slots: held, limit: LIMITS.pageKeys })
   }
+}
+
+/** Own keys were read: the slots are asked for but for those. */
+function askBut({ to, slots }: { to: PeerId; slots: readonly Asked[] }, nonce: number, lists: Lists) {
+  const messages: Asked[][] = []
+  let bytes = Number.POSITIVE_INFINITY
+  slots.forEach((slot, i) => {
+    const all = lists[i] ?? []
+    const own = all.filter(({ replicas }) => replicas === slot.replicas)
+    const have = all.length < LIMITS.pageKeys ? concat(own.map((one) => keyMark(one, nonce))) : undefined
+    bytes += have?.length ?? 0
+    if (bytes > LIMITS.haveBytes) {
+      messages.push([])
+      bytes = have?.length ?? 0
+    }
+    messages.at(-1)?.push({ ...slot, have })
+  })
+  return messages.map((some): CompareAction => {
+    return { type: 'send', to, message: { type: 'list', nonce, slots: some } }
+  })
+}
+
+/**
+ * Eight bytes of a key's digest and of its claims', other ones of the key for another nonce: who makes keys
+ * that share a mark makes them for one of them.
+ */
+export function keyMark({ key, claims }: Pick<Listed, 'key' | 'claims'>, nonce: number): Uint8Array {
+  const at = KEY_MARK_FROM + 2 * (nonce % KEY_MARK_WINDOWS)
+  const mark = fromHex(key.slice(at, at + 2 * KEY_MARK_BYTES))
+  const of = fromHex(claims)
+  return mark.map((byte, i) => byte ^ (of[i] ?? 0))
 }
 
 /** When the first page is given up. */
@@ -100,6 +160,7 @@ export function listingDeadline({ listing }: Peer): number {
 /** The peer is gone, and its listings with it. */
 export function forgetListings(listings: Listings, peer: Peer): void {
   for (const [token, { from }] of listings.lookups) if (from === peer.id) listings.lookups.delete(token)
+  for (const [token, { to }] of listings.own) if (to === peer.id) listings.own.delete(token)
 }
 
 /** Another asks what is in some slots. */
@@ -107,7 +168,7 @@ export function serveList(
   listings: Listings,
   { mine }: Held,
   to: PeerId,
-  { slots }: MessageOf<'list'>
+  { nonce, slots }: MessageOf<'list'>
 ): CompareAction[] {
   const { served } = listings
   if (slots.length === 0 || served.size >= LIMITS.listsServed) return []
@@ -118,16 +179,20 @@ export function serveList(
   const asked = slots.map((slot) => {
     return { ...slot, fingerprint: mine.get(placeOf(slot))?.fingerprint ?? NO_FINGERPRINT }
   })
-  served.set(token, { to, asked })
+  served.set(token, { to, nonce, asked })
   return [{ type: 'list-slots', token, slots, limit: LIMITS.pageKeys }]
 }
 
+type Lists = readonly (readonly (Listed & { replicas: number })[])[]
+
 /** The store's answer to `list-slots`: pages go out, each with the blocks of its N only. */
-export function onListed(
-  listings: Listings,
-  { mine }: Held,
-  listed: { token: number; lists: readonly (readonly (Listed & { replicas: number })[])[] }
-): CompareAction[] {
+export function onListed(scene: ListScene, listed: { token: number; lists: Lists }): CompareAction[] {
+  const { listings, mine } = scene
+  const own = listings.own.get(listed.token)
+  if (own !== undefined) {
+    listings.own.delete(listed.token)
+    return askBut(own, listed.token, listed.lists)
+  }
   const served = listings.served.get(listed.token)
   if (served === undefined) return []
   listings.served.delete(listed.token)
@@ -139,13 +204,38 @@ export function onListed(
     const entries = all.filter(({ replicas }) => replicas === asked.replicas)
     // A slot that should have blocks and lists none was not read: silence is no promise, an empty list is.
     const isBlank = asked.after === undefined && entries.length === 0 && next === undefined
-    if ((isBlank && mine.has(placeOf(asked))) || told + entries.length > LIMITS.keysTold) return
-    told += entries.length
-    pages.push({ ...asked, entries, next })
+    if (isBlank && mine.has(placeOf(asked))) return
+    const rest = next === undefined ? butThose(scene, served, { asked, entries }) : entries
+    if (told + rest.length > LIMITS.keysTold) return
+    told += rest.length
+    pages.push({ ...asked, entries: rest, next })
   })
   return packed(pages).map((some) => {
     return { type: 'send', to: served.to, message: { type: 'listing', pages: some } }
   })
+}
+
+/** Leaves out what the asker has; who has nothing that we lack need not be asked for its keys. */
+function butThose(
+  { peers }: ListScene,
+  { to, nonce }: { to: PeerId; nonce: number },
+  { asked, entries }: { asked: Asked; entries: Listed[] }
+): Listed[] {
+  const { have } = asked
+  if (have === undefined || asked.after !== undefined) return entries
+  const marks = new Set<string>()
+  for (let at = 0; at < have.length; at += KEY_MARK_BYTES) {
+    marks.add(toHex(have.subarray(at, at + KEY_MARK_BYTES)))
+  }
+  const rest = entries.filter((one) => !marks.has(toHex(keyMark(one, nonce))))
+  const place = placeOf(asked)
+  const peer = peers.get(to)
+  const theirs = peer?.differing.get(place)
+  if (entries.length - rest.length === marks.size && theirs !== undefined) {
+    peer?.covered.set(place, theirs.fingerprint)
+    peer?.toList.delete(place)
+  }
+  return rest
 }
 
 /** As many pages a message as fit it. */
@@ -166,8 +256,9 @@ function packed(pages: readonly Page[]): Page[][] {
 }
 
 /** The store could not be read: no page goes out, and whoever asked asks again. */
-export function onListFailed({ served }: Listings, token: number): void {
+export function onListFailed({ served, own }: Listings, token: number): void {
   served.delete(token)
+  own.delete(token) // in its time it is asked for again
 }
 
 /** Another's pages: those that were asked for. */
@@ -247,7 +338,7 @@ export function onLookedUp(
     if (page.next !== undefined && listing.pages < LIMITS.pagesPerListing) {
       listing.after = page.next
       wait(peer, place, listing, nowMs)
-      slots.push({ ...fromPlace(place), after: page.next })
+      slots.push({ ...fromPlace(place), after: page.next, have: undefined })
       continue
     }
     peer.listing.delete(place)
@@ -259,7 +350,7 @@ export function onLookedUp(
     const blocks = behind.slice(i, i + LIMITS.claimedTold)
     actions.push({ type: 'send', to: peer.id, message: { type: 'more-claims', blocks } })
   }
-  if (slots.length > 0) say({ type: 'list', slots })
+  if (slots.length > 0) say({ type: 'list', nonce: 0, slots })
   if (settled.length > 0) say({ type: 'settled', summaries: settled })
   return actions
 }

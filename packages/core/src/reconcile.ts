@@ -223,7 +223,7 @@ export function reconcileTick(
   const actions: CompareAction[] = []
   for (const peer of state.peers.values()) {
     if (peer.toList.size + peer.listing.size === 0) continue
-    actions.push(...askListings(peer, mayAsk(peer.id), nowMs))
+    actions.push(...askListings(state, peer, { mayAsk: mayAsk(peer.id), nowMs }))
   }
   if (nowMs < state.nextTurnMs) return actions
   state.lastTurnMs = nowMs
@@ -348,7 +348,7 @@ export function onCompareMessage(
       if (!message.still) agreed(state, peer, peer.round.version)
       else if (peer.round.awaits === 'groups') stillDiffers(state, holders, peer, nowMs)
       endRound(state, peer)
-      return askListings(peer, mayAsk, nowMs)
+      return askListings(state, peer, { mayAsk, nowMs })
     case 'groups':
       return onGroups({ state, holders, peer, nowMs }, message)
     case 'parts':
@@ -359,7 +359,7 @@ export function onCompareMessage(
       const actions = onSlots({ state, holders, peer, nowMs }, message)
       if (actions === undefined) return []
       if (!message.answer) endRound(state, peer)
-      return [...actions, ...askListings(peer, mayAsk, nowMs)]
+      return [...actions, ...askListings(state, peer, { mayAsk, nowMs })]
     }
     case 'list':
       return serveList(state.listings, state, from, message)
@@ -413,7 +413,7 @@ function onOffer(
     else if (!wasListed(peer, place, value.fingerprint, nowMs))
       queueList(peer, { place, blocks: value.blocks }, true)
   }
-  const actions = askListings(peer, mayAsk, nowMs)
+  const actions = askListings(state, peer, { mayAsk, nowMs })
   if (alike.length > 0) {
     actions.push({ type: 'send', to: peer.id, message: { type: 'settled', summaries: alike } })
   }

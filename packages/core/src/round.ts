@@ -1,8 +1,8 @@
 /**
- * One round of comparing: from a root that differs to 256 groups of slots, to the 16 parts of those that differ,
- * to marks of the slots in parts that differ, and to the fingerprints of the slots that do. So each difference
- * costs some 300 bytes, whatever the number of blocks. Both sides learn it; and while neither changes, the next
- * round is two short messages.
+ * One round of comparing: from a root that differs to 256 groups of slots, to the 16 parts of those that
+ * differ, to marks of the slots in parts that differ, and to the fingerprints of the slots that do. So each
+ * difference costs some 300 bytes, whatever the number of blocks. Both sides learn it; and while neither
+ * changes, the next round is two short messages.
  */
 import type { PeerId } from './block.ts'
 import {
@@ -38,6 +38,8 @@ import {
 
 /** What all that differs was, is asked anew after this: nothing is true for ever. A guess. */
 const KNOWN_MS = 30_000
+/** Who has more in a slot is asked within this. Above a round and a listing. A guess. */
+const MORE_MS = 1_000
 const NO_FINGERPRINT = '00'.repeat(FINGERPRINT_BYTES)
 
 export interface RoundScene {
@@ -201,6 +203,7 @@ export function onSlots(scene: RoundScene, message: MessageOf<'slots'>): Compare
   }
   if (message.whole && answering) peer.known = { root: answering.root, untilMs }
   peer.answering = undefined
+  peer.comparedMs = nowMs // this was as good as a round of our own
   const summaries = there
     .filter((value) => areActing(holders, value, [state.self, peer.id]))
     .map((value) => state.mine.get(placeOf(value)) ?? nothingAt(placeOf(value)))
@@ -222,10 +225,19 @@ function compareOne(scene: RoundScene, theirs: SlotSummary): void {
   queueMissing(scene, theirs)
 }
 
-/** What may be missing here of what it has is listed, unless it was a moment ago. */
+/**
+ * What may be missing here of what it has is listed, unless it was a moment ago. Who has more waits for a
+ * while: most likely the other lacks some, asks for those, and says with that whether there is anything else.
+ */
 export function queueMissing({ state, holders, peer, nowMs }: RoundScene, theirs: SlotSummary): void {
   const place = placeOf(theirs)
-  if (!wantsList(state, holders, peer, theirs) || wasListed(peer, place, theirs.fingerprint, nowMs)) return
+  const { blocks, fingerprint } = theirs
+  if (!wantsList(state, holders, peer, theirs) || wasListed(peer, place, fingerprint, nowMs)) return
+  if ((state.mine.get(place)?.blocks ?? 0) > blocks && peer.listed.get(place)?.fingerprint !== fingerprint) {
+    if (peer.listed.size >= LIMITS.placesPerMember) peer.listed.clear()
+    peer.listed.set(place, { fingerprint, untilMs: nowMs + MORE_MS })
+    return
+  }
   if (queueList(peer, { place, blocks: theirs.blocks }, false)) peer.foundSome = true
 }
 

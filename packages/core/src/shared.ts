@@ -43,7 +43,7 @@ export interface Peer {
   round: Round | undefined
   /** The peer's round: its root, what we wait for, and places of ours that changed since we told of them. */
   answering: { round: number; root: string; awaits: 'parts' | 'slots'; touched: Set<Place> } | undefined
-  /** The peer's root when all that differed between us was told last, and when that is not relied on any more. */
+  /** The peer's root when all that differed between us was last told, and until when that is relied on. */
   known: { root: string; untilMs: number } | undefined
   /** Looking through all that differs, while the roots stay these: from where, and how often past the end. */
   sweep: { mine: string; theirs: string; from: number; wraps: number } | undefined
@@ -193,8 +193,8 @@ export function differingParts(
 }
 
 /**
- * 32 bits of a fingerprint, other ones in each round: two that agree there and differ elsewhere are told apart
- * in the next.
+ * 32 bits of a fingerprint, other ones in each round: two that agree there and differ elsewhere are told
+ * apart in the next.
  */
 export function markOf(fingerprint: string, round: number): number {
   const at = 2 * (round % (FINGERPRINT_BYTES - 3))
@@ -248,7 +248,7 @@ export function isSound(spans: readonly Span[]): boolean {
 }
 
 /**
- * All that we share in the spans, as far as one message of marks holds: the spans that are told of are cut where
+ * All that we share in the spans, as far as one message of marks holds: the spans told of are cut where
  * it is full, at the end of a slot, so that what is not in it is known not to be there.
  */
 export function summariesIn(

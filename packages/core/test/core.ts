@@ -237,7 +237,11 @@ core('says for how long repair is braked after a mass loss', () => {
 core('a store that could not be read answers nobody', () => {
   const one = newCore()
   meet(one, 1)
-  const actions = hear(one, 1, { type: 'list', slots: [{ slot: 1, replicas: 3, after: undefined }] })
+  const actions = hear(one, 1, {
+    type: 'list',
+    nonce: 0,
+    slots: [{ slot: 1, replicas: 3, after: undefined, have: undefined }]
+  })
   const list = actions.find(({ type }) => type === 'list-slots')
   assert.ok(list?.type === 'list-slots')
   assert.equal(sends(coreStep(one, { type: 'list-failed', token: list.token }, 1)).includes('listing'), false)

@@ -1,12 +1,14 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { BlockKey } from '../src/block.ts'
+import { toHex } from '../src/bytes.ts'
 import type { MessageOf, Page } from '../src/compare.ts'
 import { DATA_LIMITS } from '../src/limits.ts'
 import {
   askListings,
   createListings,
   forgetListings,
+  keyMark,
   listingDeadline,
   onListed,
   onListFailed,
@@ -16,14 +18,20 @@ import {
   serveList,
   wasListed
 } from '../src/listing.ts'
-import { createHeld, createPeer } from '../src/shared.ts'
-import { keyIn, peer } from './support/data.ts'
+import { createHeld, createPeer, type Peer } from '../src/shared.ts'
+import { keyIn, peer, sha256 } from './support/data.ts'
 
 const PLACE = 3 * 65_536 + 9
 const PRINT = 'ab'.repeat(16)
 const CLAIMS = '00'.repeat(8)
+const NOW = { mayAsk: true, nowMs: 0 }
 
 const entry = (i: number, slot = 9) => ({ key: keyIn(slot, i), size: 1, claims: CLAIMS })
+
+/** What a node knows, with these listings. */
+function sceneOf(listings = createListings(), others: readonly Peer[] = []) {
+  return { ...createHeld(), listings, peers: new Map(others.map((other) => [other.id, other])) }
+}
 
 function page(said: Partial<Page> = {}): Page {
   const none = { after: undefined, next: undefined, entries: [entry(1), entry(2)] }
@@ -35,7 +43,7 @@ function asking(offered = false) {
   const listings = createListings()
   const other = createPeer(peer(1))
   queueList(other, { place: PLACE, blocks: 2 }, offered)
-  askListings(other, true, 0)
+  askListings(sceneOf(listings), other, NOW)
   const peerOf = () => other
   return {
     ...{ listings, other },
@@ -87,7 +95,7 @@ listing('pages follow one another, each asked for once', () => {
   assert.equal(one.hear(page({ next: keyIn(9, 2) })), [], 'the same page again')
   const [, next] = one.lookedUp([])
   assert.ok(next?.type === 'send' && next.message.type === 'list')
-  assert.equal(next.message.slots, [{ slot: 9, replicas: 3, after: keyIn(9, 2) }])
+  assert.equal(next.message.slots, [{ slot: 9, replicas: 3, after: keyIn(9, 2), have: undefined }])
   assert.equal(one.hear(page()), [], 'the first page again')
   assert.is(one.hear(page({ after: keyIn(9, 2), entries: [entry(3)] })).length, 1)
   one.lookedUp([])
@@ -152,7 +160,7 @@ listing('a page that never comes is given up, and its look-up with it', () => {
   const one = asking()
   one.hear(page(), 100)
   assert.is(listingDeadline(one.other), 5_100)
-  askListings(one.other, true, 5_100)
+  askListings(sceneOf(one.listings), one.other, { mayAsk: true, nowMs: 5_100 })
   assert.is(one.other.listing.size, 0)
   assert.is(listingDeadline(one.other), Number.POSITIVE_INFINITY)
   assert.equal(one.lookedUp([]), [], 'a late answer of the store means nothing')
@@ -171,11 +179,11 @@ listing('so many slots of a member at a time, none while repair has no room, and
     queueList(other, { place: 3 * 65_536 + slot, blocks: 1 }, false)
   }
   assert.is(other.toList.size, DATA_LIMITS.listQueue)
-  assert.equal(askListings(other, false, 0), [])
-  const asked = slotsOf(askListings(other, true, 0))
+  assert.equal(askListings(sceneOf(), other, { mayAsk: false, nowMs: 0 }), [])
+  const asked = slotsOf(askListings(sceneOf(), other, NOW))
   assert.equal(asked, [DATA_LIMITS.slotsListed, DATA_LIMITS.slotsListed])
   assert.is(other.listing.size, DATA_LIMITS.listsPerMember)
-  assert.equal(askListings(other, true, 0), [])
+  assert.equal(askListings(sceneOf(), other, NOW), [])
 })
 
 listing('few slots a message where many keys are to be expected', () => {
@@ -183,7 +191,7 @@ listing('few slots a message where many keys are to be expected', () => {
   for (const [i, blocks] of [5, DATA_LIMITS.keysExpected, 1e9, 1, 1].entries()) {
     queueList(other, { place: PLACE + i, blocks }, false)
   }
-  assert.equal(slotsOf(askListings(other, true, 0)), [1, 1, 1, 2])
+  assert.equal(slotsOf(askListings(sceneOf(), other, NOW)), [1, 1, 1, 2])
 })
 
 function slotsOf(actions: ReturnType<typeof askListings>): number[] {
@@ -194,7 +202,7 @@ function slotsOf(actions: ReturnType<typeof askListings>): number[] {
 }
 
 const ask = (slot: number): MessageOf<'list'> => {
-  return { type: 'list', slots: [{ slot, replicas: 3, after: undefined }] }
+  return { type: 'list', nonce: 0, slots: [{ slot, replicas: 3, after: undefined, have: undefined }] }
 }
 
 listing('questions of others are bounded, for all and for each', () => {
@@ -228,7 +236,9 @@ listing('a page has the blocks of its N, and the key to go on from whatever its 
     ...entry(i),
     replicas: 2 + (i % 2)
   }))
-  const [[sent] = []] = pagesOf(onListed(listings, held, { token: 1, lists: [entries] }))
+  const [[sent] = []] = pagesOf(
+    onListed({ ...held, listings, peers: new Map() }, { token: 1, lists: [entries] })
+  )
   assert.is(sent?.entries.length, DATA_LIMITS.pageKeys / 2)
   assert.is(sent?.next, entries.at(-1)?.key)
   assert.is(sent?.fingerprint, PRINT, 'of when it was begun: what came since may not be in it')
@@ -236,19 +246,21 @@ listing('a page has the blocks of its N, and the key to go on from whatever its 
 
 listing('pages share messages as far as these hold, and what is too much is left out', () => {
   const listings = createListings()
-  const slots = Array.from({ length: 256 }, (_, slot) => ({ slot, replicas: 3, after: undefined }))
-  serveList(listings, createHeld(), peer(1), { type: 'list', slots })
+  const slots = Array.from({ length: 256 }, (_, slot) => ({
+    ...{ slot, replicas: 3, after: undefined, have: undefined }
+  }))
+  serveList(listings, createHeld(), peer(1), { type: 'list', nonce: 0, slots })
   const lists = slots.map(({ slot }) => [{ ...entry(1, slot), replicas: 3 }])
-  const sent = pagesOf(onListed(listings, createHeld(), { token: 1, lists }))
+  const sent = pagesOf(onListed(sceneOf(listings), { token: 1, lists }))
   assert.equal(
     sent.map((pages) => pages.length),
     [DATA_LIMITS.pagesPerMessage, DATA_LIMITS.pagesPerMessage]
   )
-  serveList(listings, createHeld(), peer(1), { type: 'list', slots })
+  serveList(listings, createHeld(), peer(1), { type: 'list', nonce: 0, slots })
   const many = slots.map(({ slot }) =>
     Array.from({ length: 200 }, (_, i) => ({ ...entry(i, slot), replicas: 3 }))
   )
-  const cut = pagesOf(onListed(listings, createHeld(), { token: 2, lists: many }))
+  const cut = pagesOf(onListed(sceneOf(listings), { token: 2, lists: many }))
   assert.is(cut.flat().length, Math.floor(DATA_LIMITS.keysTold / 200))
   assert.ok(cut.every((pages) => pages.length === 2))
 })
@@ -258,8 +270,56 @@ listing('a store that lists nothing where there is something is not believed', (
   const held = createHeld()
   held.mine.set(PLACE, { slot: 9, replicas: 3, fingerprint: PRINT, blocks: 1, bytes: 1 })
   serveList(listings, held, peer(1), ask(9))
-  assert.equal(onListed(listings, held, { token: 1, lists: [[]] }), [])
-  assert.equal(onListed(listings, held, { token: 1, lists: [[]] }), [], 'nor a token that is not under way')
+  assert.equal(onListed({ ...held, listings, peers: new Map() }, { token: 1, lists: [[]] }), [])
+  assert.equal(
+    onListed({ ...held, listings, peers: new Map() }, { token: 1, lists: [[]] }),
+    [],
+    'nor a token that is not under way'
+  )
+})
+
+listing('who has most of a slot tells which keys, and is told the others alone', () => {
+  const [one, other] = [createPeer(peer(0)), createPeer(peer(1))]
+  const asker = sceneOf(createListings(), [other])
+  const value = { slot: 9, replicas: 3, fingerprint: PRINT, blocks: 5, bytes: 5 }
+  asker.mine.set(PLACE, value)
+  queueList(other, { place: PLACE, blocks: 6 }, false)
+  const [read] = askListings(asker, other, NOW)
+  assert.ok(read?.type === 'list-slots')
+  const all = Array.from({ length: 6 }, (_, i) => {
+    const key = `12200009${toHex(sha256(Uint8Array.of(i))).slice(4)}` as BlockKey
+    return { key, size: 1, claims: CLAIMS, replicas: 3 }
+  })
+  const own = all.filter((_, i) => i !== 2).sort((a, b) => (a.key < b.key ? -1 : 1))
+  const [asked] = onListed(asker, { token: read.token, lists: [own] })
+  assert.ok(asked?.type === 'send' && asked.message.type === 'list')
+  assert.is(asked.message.slots[0]?.have?.length, 40)
+  const answerer = sceneOf(createListings(), [one])
+  one.differing.set(PLACE, value)
+  queueList(one, { place: PLACE, blocks: 5 }, false)
+  serveList(answerer.listings, answerer, peer(0), asked.message)
+  const [[page] = []] = pagesOf(onListed(answerer, { token: 1, lists: [all] }))
+  assert.equal(
+    page?.entries.map(({ key }) => key),
+    [all[2]?.key]
+  )
+  assert.equal(
+    [one.covered.get(PLACE), one.toList.size],
+    [PRINT, 0],
+    'the asker has nothing that is not here'
+  )
+})
+
+listing('other claims make another mark, and another nonce tells apart what shares one', () => {
+  const one = { key: `1220${'ab'.repeat(32)}` as BlockKey, claims: CLAIMS }
+  const like = { key: `1220${'ab'.repeat(31)}cd` as BlockKey, claims: CLAIMS }
+  const same = (nonce: number, other: typeof one) =>
+    toHex(keyMark(one, nonce)) === toHex(keyMark(other, nonce))
+  assert.ok(same(0, like) && !same(22, like))
+  for (let nonce = 0; nonce < 50; nonce++) {
+    assert.is(keyMark(one, nonce).length, 8)
+    assert.not.ok(same(nonce, { ...one, claims: '01'.repeat(8) }))
+  }
 })
 
 listing.run()

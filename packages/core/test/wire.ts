@@ -133,7 +133,10 @@ const MESSAGES: { [K in Message['type']]: fc.Arbitrary<unknown> } = {
     marks: some(fc.record({ slot, replicas, mark: u32 })),
     all: fc.boolean()
   }),
-  list: fc.record({ slots: some(fc.record({ slot, replicas, after })) }),
+  list: fc.record({
+    nonce: varint,
+    slots: some(fc.record({ slot, replicas, after, have: fc.option(bytes(16), { nil: undefined }) }))
+  }),
   listing: fc.record({
     pages: some(
       fc.record({ slot, replicas, after, fingerprint: hex(16), entries: some(listed), next: after })
@@ -250,10 +253,14 @@ wire('a count says nothing that is not there: no room is made for what never com
 })
 
 wire('N beyond 1 to 32 is refused', () => {
-  const good = encodeMessage({ type: 'list', slots: [{ slot: 1, replicas: 32, after: undefined }] })
+  const good = encodeMessage({
+    type: 'list',
+    nonce: 0,
+    slots: [{ slot: 1, replicas: 32, after: undefined, have: undefined }]
+  })
   for (const bad of [0, 33, 255]) {
     const bent = good.slice()
-    bent[4] = bad
+    bent[5] = bad
     assert.ok(refused(bent), `N = ${bad}`)
   }
 })
@@ -271,7 +278,8 @@ wire('the largest message of each kind fits', () => {
   })
   const long = blockKey(Uint8Array.of(0x13, 64, ...new Uint8Array(64).fill(255)))
   const entry = { key: long, size: most, claims: 'ff'.repeat(8) }
-  const asked = { slot: 65_535, replicas: 32, after: long }
+  const asked = { slot: 65_535, replicas: 32, after: long, have: undefined }
+  const have = new Uint8Array(DATA_LIMITS.haveBytes / DATA_LIMITS.slotsListed)
   const keys = (count: number) => Array.from({ length: count }, () => entry)
   const pages = Array.from({ length: DATA_LIMITS.pagesPerMessage }, (_, i) => {
     return { ...asked, fingerprint: hash, entries: i < 2 ? keys(DATA_LIMITS.pageKeys) : [], next: long }
@@ -286,7 +294,12 @@ wire('the largest message of each kind fits', () => {
     { type: 'parts', round: most, from: 65_535, groups },
     { type: 'marks', round: most, spans, marks, all: true },
     { type: 'groups', round: most, digests: new Uint8Array(2_048) },
-    { type: 'list', slots: Array.from({ length: DATA_LIMITS.slotsListed }, () => asked) },
+    { type: 'list', nonce: 0, slots: Array.from({ length: DATA_LIMITS.slotsListed }, () => asked) },
+    {
+      type: 'list',
+      nonce: most,
+      slots: Array.from({ length: DATA_LIMITS.slotsListed }, () => ({ ...asked, have }))
+    },
     { type: 'listing', pages },
     { type: 'inquiry', token: most, keys: new Array(DATA_LIMITS.inquiryKeys).fill(long) },
     { type: 'inquired', token: most, held: new Uint8Array(DATA_LIMITS.inquiryKeys / 8) },

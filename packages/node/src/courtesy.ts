@@ -1,6 +1,6 @@
 /**
- * Readers first: whoever gives blocks for repair waits while readers are being given theirs, but never for long:
- * a node that is read from all day must be repaired from as well.
+ * Readers first: whoever gives blocks for repair waits while readers are being given theirs, but never for
+ * long: a node that is read from all day must be repaired from as well.
  */
 
 export interface Courtesy {

@@ -46,11 +46,24 @@ departure(
       .leave({ force: true, onProgress: () => assert.unreachable('it waits for nobody') })
     await given
     assert.equal(await net.at(3).closed, { error: undefined })
+    let told = ''
     const whole = async () => {
-      const { verdict, byCopies, members } = await net.at(0).status()
-      return verdict === 'healthy' && byCopies[3] === 30 && members === 3
+      const { verdict, byCopies, reason } = await net.at(0).status()
+      told = `${verdict}, ${byCopies}: ${reason}`
+      const left = net
+        .at(0)
+        .peers()
+        .some(({ state }) => state === 'left')
+      return left && verdict === 'healthy' && byCopies[3] === 30
     }
-    await eventually(whole, 'three of three hold all')
+    await eventually(whole, () => told)
+    await net.stopAll()
+    for (const i of [0, 1, 2]) {
+      assert.ok(
+        (await onDisk(net.home(i), blocks)).every((stat) => stat !== undefined),
+        `${i} has all`
+      )
+    }
   })
 )
 

@@ -123,7 +123,7 @@ export function settle(
           const page = keys.filter((key) => after === undefined || key > after).slice(0, action.limit)
           return page.map((key) => ({ key, size: 1, ...(node.store.get(key) as Kept) }))
         })
-        push(node, onListed(node.state.listings, node.state, { token: action.token, lists }))
+        push(node, onListed(node.state, { token: action.token, lists }))
         break
       }
       case 'look-up': {
