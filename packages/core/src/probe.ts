@@ -205,12 +205,26 @@ function startProbe(state: Membership, target: PeerId, nowMs: number): void {
   ping(state, target, seq)
 }
 
+/** Up to so many members SWIM's k is enough. A guess. */
+const HELPED_MEMBERS = 100
+/** Members times this need one helper more: at 10% loss one helper in three fails to get through. */
+const HELPER_FACTOR = 3
+
+/**
+ * How many are asked to probe in our place. Each false accusation is told to all, so that what a member hears of
+ * them would grow with the members; with a few more to ask they are as rare in the whole network as before.
+ */
+function helpersFor({ indirectProbes }: Membership['config'], members: number): number {
+  const more = Math.log(members / HELPED_MEMBERS) / Math.log(HELPER_FACTOR)
+  return indirectProbes + Math.max(0, Math.ceil(more))
+}
+
 function askOthers(state: Membership, probe: Probe): void {
   const { config, random, table } = state
   const { target, seq } = probe
   const fits = (id: PeerId) =>
     id !== state.self && id !== target && table.known.get(id)?.member.state !== 'suspect'
-  probe.helpers = drawSome(table.living, config.indirectProbes, random, fits)
+  probe.helpers = drawSome(table.living, helpersFor(config, livingCount(state)), random, fits)
   probe.dueMs = probe.endMs
   // Once more ourselves too: at 10% loss that makes a false accusation, which all hear of, five times rarer.
   ping(state, target, seq)

@@ -51,6 +51,16 @@ probe('asks three others and once more itself, then suspects; never kills', () =
   assert.is(self.member(target)?.state, 'suspect')
 })
 
+probe('asks one more for each threefold of members above a hundred', () => {
+  const askedOf = (members: number): number => {
+    const self = scene(Array.from({ length: members - 1 }, (_, i) => `m${i}`))
+    let asked: MembershipAction[] = []
+    while (sent(asked, 'ping').length === 0) asked = self.runTo(Math.max(deadline(self.state), self.nowMs))
+    return sent(self.runTo(self.nowMs + 500), 'probe').length
+  }
+  assert.equal([100, 250, 800].map(askedOf), [3, 4, 5])
+})
+
 probe('is content with an answer through another', () => {
   const self = scene(OTHERS)
   const { later, target, rest, endMs } = unanswered(self)

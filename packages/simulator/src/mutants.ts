@@ -154,6 +154,12 @@ export const MUTANTS: readonly Mutant[] = [
     put: ''
   },
   {
+    name: 'absence read as garbage: what a holder lacks, it lets another let go of',
+    file: 'core/src/release.ts',
+    find: 'if (own === undefined) unpromised.absent.push(copy)',
+    put: 'if (own === undefined) keys.push(copy.key)'
+  },
+  {
     name: "a promise without the asker's claims",
     file: 'core/src/release.ts',
     find: 'else if (!covers(own.claims, copy.claims)) unpromised.lacking.push(copy)',
