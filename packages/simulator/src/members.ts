@@ -7,6 +7,7 @@ import {
   deadline,
   decode,
   encode,
+  equalBytes,
   GOSSIP_LIMITS,
   type Gossip,
   gossipCodec,
@@ -88,17 +89,20 @@ export function factsOf(node: number) {
 
 /** Signatures that only tell signers apart: nobody forges here, and Ed25519 would take most of the time. */
 export function seals(id: PeerId) {
-  const seal = (by: PeerId, bytes: Uint8Array) => {
-    let hash = 0x811c9dc5
-    for (const byte of [...toUtf8(by), ...bytes]) hash = Math.imul(hash ^ byte, 0x01000193)
-    const text = toUtf8(`${by} ${hash >>> 0}`).slice(0, SIGNATURE_BYTES)
-    return Uint8Array.from({ length: SIGNATURE_BYTES }, (_, i) => text[i] ?? 0)
-  }
   return {
     sign: (bytes: Uint8Array) => seal(id, bytes),
-    verify: (by: PeerId, bytes: Uint8Array, signature: Uint8Array) =>
-      seal(by, bytes).join() === signature.join()
+    verify: (by: PeerId, bytes: Uint8Array, signature: Uint8Array) => equalBytes(seal(by, bytes), signature)
   }
+}
+
+function seal(by: PeerId, bytes: Uint8Array): Uint8Array {
+  let hash = 0x811c9dc5 // FNV-1a
+  for (const part of [toUtf8(by), bytes]) {
+    for (let i = 0; i < part.length; i++) hash = Math.imul(hash ^ (part[i] as number), 0x01000193)
+  }
+  const signature = new Uint8Array(SIGNATURE_BYTES)
+  signature.set(toUtf8(`${by} ${hash >>> 0}`).subarray(0, SIGNATURE_BYTES))
+  return signature
 }
 
 /** Everyone joins through node 0, and all come to know all. @throws Error when they do not */
