@@ -31,7 +31,9 @@ const SEED = 1
 /** Between looks at who knows whom, and for that at most, ms of virtual time. */
 const LOOK_MS = 1_000
 const GATHER_MS = 600_000
-const QUIET_MS = 20_000
+/** Until nobody talks of the gathering any more, and how long what is sent is counted. */
+const SETTLE_MS = 40_000
+const QUIET_MS = 60_000
 const DETECT_MS = 120_000
 const DAY_MS = 86_400_000
 
@@ -70,7 +72,7 @@ function measure(nodes: number): Row {
     runTo(sim, sim.nowMs + LOOK_MS)
   }
   const gatheredS = sim.nowMs / 1000
-  runTo(sim, sim.nowMs + QUIET_MS)
+  runTo(sim, sim.nowMs + SETTLE_MS)
   const { bytes, messages, nowMs } = sim
   runTo(sim, nowMs + QUIET_MS)
   const perNode = nodes * (QUIET_MS / 1000)
