@@ -43,10 +43,16 @@ export function createControl(options: {
   }
   const run = async (peer: PeerId, lane: Lane): Promise<void> => {
     const channel = await options.open(peer)
-    while (lane.queue.length > 0) {
-      const batch = lane.queue.splice(0, BATCH_FRAMES_MAX)
-      for (const frame of batch) lane.bytes -= frame.length
-      await channel.send(batch.flatMap((frame) => [lengthOf(frame), frame]))
+    try {
+      while (lane.queue.length > 0) {
+        const batch = lane.queue.splice(0, BATCH_FRAMES_MAX)
+        for (const frame of batch) lane.bytes -= frame.length
+        await channel.send(batch.flatMap((frame) => [lengthOf(frame), frame]))
+      }
+    } catch (cause) {
+      // A stream may take no more and not be closed: kept, it would swallow all that follows.
+      channel.abort(cause as Error)
+      throw cause
     }
   }
   const start = (peer: PeerId, lane: Lane): void => {

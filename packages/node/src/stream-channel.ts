@@ -20,6 +20,8 @@ function streamWire(stream: Stream, events: WireEvents): Wire {
   stream.addEventListener('end', () => events.ended())
   stream.addEventListener('close', (event) => events.closed(event.error))
   if (stream.readableEnded) queueMicrotask(() => events.ended())
+  // Its connection may have closed between the stream's opening and here: that is told once, and was.
+  if (OVER.includes(stream.status)) queueMicrotask(() => events.closed())
 
   return {
     get sentBytes() {
@@ -66,4 +68,5 @@ function anyEvent(stream: Stream, limitMs: number): Promise<boolean> {
   })
 }
 
+const OVER: readonly Stream['status'][] = ['closed', 'aborted', 'reset']
 const WRITE_EVENTS = ['drain', 'idle', 'close'] as const

@@ -72,6 +72,18 @@ control(
   })
 )
 
+control('a channel that takes no more is given up, so that the next frame goes over another', async () => {
+  const aborted: Error[] = []
+  const broken: ByteChannel = {
+    ...slowChannel().channel,
+    send: () => Promise.reject(new Error('the stream takes no more')),
+    abort: (reason) => void aborted.push(reason)
+  }
+  const line = createControl({ open: async () => broken, deliver: () => {} })
+  line.send(PEER, Buffer.from('lost'))
+  await until(() => aborted.length === 1, 'the channel is given up')
+})
+
 control('what a slow peer does not take is bounded: the oldest frames are dropped and counted', async () => {
   const { channel, sent, take } = slowChannel()
   const line = createControl({ open: async () => channel, deliver: () => {} })
