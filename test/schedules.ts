@@ -1,7 +1,7 @@
 /**
- * Five real nodes under faults drawn from a seed: killed, ended, stopped for a while, given an empty disk, two
- * at a time. Files are put all along; when the faults are over, each that was acknowledged is there, to the
- * last byte, and all is on three again. By hand: `CAIRN_SEEDS=200` for so many, `CAIRN_SEEDS=17-17` for one.
+ * Five real nodes under faults drawn from a seed: killed, ended, stopped for a while, given an empty disk,
+ * two at a time. Files are put all along; when the faults are over, each that was acknowledged is there, to
+ * the last byte, and all is on three again. By hand: `CAIRN_SEEDS=200` for so many, `17-17` for one.
  */
 // limit: 300 s
 import { randomBytes } from 'node:crypto'

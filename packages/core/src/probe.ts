@@ -211,8 +211,8 @@ const HELPED_MEMBERS = 100
 const HELPER_FACTOR = 3
 
 /**
- * How many are asked to probe in our place. Each false accusation is told to all, so that what a member hears of
- * them would grow with the members; with a few more to ask they are as rare in the whole network as before.
+ * How many are asked to probe in our place. Each false accusation is told to all, so that what a member hears
+ * of them would grow with the members; with a few more to ask they stay as rare in the whole network.
  */
 function helpersFor({ indirectProbes }: Membership['config'], members: number): number {
   const more = Math.log(members / HELPED_MEMBERS) / Math.log(HELPER_FACTOR)
