@@ -21,6 +21,9 @@ const BENCHMARKS: Readonly<Record<string, string>> = {
   placement: 'what placement costs',
   mirrors: 'reading from 1, 2 and 4 mirrors, each on a cable of 20 MB/s; needs root [--mib N] [--rounds N]',
   holders: 'one get from 1, 3 and 5 holders, each on a cable of 20 MB/s; needs root [--mib N] [--rounds N]',
+  'small-gets':
+    '4 KiB blocks by 16 clients: how many a second, and p99 beside a put [--rounds N] [--seconds N]',
+  busy: 'a hundred clients that upload at once: the first, the last, BUSY [--clients N] [--mib N]',
   freeze: 'what a holder that stops within a put or a get costs [--mib N] [--rounds N] [--json]',
   updates: 'a large tree under a name with 1 MiB changed: time and bytes on the wire [--mib N] [--rounds N]',
   refs: 'updates of a name: latency, and time to the next when a voter is killed [--kills N]'

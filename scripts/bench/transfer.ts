@@ -9,7 +9,12 @@
 import { hash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdir, mkdtemp, open, rm, writeFile } from 'node:fs/promises'
-import type { AddressInfo } from 'node:net'
+import {
+  type AddressInfo,
+  connect as connectTcp,
+  createServer as createTcpServer,
+  type Socket
+} from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connect, createServer } from 'node:tls'
@@ -148,15 +153,16 @@ async function measure(
   return client.said
 }
 
-type Limits = Record<'sha256' | 'tls' | 'syncedWrite', { seconds: number; cpuSeconds: number }>
+type Limits = Record<'sha256' | 'socket' | 'tls' | 'syncedWrite', { seconds: number; cpuSeconds: number }>
 
-/** What the parts cost by themselves, for the large file: a hash, one way over TLS (both ends), a write. */
+/** What the parts cost by themselves, for the large file: a hash, one way over TCP and TLS, a write. */
 async function measureLimits(path: string): Promise<Limits> {
   const block = randomBytes(MIB)
   return {
     sha256: await timed(async () => {
       for (let i = 0; i < LARGE_MIB; i++) hash('sha256', block, 'buffer')
     }),
+    socket: await timed(() => throughTcp(block)),
     tls: await timed(() => throughTls(block)),
     syncedWrite: await timed(async () => {
       const file = await open(`${path}.copy`, 'w')
@@ -179,12 +185,24 @@ async function timed(act: () => Promise<void>) {
   return { seconds: (performance.now() - startedMs) / 1000, cpuSeconds: (user + system) / 1e6 }
 }
 
+async function throughTcp(block: Uint8Array): Promise<void> {
+  const server = createTcpServer((socket) => void sendAll(socket, block)).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  await once(connectTcp({ host: '127.0.0.1', port }).resume(), 'close')
+  server.close()
+}
+
+async function sendAll(socket: Socket, block: Uint8Array): Promise<void> {
+  for (let i = 0; i < LARGE_MIB; i++) if (!socket.write(block)) await once(socket, 'drain')
+  socket.end()
+}
+
 async function throughTls(block: Uint8Array): Promise<void> {
   const key = randomBytes(32)
   const options = { minVersion: 'TLSv1.3', ciphers: 'TLS_AES_128_GCM_SHA256' } as const
-  const server = createServer({ ...options, pskCallback: () => key }, async (socket) => {
-    for (let i = 0; i < LARGE_MIB; i++) if (!socket.write(block)) await once(socket, 'drain')
-    socket.end()
+  const server = createServer({ ...options, pskCallback: () => key }, (socket) => {
+    void sendAll(socket, block)
   }).listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo

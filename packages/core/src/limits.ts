@@ -7,7 +7,7 @@ export const DATA_DEFAULTS = {
    * With no answer for this long at least, while others answer, the next in the order is asked to stand in.
    * So a member that stops costs a put less than a second. Above a turn of a busy node's loop, and its sync.
    */
-  standInLeastMs: 600,
+  standInLeastMs: 400,
   /** With no answer for this long, always. Above a group commit's p99. */
   standInAfterMs: 1_500,
   /** With nobody else left, a member whose transfer broke off is tried again after this, then twice this … */

@@ -22,6 +22,9 @@ export type WriteAction =
   | { type: 'put-settled'; put: number; blocks: SettledBlock[] }
   | { type: 'put-over'; put: number; late: number[] }
 
+/** Who was silent is asked again after so long: by then a member that has stopped is known to be dead. */
+const SILENT_MS = 5_000
+
 export interface SettledBlock {
   key: BlockKey
   receipts: PeerId[]
@@ -84,13 +87,18 @@ export interface Writes {
   lastHeardMs: number
   /** How long answers take now. */
   readonly pace: Pace
-  /** Stood in for, and not heard since: whoever stands in is asked at once. */
-  readonly silent: Set<PeerId>
+  /** Stood in for since then, and not heard: whoever stands in is asked in its place. */
+  readonly silent: Map<PeerId, number>
   nextTransfer: number
 }
 
 export function createWrites(config: Writes['config']): Writes {
-  const none = { puts: new Map(), transfers: new Map(), heardMs: new Map(), silent: new Set<PeerId>() }
+  const none = {
+    puts: new Map(),
+    transfers: new Map(),
+    heardMs: new Map(),
+    silent: new Map<PeerId, number>()
+  }
   return { config, ...none, lastHeardMs: 0, pace: createPace(), nextTransfer: 1 }
 }
 
@@ -203,7 +211,7 @@ export function writesTick(writes: Writes, holders: Holders, nowMs: number): Wri
     const put = writes.puts.get(transfer.put)
     if (put === undefined || transfer.stoodIn || nowMs < silentAtMs(writes, transfer)) continue
     transfer.stoodIn = true
-    writes.silent.add(transfer.to)
+    writes.silent.set(transfer.to, nowMs)
     const left = [...transfer.keys].map((key) => put.blocks.get(key) as Wanting)
     actions.push(...advance(writes, holders, put, left, nowMs))
   }
@@ -280,7 +288,7 @@ function advance(
 ): WriteAction[] {
   const byPeer = new Map<PeerId, BlockKey[]>()
   for (const block of blocks) {
-    for (const peer of nextTargets(writes, holders, put, block)) {
+    for (const peer of nextTargets(writes, holders, { put, block, nowMs })) {
       block.asked.add(peer)
       block.pending.add(peer)
       const keys = byPeer.get(peer)
@@ -291,7 +299,7 @@ function advance(
   const actions: WriteAction[] = []
   for (const [to, keys] of byPeer) {
     const transfer = writes.nextTransfer++
-    const stoodIn = writes.silent.has(to)
+    const stoodIn = isKnownSilent(writes, to, nowMs)
     writes.transfers.set(transfer, { put: put.id, to, keys: new Set(keys), startedMs: nowMs, stoodIn })
     put.transfers.add(transfer)
     actions.push({ type: 'send-blocks', transfer, put: put.id, to, keys })
@@ -305,19 +313,25 @@ function advance(
   return [...actions, ...settle(writes, holders, put, [], false)]
 }
 
-function nextTargets(writes: Writes, holders: Holders, put: Put, block: Wanting): PeerId[] {
+function nextTargets(
+  writes: Writes,
+  holders: Holders,
+  { put, block, nowMs }: { put: Put; block: Wanting; nowMs: number }
+): PeerId[] {
   if (block.absent) return [] // a claim without bytes: whoever asked must send them
   let hopeful = block.receipts.size
   for (const peer of block.pending) if (!isSilent(writes, put, peer, block.key)) hopeful++
   const targets: PeerId[] = []
   if (hopeful >= block.wanted) return targets
-  for (const peer of writeOrder(holders, slotOf(block.key), block.wanted)) {
-    if (hopeful >= block.wanted) break
-    if (block.asked.has(peer)) continue
-    targets.push(peer)
-    if (!writes.silent.has(peer)) hopeful++
-  }
+  const known = (peer: PeerId) => isKnownSilent(writes, peer, nowMs)
+  const order = writeOrder(holders, slotOf(block.key), block.wanted).filter((peer) => !block.asked.has(peer))
+  for (const peer of order) if (!known(peer) && hopeful++ < block.wanted) targets.push(peer)
+  if (hopeful < block.wanted) targets.push(...order.filter(known)) // nobody else can be asked
   return targets
+}
+
+function isKnownSilent({ silent }: Writes, peer: PeerId, nowMs: number): boolean {
+  return nowMs < (silent.get(peer) ?? Number.NEGATIVE_INFINITY) + SILENT_MS
 }
 
 function isSilent(writes: Writes, put: Put, peer: PeerId, key: BlockKey): boolean {
