@@ -147,18 +147,20 @@ function ahead(
   let waiting = 0
   let most = AHEAD_BLOCKS
   let asking = new AbortController()
+  let wanted = AbortSignal.any([signal, asking.signal])
 
-  const ask = (cid: CID, wanted: AbortSignal): void => {
+  const ask = (cid: CID): void => {
+    const gone = wanted
     const place = taken.then(() => {
       waiting = 1
-      return answering.take(BLOCK_BYTES_MAX, wanted).finally(() => {
+      return answering.take(BLOCK_BYTES_MAX, gone).finally(() => {
         waiting = 0
       })
     })
     taken = place.catch(() => {}) // its own waiter below gets the error
     const fetched = place.then(async (give) => {
       try {
-        const bytes = await node.get(cid, { signal: wanted, ref })
+        const bytes = await node.get(cid, { signal: gone, ref })
         give(BLOCK_BYTES_MAX - bytes.length)
         return { block: { cid, bytes }, give }
       } catch (error) {
@@ -185,8 +187,7 @@ function ahead(
   async function* blocks(): AsyncGenerator<Block, void> {
     try {
       while (next < cids.length || fetching.length > 0) {
-        const wanted = AbortSignal.any([signal, asking.signal])
-        while (fetching.length < most && next < cids.length) ask(cids[next++] as CID, wanted)
+        while (fetching.length < most && next < cids.length) ask(cids[next++] as CID)
         const { block, give } = await (fetching.shift() as Promise<Fetched>)
         try {
           yield block
@@ -206,6 +207,7 @@ function ahead(
       next -= fetching.length
       letGo()
       asking = new AbortController()
+      wanted = AbortSignal.any([signal, asking.signal])
       most = 1
     }
   }
