@@ -11,8 +11,8 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs, promisify } from 'node:util'
 import { eventually } from '../../test/support/eventually.ts'
-import { hub } from '../../test/support/hub.ts'
-import { cairn, kill, lastJson, type Node, withNodes } from '../../test/support/nodes.ts'
+import { type Hub, hub } from '../../test/support/hub.ts'
+import { cairn, lastJson, type Node, withNodes } from '../../test/support/nodes.ts'
 
 const MIB = 1024 * 1024
 const CABLE_BYTES_PER_SECOND = 20_000_000
@@ -50,12 +50,13 @@ async function read(reader: Node, cid: string): Promise<number> {
 }
 
 const alive = (node: Node, count: number) =>
-  eventually(`${count} are alive as the reader sees it`, STEP_MS, async () => {
+  eventually(`${count} are alive as ${node.name} sees it`, STEP_MS, async () => {
     return (await said(node, 'status')).alive === count ? true : undefined
   })
 
-const results: { holders: number; MBs: number[]; ratio: number }[] = []
-await hub(1 + HOLDERS[0], async ({ machines, slow }) => {
+/** So many holders that have all of a file, and a reader that has nothing. */
+async function measure(count: number, { machines, slow }: Hub): Promise<number[]> {
+  const MBs: number[] = []
   await withNodes(async (world) => {
     const start = (i: number, join: string | undefined, flagged: string[]): Promise<Node> => {
       const { name, address } = machines[i] as (typeof machines)[0]
@@ -63,30 +64,32 @@ await hub(1 + HOLDERS[0], async ({ machines, slow }) => {
       return world.start(`m${i}`, join === undefined ? options : { ...options, join })
     }
     const big = ['--capacity', '4000GB']
-    const first = await start(1, undefined, [...big, '--replicas', `${HOLDERS[0]}`])
+    const first = await start(1, undefined, [...big, '--replicas', `${count}`])
     const invite = String((await said(first, 'invite')).invite)
-    let holders = [first]
-    for (let i = 2; i <= HOLDERS[0]; i++) holders.push(await start(i, invite, big))
-    await alive(first, HOLDERS[0])
+    for (let i = 2; i <= count; i++) await start(i, invite, big)
+    await alive(first, count)
     const path = join(world.folder, 'file')
     await writeFile(path, randomBytes(mib * MIB))
     const { cid } = await said(first, 'put', path, '--digests', 'none')
     // so small beside the others that hardly any slot is its own
     const reader = await start(0, invite, ['--capacity', '1GB'])
-    await alive(reader, 1 + HOLDERS[0])
-    for (let i = 1; i <= HOLDERS[0]; i++) slow(i, CABLE_KBIT)
-    for (const count of HOLDERS) {
-      await kill(holders.slice(count))
-      holders = holders.slice(0, count)
-      await alive(reader, 1 + count)
-      const MBs: number[] = []
-      for (let round = 0; round < Number(flags.rounds); round++) MBs.push(await read(reader, String(cid)))
-      const median = MBs.toSorted((a, b) => a - b)[Math.floor(MBs.length / 2)] as number
-      results.push({ holders: count, MBs, ratio: median / ((count * CABLE_BYTES_PER_SECOND) / 1e6) })
-      const told = MBs.map((one) => one.toFixed(1)).join(', ')
-      if (!flags.json)
-        console.log(`${count} holders: ${told} MB/s, ${results.at(-1)?.ratio.toFixed(2)} of the cables'`)
-    }
+    await alive(reader, 1 + count)
+    for (let i = 1; i <= count; i++) slow(i, CABLE_KBIT)
+    for (let round = 0; round < Number(flags.rounds); round++) MBs.push(await read(reader, String(cid)))
   })()
-})
+  return MBs
+}
+
+const results: { holders: number; MBs: number[]; ratio: number }[] = []
+for (const holders of HOLDERS) {
+  let MBs: number[] = []
+  await hub(1 + holders, async (made) => {
+    MBs = await measure(holders, made)
+  })
+  const median = MBs.toSorted((a, b) => a - b)[Math.floor(MBs.length / 2)] as number
+  const ratio = median / ((holders * CABLE_BYTES_PER_SECOND) / 1e6)
+  results.push({ holders, MBs, ratio })
+  const told = MBs.map((one) => one.toFixed(1)).join(', ')
+  if (!flags.json) console.log(`${holders} holders: ${told} MB/s, ${ratio.toFixed(2)} of the cables'`)
+}
 if (flags.json) console.log(JSON.stringify({ node: process.version, mib, results }))
