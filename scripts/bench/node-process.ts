@@ -4,12 +4,16 @@ import { setYoung } from '@cairn/blocks'
 setYoung(4 * 1024 * 1024) // as `cairn start` does, before the modules are loaded
 const [{ serveNode }, { createNode }] = await Promise.all([import('@cairn/gateway'), import('@cairn/node')])
 
-const [home = '', join = '', repairDelayMs = '600000'] = process.argv.slice(2)
+const [home = '', join = '', repairDelayMs = '600000', probeMs = '1000'] = process.argv.slice(2)
 const node = await createNode({
   home,
   capacity: 16 * 1024 ** 3,
   // by default what a newcomer lacks is fetched by the get that is measured, not by repair beside it
-  config: { repairDelayMs: Number(repairDelayMs) },
+  config: {
+    repairDelayMs: Number(repairDelayMs),
+    probeIntervalMs: Number(probeMs),
+    probeTimeoutMs: 0.4 * Number(probeMs)
+  },
   ...(join === '' ? { create: { open: false, replicas: 3 } } : { join })
 })
 const served = await serveNode(node, { port: 0, onStop: () => process.exit() })

@@ -1,6 +1,7 @@
 /**
  * How long probes between members take while a file is put at full speed on three nodes, each a process of
- * its own: membership must not wait behind bulk.
+ * its own: membership must not wait behind bulk. Beside them two processes that do nothing else send each
+ * other a byte: what a round trip takes at least while the cores are as busy as that.
  *
  * Run: npm run bench -- probes [MiB]
  */
@@ -13,14 +14,25 @@ import { type Running, start } from './processes.ts'
 
 const MIB = 1024 * 1024
 const LOOK_MS = 100
+/** The nodes come to rest: what runs for the first time is compiled. */
+const REST_MS = 5_000
 /** Without load, for comparison. */
-const IDLE_MS = 10_000
+const IDLE_MS = 8_000
+/** More often than a node does it by default, so that there are enough of them. */
+const PROBE_INTERVAL_MS = 400
+const NO_REPAIR_MS = 600_000
 const mib = Number(process.argv[2] ?? 1024)
 
 interface Said {
   url: string
   token: string
   invite: string
+}
+
+/** Milliseconds, ascending. */
+interface Times {
+  probes: number[]
+  echoes: number[]
 }
 
 const directory = await mkdtemp(join(tmpdir(), 'cairn-bench-'))
@@ -31,47 +43,71 @@ try {
   for (let i = 0; i < mib; i++) await file.write(randomBytes(MIB))
   await file.close()
   for (let i = 0; i < 3; i++) {
-    nodes.push(await start<Said>('node-process.ts', [join(directory, `n${i}`), nodes[0]?.said.invite ?? '']))
+    const where = [join(directory, `n${i}`), nodes[0]?.said.invite ?? '']
+    nodes.push(await start<Said>('node-process.ts', [...where, `${NO_REPAIR_MS}`, `${PROBE_INTERVAL_MS}`]))
   }
   const clients = nodes.map(({ said }) => createClient(said))
-  while ((await clients[0]?.status())?.alive !== 3)
-    await new Promise((resolve) => setTimeout(resolve, LOOK_MS))
-
-  tell('idle', await watched(new Promise((resolve) => setTimeout(resolve, IDLE_MS))))
+  while ((await clients[0]?.status())?.alive !== 3) await rest(LOOK_MS)
+  console.log(`| ${mib} MiB | probes | a byte between two processes |\n|---|---|---|`)
+  await rest(REST_MS)
+  tell('idle', await watched(() => rest(IDLE_MS)))
   const first = (nodes[0] as Running<Said>).said
-  const put = start<{ seconds: number; bytes: number }>('client-process.ts', [
-    first.url,
-    first.token,
-    'put',
-    path
-  ])
-  const during = await watched(put)
-  const { said, end } = await put
-  await end()
-  tell(`during a put of ${mib} MiB x 3 at ${(said.bytes / 1e6 / said.seconds).toFixed(0)} MB/s`, during)
+  let rate = 0
+  const during = await watched(async () => {
+    const put = await start<{ seconds: number; bytes: number }>('client-process.ts', [
+      first.url,
+      first.token,
+      'put',
+      path
+    ])
+    rate = put.said.bytes / 1e6 / put.said.seconds
+    await put.end()
+  })
+  tell(`during a put of ${mib} MiB x 3 at ${rate.toFixed(0)} MB/s`, during)
 
-  async function watched(work: Promise<unknown>): Promise<number[]> {
+  async function watched(work: () => Promise<unknown>): Promise<Times> {
+    const server = await start<{ port: number }>('echo-process.ts', [])
+    const asker = start<{ times: number[] }>('echo-process.ts', [String(server.said.port)])
+    const before = await roundTrips()
     let over = false
-    const done = work.finally(() => {
+    const done = work().finally(() => {
       over = true
     })
-    const seen = new Set<number>()
+    const probes = new Set<number>()
     while (!over) {
-      for (const client of clients) {
-        for (const { self, rttMs } of await client.peers()) if (!self && rttMs !== undefined) seen.add(rttMs)
-      }
-      await new Promise((resolve) => setTimeout(resolve, LOOK_MS))
+      for (const rttMs of await roundTrips()) if (!before.has(rttMs)) probes.add(rttMs)
+      await rest(LOOK_MS)
     }
     await done
-    return [...seen].sort((a, b) => a - b)
+    await server.end()
+    const { said, end } = await asker
+    await end()
+    return { probes: [...probes].sort(ascending), echoes: said.times.sort(ascending) }
+  }
+
+  async function roundTrips(): Promise<Set<number>> {
+    const peers = (await Promise.all(clients.map((client) => client.peers()))).flat()
+    return new Set(peers.flatMap(({ self, rttMs }) => (self || rttMs === undefined ? [] : [rttMs])))
   }
 } finally {
   for (const node of nodes.reverse()) await node.end()
   await rm(directory, { recursive: true })
 }
 
-function tell(what: string, times: readonly number[]): void {
+function rest(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms))
+}
+
+function ascending(a: number, b: number): number {
+  return a - b
+}
+
+function tell(what: string, { probes, echoes }: Times): void {
+  console.log(`| ${what} | ${said(probes)} | ${said(echoes)} |`)
+}
+
+function said(times: readonly number[]): string {
   const at = (share: number): string =>
     (times[Math.min(times.length - 1, Math.floor(share * times.length))] as number).toFixed(1)
-  console.log(`| ${what} | ${times.length} probes: p50 ${at(0.5)}, p99 ${at(0.99)}, most ${at(1)} ms |`)
+  return `${times.length}: p50 ${at(0.5)}, p99 ${at(0.99)}, most ${at(1)} ms`
 }
