@@ -23,6 +23,7 @@ import {
   wakeWants,
   wantsDeadline
 } from './wants.ts'
+import { windowed } from './window.ts'
 
 export type FetchPurpose = 'read' | 'repair'
 
@@ -184,15 +185,18 @@ export function onFetched(
 ): FetchAction[] {
   const transfer = fetches.transfers.get(got.transfer)
   if (transfer === undefined || !transfer.keys.has(got.key)) return []
-  if (transfer.heardMs === undefined) timed(fetches.loads, transfer.from, nowMs - transfer.startedMs)
+  const load = loadOf(fetches.loads, transfer.from)
+  const tookMs = nowMs - transfer.startedMs
+  if (transfer.heardMs === undefined) timed(fetches.loads, transfer.from, tookMs)
   if (transfer.purpose === 'read') {
     const quietMs = nowMs - quietSinceMs(fetches, transfer)
     if (transfer.heardMs === undefined) answeredAfter(fetches.hedge, quietMs)
     paced(fetches.readPace, quietMs)
+    windowed(load.window, { tookMs, underWay: load.reading }, LIMITS.fetchWindow, nowMs)
   }
   if (transfer.purpose === 'repair') paced(fetches.pace, nowMs - (transfer.heardMs ?? transfer.startedMs))
   transfer.heardMs = nowMs
-  loadOf(fetches.loads, transfer.from).heardMs = nowMs
+  load.heardMs = nowMs
   const known = release(fetches, transfer, got.key, nowMs)
   if (known === undefined) return []
   if (got.outcome === 'held') return arrived(fetches, known, transfer, nowMs)
@@ -414,8 +418,10 @@ function givenUpAtMs({ config }: Fetches, { startedMs, heardMs }: Transfer): num
 function release(fetches: Fetches, transfer: Transfer, key: BlockKey, nowMs: number): Want | undefined {
   const bytes = transfer.keys.get(key) ?? 0
   transfer.keys.delete(key)
-  loadOf(fetches.loads, transfer.from).pending--
-  if (transfer.purpose === 'repair' && !transfer.late) {
+  const load = loadOf(fetches.loads, transfer.from)
+  load.pending--
+  if (transfer.purpose === 'read') load.reading--
+  else if (!transfer.late) {
     fetches.repairing--
     fetches.repairingBytes -= bytes
   }
@@ -435,7 +441,9 @@ function forget(fetches: Fetches, known: Want, found: boolean): FetchAction[] {
   const actions: FetchAction[] = []
   for (const transfer of pending.values()) {
     if (isNeeded(fetches, transfer)) continue
-    loadOf(fetches.loads, transfer.from).pending -= transfer.keys.size
+    const load = loadOf(fetches.loads, transfer.from)
+    load.pending -= transfer.keys.size
+    if (transfer.purpose === 'read') load.reading -= transfer.keys.size
     leaveWindow(fetches, transfer)
     fetches.transfers.delete(transfer.id)
     fetches.wakeMs = 0 // there is room: see at once, whatever the time
@@ -487,12 +495,15 @@ function assign(fetches: Fetches, holders: Holders, known: Want, pass: Pass): vo
     pass.actions.push(...forget(fetches, known, false)) // another holder came back, or we are full
     return
   }
-  const candidates = candidatesFor(fetches, holders, known)
-  // Repair has a part of the window to itself, so that neither can starve the other.
-  const window = read ? LIMITS.fetchWindow : LIMITS.fetchWindow + LIMITS.repairWindow
-  const from = candidates.find((peer) => (fetches.loads.get(peer)?.pending ?? 0) < window)
+  const { first, past } = candidatesFor(fetches, holders, known)
+  const free = (peer: PeerId) => hasRoom(fetches, peer, known)
+  // Who should have it is waited for, while it answers: those past N are asked when there is nobody else.
+  const busyUntilMs = Math.max(0, ...first.map((peer) => answersUntilMs(fetches, peer)))
+  const busy = busyUntilMs > pass.nowMs
+  const from = first.find(free) ?? (busy ? undefined : past.find(free))
   if (from === undefined) {
-    if (candidates.length === 0) {
+    if (busy) fetches.wakeMs = Math.min(fetches.wakeMs, busyUntilMs)
+    if (first.length + past.length === 0) {
       if (pending.size === 0) exhausted(fetches, known, pass)
       else unready(fetches.wants, known) // whoever is late with it is waited for
     }
@@ -501,12 +512,14 @@ function assign(fetches: Fetches, holders: Holders, known: Want, pass: Pass): vo
   if (read) countAsked(fetches, known)
   asked.add(from)
   unready(fetches.wants, known)
-  loadOf(fetches.loads, from).pending++
+  const load = loadOf(fetches.loads, from)
+  if (load.pending === 0) load.heardMs = pass.nowMs
+  load.pending++
   const purpose = repair ? 'repair' : 'read'
   if (repair) {
     fetches.repairing++
     fetches.repairingBytes += known.size
-  }
+  } else load.reading++
   const yields = repair && !read && copiesOf(fetches, holders, known, pass.nowMs) > 1
   const id = `${purpose} ${yields} ${from}`
   const batch = pass.batches.get(id)
@@ -525,13 +538,30 @@ function countAsked({ hedge, asked }: Fetches, { pending }: Want): void {
   } else asked.again++
 }
 
+/** Until when a member that has all it may be asked for is taken to be at work on it. */
+function answersUntilMs({ loads, config }: Fetches, peer: PeerId): number {
+  return (loads.get(peer)?.heardMs ?? 0) + config.hedgeAfterMs
+}
+
+/** Reads and repair have a window each, so that neither can starve the other. */
+function hasRoom({ loads }: Fetches, peer: PeerId, { read, repair }: Want): boolean {
+  const load = loads.get(peer)
+  if (load === undefined) return true
+  if (!repair) return load.reading < load.window.blocks
+  return load.pending < LIMITS.fetchWindow + (read ? 0 : LIMITS.repairWindow)
+}
+
 function allSilent({ pending }: Want): boolean {
   for (const { silent } of pending.values()) if (!silent) return false
   return true
 }
 
 /** Whom to ask next, best first: who said it has the block, its holders by nearness, then those past N. */
-function candidatesFor({ loads, self }: Fetches, holders: Holders, known: Want): PeerId[] {
+function candidatesFor(
+  { loads, self }: Fetches,
+  holders: Holders,
+  known: Want
+): { first: PeerId[]; past: PeerId[] } {
   const slot = slotOf(known.key)
   const fresh = (peer: PeerId) => peer !== self && !known.asked.has(peer)
   const byNearness = (peers: PeerId[]) => peers.sort((a, b) => nearness(loads, a) - nearness(loads, b))
@@ -539,10 +569,10 @@ function candidatesFor({ loads, self }: Fetches, holders: Holders, known: Want):
   const acting = actingHolders(holders, slot, known.replicas).filter(
     (peer) => fresh(peer) && !known.sources.has(peer)
   )
-  if (!known.read) return [...byNearness(sources), ...byNearness(acting)]
+  if (!known.read) return { first: [...byNearness(sources), ...byNearness(acting)], past: [] }
   const first = byNearness([...sources, ...acting])
-  const rest = readOrder(holders, slot).filter((peer) => fresh(peer) && !first.includes(peer))
-  return [...first, ...rest]
+  const past = readOrder(holders, slot).filter((peer) => fresh(peer) && !first.includes(peer))
+  return { first, past }
 }
 
 /** Nobody is left to ask: a read is over; a repair waits and begins again, some times. */

@@ -3,10 +3,15 @@
  * is asked of it already. One that was silent or broke off is far until it shows otherwise.
  */
 import type { PeerId } from './block.ts'
+import { createWindow, type Window } from './window.ts'
 
 interface Load {
-  /** Blocks asked of it and not answered. */
+  /** Blocks asked of it and not answered; of these, for reads alone. */
   pending: number
+  reading: number
+  /** How many for reads there may be. */
+  readonly window: Window
+  /** When it last answered, or was asked with nothing else under way. */
   heardMs: number
   /** Smoothed time from asking to the first block, ms (RFC 6298's 1/8); undefined before the first. */
   latencyMs: number | undefined
@@ -19,7 +24,8 @@ export type Loads = Map<PeerId, Load>
 export function loadOf(loads: Loads, peer: PeerId): Load {
   let load = loads.get(peer)
   if (load === undefined) {
-    load = { pending: 0, heardMs: 0, latencyMs: undefined, told: 0 }
+    const none = { pending: 0, reading: 0, heardMs: 0, latencyMs: undefined, told: 0 }
+    load = { ...none, window: createWindow() }
     loads.set(peer, load)
   }
   return load

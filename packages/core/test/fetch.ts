@@ -21,6 +21,7 @@ import {
 import { actingHolders, type Holders } from '../src/holders.ts'
 import { DATA_LIMITS } from '../src/limits.ts'
 import { noteServed } from '../src/ration.ts'
+import { createWindow } from '../src/window.ts'
 import { become, CONFIG, holdersOf, keyIn, peer } from './support/data.ts'
 
 type Sent = FetchAction & { type: 'fetch-blocks' }
@@ -64,10 +65,12 @@ function keysHeldBy0(holders: Holders, count: number, held = true): BlockKey[] {
 /** Counters are what they count, in every state. */
 function adds(fetches: Fetches): void {
   const byPeer = new Map<string, number>()
+  const reading = new Map<string, number>()
   let repairing = 0
   let repairingBytes = 0
   for (const { from, keys, purpose, late } of fetches.transfers.values()) {
     byPeer.set(from, (byPeer.get(from) ?? 0) + keys.size)
+    if (purpose === 'read') reading.set(from, (reading.get(from) ?? 0) + keys.size)
     const counts = purpose === 'repair' && !late
     if (counts) repairing += keys.size
     for (const bytes of counts ? keys.values() : []) repairingBytes += bytes
@@ -75,7 +78,9 @@ function adds(fetches: Fetches): void {
   }
   assert.is(fetches.repairing, repairing)
   assert.is(fetches.repairingBytes, repairingBytes)
-  for (const [id, { pending, told }] of fetches.loads) {
+  for (const [id, load] of fetches.loads) {
+    const { pending, told } = load
+    assert.is(load.reading, reading.get(id) ?? 0, `blocks read from ${id}`)
     assert.is(pending, byPeer.get(id) ?? 0, `blocks pending from ${id}`)
     assert.is(told, [...fetches.wants.byKey.values()].filter(({ toldBy }) => toldBy === id).length)
   }
@@ -264,10 +269,68 @@ fetching('repair leaves room for reads, and reads for repair', () => {
   const one = script(2)
   for (let i = 0; i < 100; i++) one.read(keyIn(i))
   one.tick()
-  assert.is(one.sent.flatMap(({ keys }) => keys).length, DATA_LIMITS.fetchWindow)
+  assert.is(one.sent.flatMap(({ keys }) => keys).length, createWindow().blocks)
   one.repair(keyIn(200), 1)
   one.tick()
   assert.is(one.sent.at(-1)?.purpose, 'repair')
+})
+
+/** Reads blocks that so many members have, each of which brings one in 50 ms. Returns how many came a second. */
+function readThrough(members: number): number {
+  const [blockMs, count, ahead] = [50, 400, 24]
+  const holders = holdersOf(1 + members)
+  const fetches = createFetches(peer(0), CONFIG)
+  const queues = new Map<string, { transfer: number; key: BlockKey; atMs: number }[]>()
+  let [nowMs, asked, came] = [0, 0, 0]
+  while (came < count) {
+    for (; asked < Math.min(count, came + ahead); asked++) {
+      for (let i = 1; i <= members; i++) {
+        const key = keyIn(asked)
+        want(fetches, { key, purpose: 'read', replicas: 1, source: peer(i), notBeforeMs: nowMs }, nowMs)
+      }
+    }
+    for (const action of fetchTick(fetches, holders, nowMs)) {
+      if (action.type !== 'fetch-blocks') continue
+      const queue = queues.get(action.from) ?? []
+      queues.set(action.from, queue)
+      for (const key of action.keys) {
+        const atMs = Math.max(nowMs, queue.at(-1)?.atMs ?? 0) + blockMs
+        queue.push({ transfer: action.transfer, key, atMs })
+      }
+    }
+    const coming = [...queues.values()].filter((queue) => queue.length > 0)
+    const next = coming.reduce((a, b) => ((a[0]?.atMs ?? 0) <= (b[0]?.atMs ?? 0) ? a : b)).shift()
+    if (next === undefined) throw new Error('nothing is under way')
+    nowMs = next.atMs
+    onFetched(fetches, { ...next, outcome: 'held' }, nowMs)
+    came++
+  }
+  return (1_000 * count) / nowMs
+}
+
+fetching('members with slow links bring together what each brings alone', () => {
+  const alone = readThrough(1)
+  assert.ok(alone > 19, `${alone} a second`)
+  for (const members of [2, 4]) {
+    const together = readThrough(members)
+    assert.ok(together > 0.95 * members * alone, `${members}: ${together} a second, ${alone} alone`)
+  }
+})
+
+fetching('a member that should have a block is waited for, and those past N are left alone', () => {
+  const one = script(8)
+  const acting = actingHolders(one.holders, 5, 3).filter((holder) => holder !== peer(0))
+  const room = acting.length * createWindow().blocks
+  for (let i = 0; i < room + 10; i++) one.read(keyIn(5, i))
+  one.tick()
+  assert.is(one.sent.flatMap(({ keys }) => keys).length, room)
+  assert.ok(one.sent.every(({ from }) => acting.includes(from)))
+  one.tick(CONFIG.hedgeAfterMs)
+  assert.ok(
+    one.sent.some(({ from }) => !acting.includes(from)),
+    'they are silent'
+  )
+  adds(one.fetches)
 })
 
 fetching('a block that comes by another way ends both its read and its repair', () => {

@@ -26,6 +26,11 @@ export const SENDING_BYTES = 32 * 1024 * 1024
 /** Of one answer, blocks asked for ahead of the one being written; and of all answers, bytes in memory. */
 const AHEAD_BLOCKS = 64
 export const ANSWERING_BYTES = 24 * 1024 * 1024
+/**
+ * Taken of them by a block that is on its way: the size of a chunk. A larger one takes no more once it is
+ * here, so that with blocks of 2 MiB alone there are twice as many bytes.
+ */
+const COMING_BYTES = 1024 * 1024
 /** Blocks that are named when short of copies; as in PutOutcome. */
 const SHORT_MAX = 100
 
@@ -131,10 +136,9 @@ async function answer(node: CairnNode, { req, res }: BulkRequest, answering: Bud
 
 /**
  * Blocks in order, some asked for ahead. Each takes room in the budget before it is asked for, in order, so
- * that whoever holds room holds that of the block it is to write next: no deadlock. It takes as much as the
- * largest needs, and once it is here gives back what it does not: small ones go by the hundred. While its
- * reader is slow and others wait for room, it steps back: what was asked for ahead is let go of, and asked
- * for again in its turn.
+ * that whoever holds room holds that of the block it is to write next: no deadlock. Once a block is here it
+ * gives back what it does not need: small ones go by the hundred. While its reader is slow and others wait
+ * for room, it steps back: what was asked for ahead is let go of, and asked for again in its turn.
  */
 function ahead(
   node: CairnNode,
@@ -153,7 +157,7 @@ function ahead(
     const gone = wanted
     const place = taken.then(() => {
       waiting = 1
-      return answering.take(BLOCK_BYTES_MAX, gone).finally(() => {
+      return answering.take(COMING_BYTES, gone).finally(() => {
         waiting = 0
       })
     })
@@ -161,7 +165,7 @@ function ahead(
     const fetched = place.then(async (give) => {
       try {
         const bytes = await node.get(cid, { signal: gone, ref })
-        give(BLOCK_BYTES_MAX - bytes.length)
+        give(Math.max(0, COMING_BYTES - bytes.length))
         return { block: { cid, bytes }, give }
       } catch (error) {
         give()
