@@ -46,6 +46,10 @@ mirrors(
     assert.is(added.exit, 0, added.stderr)
     assert.is((lastJson(added.stdout).whole as { sequence: number }).sequence, 1)
 
+    const willing = await cairn([...at(two), 'mirror', 'add', 'photos', '--auto'])
+    assert.is(willing.stdout, 'photos  mirrored here once it is read much\n', willing.stderr)
+    assert.match((await cairn([...at(two), 'mirror', 'ls'])).stdout, /waiting until it is read much/)
+
     signal([mirror], 'SIGSTOP') // what the primary does now, the mirror has not
     const later = join(folder, 'later')
     await mkdir(later)

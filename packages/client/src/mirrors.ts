@@ -8,6 +8,7 @@ import {
   checkRefName,
   decodeRefBody,
   fromHex,
+  MIRROR_LEASE_MS,
   type MirrorPhase,
   type PeerId,
   standsAlone,
@@ -41,6 +42,8 @@ export interface Mirror {
     heardMs?: number
   }
   phase: MirrorPhase
+  /** It mirrors only while the ref is read much, and for so long after; of that is left. */
+  lease?: { ms: number; leftMs: number }
   /** Why it rests. */
   reason?: string
   /** Of the root that is being fetched, how much is there. */
@@ -74,8 +77,14 @@ export interface Promoted {
 }
 
 export interface Mirrors {
-  /** Begins to mirror `name` or `owner/name` on the first node, or takes another lag for it. */
-  add(ref: string, options?: MirrorOptions & { lagMs?: number }): Promise<Mirror>
+  /**
+   * Begins to mirror `name` or `owner/name` on the first node, or takes another lag for it; with `auto` while
+   * it is read much, and for `leaseMs` after (10 min).
+   */
+  add(
+    ref: string,
+    options?: MirrorOptions & { lagMs?: number; auto?: boolean; leaseMs?: number }
+  ): Promise<Mirror>
   list(options?: MirrorOptions): Promise<Mirror[]>
   /** @throws NOT_FOUND */
   rm(ref: string, options?: MirrorOptions): Promise<Mirror>
@@ -116,9 +125,9 @@ export function createMirrors(
     return only(ref, found)
   }
   return {
-    async add(ref, { lagMs, signal } = {}) {
+    async add(ref, { lagMs, auto = false, leaseMs = MIRROR_LEASE_MS, signal } = {}) {
       const where = await ownerOf(refs, ref, signal)
-      const body = JSON.stringify(lagMs === undefined ? {} : { lagMs })
+      const body = JSON.stringify({ lagMs, leaseMs: auto ? leaseMs : undefined })
       const asked = { method: 'POST', path: pathOf(where), type: 'application/json', body, signal } as const
       return toMirror((await nodes.json(first, asked)) as Json)
     },

@@ -59,6 +59,15 @@ import {
   onLost
 } from './freeing.ts'
 import {
+  createHeat,
+  type Heat,
+  heatRead,
+  heatTold,
+  isWorthMirroring,
+  onHeatMessage,
+  tellHeat
+} from './heat.ts'
+import {
   createHolders,
   type Holders,
   livingMembers,
@@ -90,6 +99,7 @@ import {
   lookOf,
   type MirrorAction,
   type MirrorEvent,
+  type MirrorScene,
   type Mirrors,
   mirrorsDeadline,
   mirrorsTick,
@@ -142,6 +152,7 @@ import {
   isCompare,
   isFreeing,
   isGossip,
+  isHeat,
   isMirror,
   isRef,
   isScrub,
@@ -243,6 +254,8 @@ export interface Core {
   readonly mirrors: Mirrors
   /** Who mirrors what, as others have told. */
   readonly mirrorTold: MirrorTold
+  /** How much refs are read. */
+  readonly heat: Heat
   /** Our own member as placement last saw it. */
   placed: Member
   /** Time lost to stalls of our own, ms: what waits is not kept waiting longer than we could answer. */
@@ -297,6 +310,7 @@ export function createCore(options: CoreOptions, nowMs: number): Core {
     ),
     mirrors: createMirrors(),
     mirrorTold: createMirrorTold(),
+    heat: createHeat(),
     placed,
     stalledMs: 0,
     steppedMs: nowMs,
@@ -325,6 +339,7 @@ function restDeadline(core: Core): number {
     refsDeadline(core.refs),
     mirrorsDeadline(core.mirrors),
     core.mirrorTold.tellAtMs,
+    core.heat.tellAtMs,
     auditDeadline(core.auditing)
   )
 }
@@ -364,9 +379,10 @@ export function coreStep(core: Core, event: CoreEvent, nowMs: number): CoreActio
   emit(fetchTick(core.fetches, core.holders, dataMs))
   emit(surveysTick(core.surveys, dataMs))
   emit(refsTick(core.refs, refScene(core, dataMs)))
-  emit(mirrorsTick(core.mirrors, (id) => knownRef(core.refs.table, id)?.entry.best?.record, dataMs))
+  emit(mirrorsTick(core.mirrors, mirrorScene(core, dataMs), dataMs))
   const carriers = (id: string) => livingCarriers(core.refs.table, core.holders, id)
   emit(tellMirrors(core.mirrorTold, core.mirrors, carriers, dataMs))
+  emit(tellHeat(core.heat, core.self, carriers, dataMs))
   core.passVersion = core.holders.version
   emit(auditTick(core.auditing, core.reconciler, viewOf(core, dataMs)))
   core.restDueMs = restDeadline(core)
@@ -505,6 +521,7 @@ function apply(core: Core, event: CoreEvent, nowMs: number, dataMs: number): rea
 /** Whoever mirrors the ref is asked as the holders are, the nearest first. */
 function wanted(core: Core, { keys, replicas, ref }: CoreEvent & { type: 'want' }, nowMs: number): void {
   noteServed(core.fetches.ration, nowMs)
+  if (ref !== undefined) heatRead(core.heat, ref, keys.length, nowMs)
   const told = ref === undefined ? [] : mirrorsOf(core.mirrorTold, ref, nowMs)
   const living = told.filter((peer) => peer !== core.self && core.holders.standing.get(peer)?.living === true)
   for (const key of keys) {
@@ -551,11 +568,16 @@ function receive(
     onMirrorMessage(core.mirrorTold, from, message, dataMs)
     return []
   }
+  if (isHeat(message)) {
+    onHeatMessage(core.heat, from, message, dataMs)
+    return []
+  }
   if (isRef(message)) {
     const answers = onRefMessage(core.refs, refScene(core, dataMs), from, message)
     if (message.type !== 'ref-ask') return answers
     const asked = { ref: message.id, self: core.self, to: from }
-    return [...mirrorsTold(core.mirrorTold, core.mirrors, asked, dataMs), ...answers]
+    const told = mirrorsTold(core.mirrorTold, core.mirrors, asked, dataMs)
+    return [...told, ...heatTold(core.heat, asked, dataMs), ...answers]
   }
   if (message.type === 'bad-copy') {
     return [{ type: 'check-copy', key: message.key, from, reason: message.reason }]
@@ -574,6 +596,16 @@ const JOIN_WAIT_MS = 30_000
 function refScene({ holders, membership, bornMs }: Core, nowMs: number): RefScene {
   const waits = membership.joining.candidates.size > 0 && nowMs < bornMs + JOIN_WAIT_MS
   return { holders, nowMs, apart: waits && livingMembers(holders).length < 2 }
+}
+
+function mirrorScene({ refs, heat, mirrorTold, self }: Core, nowMs: number): MirrorScene {
+  return {
+    bestOf: (id) => knownRef(refs.table, id)?.entry.best?.record,
+    isWorth(id, isOne) {
+      const mirrors = mirrorsOf(mirrorTold, id, nowMs)
+      return isWorthMirroring(heat, { ref: id, self, mirrors, isOne }, nowMs)
+    }
+  }
 }
 
 /** Messages that cost work without our having asked for them. */

@@ -37,6 +37,7 @@ export * from './merkle.ts'
 export {
   type KeptMirror,
   MIRROR_LAG_MS,
+  MIRROR_LEASE_MS,
   MIRRORS_MAX,
   type Mirror,
   type MirrorAction,

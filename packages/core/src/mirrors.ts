@@ -20,6 +20,8 @@ const LOOK_LOST_MS = 10_000
 /** A root that could not be had is tried again after this, doubled each time, up to the other. */
 const RETRY_MS = 1_000
 const RETRY_MS_MAX = 60_000
+/** A mirror that comes by itself stays for so long after its ref was last read much. A guess. */
+export const MIRROR_LEASE_MS = 600_000
 /** Updates of which it is remembered when they were first seen: what the lag is counted from. */
 const SEEN_MAX = 64
 
@@ -34,6 +36,8 @@ export interface MirrorRoot {
 export interface KeptMirror {
   ref: { owner: PeerId; name: string }
   lagMs: number
+  /** It mirrors while the ref is read much, and for so long after; undefined: always. */
+  leaseMs: number | undefined
   /** Rises with each root that is fetched: the sequence of the mirror's claims. */
   generation: number
   whole: MirrorRoot | undefined
@@ -61,20 +65,26 @@ export type MirrorAction =
   | { type: 'mirror-fetch'; id: string; generation: number; record: RefRecord }
   /** Put this on disk, synced, then say `mirror-kept`. */
   | { type: 'mirror-keep'; id: string; kept: KeptMirror }
-  /** End the mirror's claims on all that its last fetch did not meet; say `mirror-freed`. */
-  | { type: 'mirror-free'; id: string; generation: number }
+  /** End the mirror's claims on all that its last fetch did not meet, or on all; say `mirror-freed`. */
+  | { type: 'mirror-free'; id: string; generation: number; all?: true }
   /** End all of its claims, and forget it. */
   | { type: 'mirror-drop'; id: string; kept: KeptMirror }
   /** See what a majority of its voters knows of the ref. */
   | { type: 'mirror-look'; id: string }
 
-/** What a mirror is doing. `resting`: it could not have a root, and will try again. */
-export type MirrorPhase = 'following' | 'fetching' | 'keeping' | 'freeing' | 'resting'
+/**
+ * What a mirror is doing. `resting`: it could not have a root, and will try again. `waiting`: it has nothing
+ * until its ref is read much.
+ */
+export type MirrorPhase = 'following' | 'fetching' | 'keeping' | 'freeing' | 'resting' | 'waiting'
 
 export interface Mirror {
   readonly id: string
   readonly ref: { owner: PeerId; name: string }
   lagMs: number
+  leaseMs: number | undefined
+  /** Until when it has its lease, if it needs one. */
+  leasedUntilMs: number
   generation: number
   whole: MirrorRoot | undefined
   /** The highest that is acknowledged, as far as is known here. */
@@ -86,6 +96,8 @@ export interface Mirror {
   held: boolean
   /** What is being kept took the place of other blocks. */
   frees: boolean
+  /** Its lease ran out, and all of it goes or is gone. */
+  lapsed: boolean
   /** Every block of the whole root was met in this life, and none was lost since. */
   checked: boolean
   /** A block was lost while a fetch was under way. */
@@ -143,19 +155,22 @@ export function onMirrorEvent(mirrors: Mirrors, event: MirrorEvent, nowMs: numbe
     case 'mirror-kept':
       return mirror === undefined ? [] : kept(mirror, event, nowMs)
     case 'mirror-freed':
-      if (mirror?.phase === 'freeing' && mirror.generation === event.generation) mirror.phase = 'following'
+      if (mirror?.phase !== 'freeing' || mirror.generation !== event.generation) return []
+      mirror.phase = mirror.lapsed ? 'waiting' : 'following'
       return []
   }
 }
 
 function begin(
   { byId }: Mirrors,
-  { id, kept: { ref, lagMs, generation, whole } }: MirrorEvent & { type: 'mirror' },
+  { id, kept: { ref, lagMs, leaseMs, generation, whole } }: MirrorEvent & { type: 'mirror' },
   nowMs: number
 ): MirrorAction[] {
   const known = byId.get(id)
+  // What is here is not thrown away at a start: that it is still wanted takes a while to be heard.
+  const leasedUntilMs = nowMs + (whole === undefined ? 0 : (leaseMs ?? 0))
   if (known !== undefined) {
-    known.lagMs = lagMs
+    Object.assign(known, { lagMs, leaseMs, leasedUntilMs: Math.max(leasedUntilMs, known.leasedUntilMs) })
     known.lookAtMs = nowMs
     return [{ type: 'mirror-keep', id, kept: keptOf(known) }]
   }
@@ -163,13 +178,11 @@ function begin(
   const state = { best: whole?.record, target: undefined, phase: 'following', seen: [] } as const
   const looks = { heardMs: undefined, lookAtMs: nowMs }
   const retry = { tries: 0, retryAtMs: nowMs, reason: undefined }
-  const doubts = { checked: whole === undefined, doubted: false, frees: false, held: false }
+  const doubts = { checked: whole === undefined, doubted: false, frees: false, held: false, lapsed: false }
   const mirror: Mirror = {
     id,
     ref,
-    lagMs,
-    generation,
-    whole,
+    ...{ lagMs, leaseMs, leasedUntilMs, generation, whole },
     ...state,
     ...looks,
     ...retry,
@@ -180,19 +193,24 @@ function begin(
   return [{ type: 'mirror-keep', id, kept: keptOf(mirror) }]
 }
 
-function keptOf({ ref, lagMs, generation, whole }: Mirror): KeptMirror {
-  return { ref, lagMs, generation, whole }
+function keptOf({ ref, lagMs, leaseMs, generation, whole }: Mirror): KeptMirror {
+  return { ref, lagMs, leaseMs, generation, whole }
 }
 
-/** What is due. `bestOf`: what is known here of a ref, by its id. */
-export function mirrorsTick(
-  { byId }: Mirrors,
-  bestOf: (id: string) => RefRecord | undefined,
-  nowMs: number
-): MirrorAction[] {
+/** What is known here of a ref, by its id; and whether it is read so much that one more mirror is worth it. */
+export interface MirrorScene {
+  bestOf(id: string): RefRecord | undefined
+  isWorth(id: string, isOne: boolean): boolean
+}
+
+/** What is due. */
+export function mirrorsTick({ byId }: Mirrors, scene: MirrorScene, nowMs: number): MirrorAction[] {
   const actions: MirrorAction[] = []
   for (const mirror of byId.values()) {
-    see(mirror, bestOf(mirror.id), nowMs)
+    see(mirror, scene.bestOf(mirror.id), nowMs)
+    if (mirror.leaseMs !== undefined && scene.isWorth(mirror.id, mirror.whole !== undefined)) {
+      mirror.leasedUntilMs = nowMs + mirror.leaseMs
+    }
     if (nowMs >= mirror.lookAtMs) {
       mirror.lookAtMs = nowMs + LOOK_LOST_MS
       actions.push({ type: 'mirror-look', id: mirror.id })
@@ -204,8 +222,9 @@ export function mirrorsTick(
 
 export function mirrorsDeadline({ byId }: Mirrors): number {
   let next = Number.POSITIVE_INFINITY
-  for (const { lookAtMs, phase, retryAtMs } of byId.values()) {
+  for (const { lookAtMs, phase, retryAtMs, leaseMs, leasedUntilMs, held } of byId.values()) {
     next = Math.min(next, lookAtMs, phase === 'resting' ? retryAtMs : Number.POSITIVE_INFINITY)
+    if (leaseMs !== undefined && phase === 'following' && !held) next = Math.min(next, leasedUntilMs)
   }
   return next
 }
@@ -245,8 +264,12 @@ function isBeyond(record: RefRecord, { whole }: Pick<Mirror, 'whole'>): boolean 
 /** Begins what comes next, if nothing is under way. */
 function advance(mirror: Mirror, nowMs: number): MirrorAction[] {
   const { phase, best, whole } = mirror
-  const isFree = phase === 'following' || (phase === 'resting' && nowMs >= mirror.retryAtMs)
+  const isRested = phase === 'resting' && nowMs >= mirror.retryAtMs
+  const isFree = phase === 'following' || phase === 'waiting' || isRested
   if (!isFree || mirror.held) return []
+  if (mirror.leaseMs !== undefined && nowMs >= mirror.leasedUntilMs) return lapse(mirror)
+  if (phase === 'waiting') mirror.seen = best === undefined ? [] : [{ record: best, atMs: nowMs }]
+  mirror.lapsed = false
   mirror.phase = 'following'
   if (best?.root !== undefined && isBeyond(best, mirror)) {
     if (whole === undefined || !mirror.checked || !isSameRoot(best, whole.record))
@@ -256,6 +279,18 @@ function advance(mirror: Mirror, nowMs: number): MirrorAction[] {
   }
   if (whole !== undefined && !mirror.checked) return fetchNext(mirror, whole.record)
   return []
+}
+
+/** Its lease ran out: that nothing is whole is on disk first, then all goes. */
+function lapse(mirror: Mirror): MirrorAction[] {
+  if (mirror.phase === 'waiting') return []
+  mirror.lapsed = true
+  mirror.generation++
+  mirror.whole = undefined
+  mirror.checked = true
+  mirror.seen = []
+  mirror.phase = 'keeping'
+  return [{ type: 'mirror-keep', id: mirror.id, kept: keptOf(mirror) }]
 }
 
 function isSameRoot(a: RefRecord, b: RefRecord): boolean {
@@ -321,7 +356,8 @@ function kept(
   mirror.target = undefined
   mirror.tries = 0
   mirror.reason = undefined
-  mirror.phase = mirror.frees ? 'freeing' : 'following'
+  mirror.phase = mirror.frees || mirror.lapsed ? 'freeing' : 'following'
+  if (mirror.lapsed) return [{ type: 'mirror-free', id: mirror.id, generation, all: true }]
   if (!mirror.frees) return advance(mirror, nowMs)
   return [{ type: 'mirror-free', id: mirror.id, generation }]
 }
@@ -336,8 +372,9 @@ export interface MirrorLag {
   heardMs: number | undefined
 }
 
-export function mirrorLag({ whole, best, seen, heardMs }: Mirror, nowMs: number): MirrorLag {
-  const isBehind = best !== undefined && (whole === undefined || compareRefs(best, whole.record) > 0)
+export function mirrorLag({ whole, best, seen, heardMs, phase }: Mirror, nowMs: number): MirrorLag {
+  const isBehind =
+    phase !== 'waiting' && best !== undefined && (whole === undefined || compareRefs(best, whole.record) > 0)
   const first = seen[0]
   return {
     updates: whole && (isBehind ? Math.max(1, best.sequence - whole.record.sequence) : 0),

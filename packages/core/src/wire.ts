@@ -21,6 +21,7 @@ import { COLLECT_MESSAGES, COLLECT_TAGS } from './collect.ts'
 import { COMPARE_MESSAGES, COMPARE_TAGS, type CompareMessage } from './compare.ts'
 import type { FreeingMessage } from './freeing.ts'
 import { GOSSIP_CASES, GOSSIP_TAGS, type Gossip } from './gossip.ts'
+import { HEAT_MESSAGES, HEAT_TAGS, type HeatMessage } from './heat.ts'
 import { DATA_LIMITS as LIMITS } from './limits.ts'
 import { peerIdCodec } from './member.ts'
 import { MIRROR_MESSAGES, MIRROR_TAGS, type MirrorMessage } from './mirror-told.ts'
@@ -65,7 +66,7 @@ export type SurveyMessage = {
 
 export type Message =
   | (Gossip | CompareMessage | SurveyMessage | CopyMessage)
-  | (FreeingMessage | RefMessage | AuditMessage | ScrubMessage | MirrorMessage)
+  | (FreeingMessage | RefMessage | AuditMessage | ScrubMessage | MirrorMessage | HeatMessage)
 
 const FREEING_MESSAGES = { ...RELEASE_MESSAGES, ...CLAIMING_MESSAGES, ...COLLECT_MESSAGES }
 const FREEING_TAGS = { ...RELEASE_TAGS, ...CLAIMING_TAGS, ...COLLECT_TAGS }
@@ -74,12 +75,12 @@ const messageCodec = union(
   {
     ...{ ...GOSSIP_CASES, ...COMPARE_MESSAGES, ...SURVEY_MESSAGES, ...COPY_MESSAGES },
     ...{ ...FREEING_MESSAGES, ...REF_MESSAGES, ...AUDIT_MESSAGES, ...SCRUB_MESSAGES },
-    ...MIRROR_MESSAGES
+    ...{ ...MIRROR_MESSAGES, ...HEAT_MESSAGES }
   },
   {
     ...{ ...GOSSIP_TAGS, ...COMPARE_TAGS, ...SURVEY_TAGS, ...COPY_TAGS },
     ...{ ...FREEING_TAGS, ...REF_TAGS, ...AUDIT_TAGS, ...SCRUB_TAGS },
-    ...MIRROR_TAGS
+    ...{ ...MIRROR_TAGS, ...HEAT_TAGS }
   }
 ) as Codec<unknown> as Codec<Message>
 
@@ -118,4 +119,8 @@ export function isAudit(message: Message): message is AuditMessage {
 
 export function isMirror(message: Message): message is MirrorMessage {
   return Object.hasOwn(MIRROR_MESSAGES, message.type)
+}
+
+export function isHeat(message: Message): message is HeatMessage {
+  return Object.hasOwn(HEAT_MESSAGES, message.type)
 }

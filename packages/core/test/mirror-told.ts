@@ -1,4 +1,4 @@
-import { type PeerId, refId } from '@cairn/core'
+import type { PeerId } from '@cairn/core'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import {
@@ -9,19 +9,17 @@ import {
   TELL_MS,
   tellMirrors
 } from '../src/mirror-told.ts'
-import { createMirrors, MIRROR_LAG_MS, onMirrorEvent } from '../src/mirrors.ts'
+import { createMirrors, onMirrorEvent } from '../src/mirrors.ts'
 import { decodeMessage, encodeMessage } from '../src/wire.ts'
-import { ids, OWNER, record, sha256 } from './support/refs.ts'
+import { PHOTOS_ID as id, ids, keptMirror, record } from './support/refs.ts'
 
 const told = suite('who mirrors what')
-const ref = { owner: OWNER, name: 'photos' }
-const id = refId(ref, sha256)
 const whole = { record: record([]), blocks: 1, bytes: 1 }
 const [a, b, c] = ids('a', 'b', 'c') as [PeerId, PeerId, PeerId]
 
 function mirroring(isWhole: boolean) {
   const mirrors = createMirrors()
-  const kept = { ref, lagMs: MIRROR_LAG_MS, generation: 1, whole: isWhole ? whole : undefined }
+  const kept = keptMirror({ generation: 1, whole: isWhole ? whole : undefined })
   onMirrorEvent(mirrors, { type: 'mirror', id, kept }, 0)
   return mirrors
 }

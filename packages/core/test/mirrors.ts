@@ -1,4 +1,4 @@
-import { type RefRecord, refId } from '@cairn/core'
+import type { RefRecord } from '@cairn/core'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import {
@@ -18,11 +18,9 @@ import {
   onMirrorEvent,
   onMirrorLooked
 } from '../src/mirrors.ts'
-import { OWNER, record, sha256 } from './support/refs.ts'
+import { PHOTOS_ID as id, keptMirror, record } from './support/refs.ts'
 
 const mirrorsSuite = suite('mirrors of a member')
-const ref = { owner: OWNER, name: 'photos' }
-const id = refId(ref, sha256)
 const one = record([])
 const two = record([one])
 const three = record([two])
@@ -31,11 +29,12 @@ interface World {
   mirrors: Mirrors
   best: RefRecord | undefined
   nowMs: number
+  /** It is read so much. */
+  isWorth: boolean
 }
 
-function world(best?: RefRecord): World {
-  const at: World = { mirrors: createMirrors(), best, nowMs: 0 }
-  const kept = { ref, lagMs: MIRROR_LAG_MS, generation: 0, whole: undefined }
+function world(best?: RefRecord, kept = keptMirror()): World {
+  const at: World = { mirrors: createMirrors(), best, nowMs: 0, isWorth: false }
   onMirrorEvent(at.mirrors, { type: 'mirror', id, kept }, 0)
   return at
 }
@@ -44,7 +43,8 @@ const mirrorOf = ({ mirrors }: World): Mirror => mirrors.byId.get(id) as Mirror
 
 function tick(at: World, nowMs = at.nowMs): MirrorAction[] {
   at.nowMs = nowMs
-  return mirrorsTick(at.mirrors, () => at.best, nowMs).filter(({ type }) => type !== 'mirror-look')
+  const scene = { bestOf: () => at.best, isWorth: () => at.isWorth }
+  return mirrorsTick(at.mirrors, scene, nowMs).filter(({ type }) => type !== 'mirror-look')
 }
 
 function tell(at: World, event: MirrorEvent): MirrorAction[] {
@@ -138,10 +138,8 @@ mirrorsSuite('a newer record of the same root needs no fetch; a removed ref keep
 })
 
 mirrorsSuite('what the disk says was whole is gone through at the start, and after a loss', () => {
-  const at: World = { mirrors: createMirrors(), best: undefined, nowMs: 0 }
   const whole = { record: two, blocks: 4, bytes: 40 }
-  const state = { ref, lagMs: 1_000, generation: 7, whole }
-  onMirrorEvent(at.mirrors, { type: 'mirror', id, kept: state }, 0)
+  const at = world(undefined, keptMirror({ lagMs: 1_000, generation: 7, whole }))
   assert.equal(tick(at), [{ type: 'mirror-fetch', id, generation: 8, record: two }])
   complete(at)
   assert.equal(tick(at), [])
@@ -196,7 +194,7 @@ mirrorsSuite('the lag is counted in updates, and in time from the first that is 
 
 mirrorsSuite('the ref is looked at some times a lag, and what a majority told is remembered', () => {
   const at = world()
-  const looks = () => mirrorsTick(at.mirrors, () => undefined, at.nowMs)
+  const looks = () => mirrorsTick(at.mirrors, { bestOf: () => undefined, isWorth: () => false }, at.nowMs)
   assert.equal(looks(), [{ type: 'mirror-look', id }])
   assert.equal(looks(), [], 'one at a time')
   const { request } = lookOf(at.mirrors, id)
@@ -210,10 +208,49 @@ mirrorsSuite('the ref is looked at some times a lag, and what a majority told is
   assert.is(mirrorOf(at).heardMs, 100)
 })
 
+mirrorsSuite('a mirror with a lease has nothing until its ref is read much, and for a while after', () => {
+  const at = world(one, keptMirror({ leaseMs: 10_000 }))
+  assert.equal(types(tick(at)), ['mirror-keep'], 'what a life before may have left goes first')
+  assert.equal(tell(at, kept(1)), [{ type: 'mirror-free', id, generation: 1, all: true }])
+  assert.equal(tell(at, freed(1)), [])
+  assert.is(mirrorOf(at).phase, 'waiting')
+  assert.equal(tick(at, 50_000), [])
+  assert.equal(mirrorLag(mirrorOf(at), 50_000).ms, 0)
+  at.isWorth = true
+  assert.equal(tick(at), [{ type: 'mirror-fetch', id, generation: 2, record: one }])
+  complete(at)
+  at.isWorth = false
+  assert.is(mirrorsDeadline(at.mirrors), 60_000)
+  assert.equal(tick(at, 59_999), [])
+  at.isWorth = true
+  tick(at)
+  at.isWorth = false
+  assert.equal(tick(at, 69_998), [], 'renewed')
+  const [gone] = tick(at, 69_999)
+  assert.is(gone?.type === 'mirror-keep' && gone.kept.whole, undefined, 'known on disk to be gone')
+  assert.equal(tell(at, kept(3)), [{ type: 'mirror-free', id, generation: 3, all: true }])
+  at.isWorth = true
+  assert.equal(tick(at), [], 'not while it goes')
+  assert.equal(types(tell(at, freed(3))), ['mirror-fetch'])
+})
+
+mirrorsSuite(
+  'a lease goes on after a restart with what is whole, and is nothing once the mirror is to stay',
+  () => {
+    const whole = { record: one, blocks: 4, bytes: 40 }
+    const at = world(one, keptMirror({ leaseMs: 10_000, generation: 3, whole }))
+    assert.equal(types(tick(at)), ['mirror-fetch'])
+    complete(at)
+    tell(at, { type: 'mirror', id, kept: keptMirror({ generation: 4, whole }) })
+    assert.equal(tick(at, 100_000), [])
+    assert.is(mirrorOf(at).phase, 'following')
+  }
+)
+
 mirrorsSuite('added again it only takes another lag; removed, all of it goes; there are so many', () => {
   const at = world(one)
   tick(at)
-  const again = { ref, lagMs: 60_000, generation: 0, whole: undefined }
+  const again = keptMirror({ lagMs: 60_000 })
   onMirrorEvent(at.mirrors, { type: 'mirror', id, kept: again }, 0)
   assert.equal([mirrorOf(at).generation, mirrorOf(at).lagMs], [1, 60_000])
   assert.equal(types(tell(at, { type: 'unmirror', id })), ['mirror-drop'])

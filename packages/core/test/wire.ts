@@ -182,7 +182,9 @@ const MESSAGES: { [K in Message['type']]: fc.Arbitrary<unknown> } = {
   inquiry: fc.record({ token: varint, keys: some(key) }),
   inquired: fc.record({ token: varint, held: bytes(3) }),
   'mirror-here': fc.record({ refs: some(hex(32)) }),
-  'mirror-there': fc.record({ id: hex(32), peers: some(fc.record({ peer: peerId, agoMs: varint })) })
+  'mirror-there': fc.record({ id: hex(32), peers: some(fc.record({ peer: peerId, agoMs: varint })) }),
+  'ref-heat': fc.record({ refs: some(fc.record({ id: hex(32), blocks: varint })) }),
+  'ref-warm': fc.record({ id: hex(32), blocks: varint })
 }
 const message = fc.oneof(
   ...Object.entries(MESSAGES).map(([type, body]) =>

@@ -61,11 +61,14 @@ export function askedRecord(body: unknown): Uint8Array {
   return fromHex(check(PROPOSED, body).record)
 }
 
-const MIRROR = z.strictObject({ lagMs: z.int().positive().optional() })
+const MIRROR = z.strictObject({
+  lagMs: z.int().positive().optional(),
+  leaseMs: z.int().positive().optional()
+})
 
 export function askedMirror(body: unknown): MirrorAsked {
-  const { lagMs } = check(MIRROR, body)
-  return lagMs === undefined ? {} : { lagMs }
+  const { lagMs, leaseMs } = check(MIRROR, body)
+  return { ...(lagMs === undefined ? {} : { lagMs }), ...(leaseMs === undefined ? {} : { leaseMs }) }
 }
 
 const PROMOTION = z.strictObject({ name: z.string().max(255).optional(), owner: z.string().optional() })

@@ -6,6 +6,8 @@ import type { RefUpdate } from './api-refs.ts'
 export interface MirrorAsked {
   /** How far behind it wants to be at most, ms; 5 s by default. */
   lagMs?: number
+  /** It mirrors only while the ref is read much, and for so long after; always unless told. */
+  leaseMs?: number
 }
 
 /** A read replica of a ref on this node. */
@@ -27,6 +29,8 @@ export interface MirrorView {
     heardMs?: number
   }
   phase: MirrorPhase
+  /** It mirrors only while the ref is read much, and for so long after; of that is left. */
+  lease?: { ms: number; leftMs: number }
   /** Why it rests. */
   reason?: string
   /** Of the root that is being fetched, how much is here. */

@@ -317,7 +317,7 @@ export interface CairnNode {
   statusOf(root: CID, options?: DagStatusOptions): Promise<DagStatus>
   /** Read replicas of refs, on this node. */
   readonly mirrors: {
-    /** Begins to mirror a ref, or takes another lag for it. @throws BAD_REQUEST, FULL */
+    /** Begins to mirror a ref, or takes another lag or lease for it. @throws BAD_REQUEST, FULL */
     add(ref: { owner: PeerId; name: string }, asked?: MirrorAsked): Promise<MirrorView>
     list(): Promise<MirrorView[]>
     /** Its claims end, and what nothing else keeps goes. @throws NOT_FOUND */

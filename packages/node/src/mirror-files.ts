@@ -22,6 +22,7 @@ const file = z.object({
   owner: z.string(),
   name: z.string(),
   lagMs: z.int().positive(),
+  leaseMs: z.int().positive().optional(),
   generation: z.int().nonnegative(),
   /** The record whose root is here whole, as its owner signed it. */
   whole: z.object({ record: z.string(), blocks: z.int(), bytes: z.int() }).optional(),
@@ -62,13 +63,13 @@ export async function openMirrorFiles(home: string, reading: Reading): Promise<M
   return {
     found,
     /** One after the other: a later state never lies under an earlier one. */
-    keep({ id, kept: { ref, lagMs, generation, whole }, removed }) {
+    keep({ id, kept: { ref, lagMs, leaseMs, generation, whole }, removed }) {
       const root = whole && {
         record: toHex(whole.record.bytes),
         blocks: whole.blocks,
         bytes: whole.bytes
       }
-      const content = { version: 1, ...ref, lagMs, generation, whole: root, removed }
+      const content = { version: 1, ...ref, lagMs, leaseMs, generation, whole: root, removed }
       const done = tail.then(() => writeWhole(join(directory, `${id}.json`), `${JSON.stringify(content)}\n`))
       tail = done.catch(() => undefined) // its caller hears of it
       return done
@@ -78,10 +79,11 @@ export async function openMirrorFiles(home: string, reading: Reading): Promise<M
 
 function readFile(text: string, path: string, { network, crypto, log }: Reading): MirrorFile | undefined {
   try {
-    const { owner, name, lagMs, generation, whole, removed } = file.parse(JSON.parse(text))
+    const { owner, name, lagMs, leaseMs, generation, whole, removed } = file.parse(JSON.parse(text))
     const ref = { owner: owner as PeerId, name }
     const root = whole && { ...whole, record: readRef(fromHex(whole.record), network, crypto) }
-    return { id: refId(ref, crypto.sha256), kept: { ref, lagMs, generation, whole: root }, removed }
+    const kept = { ref, lagMs, leaseMs, generation, whole: root }
+    return { id: refId(ref, crypto.sha256), kept, removed }
   } catch (cause) {
     const known = cause instanceof SyntaxError || cause instanceof z.ZodError || CairnError.is(cause)
     if (!known && !(cause instanceof RangeError)) throw cause

@@ -26,12 +26,14 @@ import { asCairnError } from './uploads.ts'
 /** A wish below it would be a question every moment, one above it no wish. */
 const LAG_MS_LEAST = 1_000
 const LAG_MS_MOST = 24 * 3_600_000
+/** A shorter one would fetch again and again what a pause in the reading lets go of. */
+const LEASE_MS_LEAST = 1_000
 
 type RefName = { owner: PeerId; name: string }
 type Action<T extends MirrorAction['type']> = Extract<MirrorAction, { type: T }>
 
 export interface NodeMirrors {
-  /** Begins to mirror a ref, or takes another lag for it. @throws BAD_REQUEST, FULL */
+  /** Begins to mirror a ref, or takes another lag or lease for it. @throws BAD_REQUEST, FULL */
   add(ref: RefName, asked?: MirrorAsked): Promise<MirrorView>
   list(): MirrorView[]
   /** @throws NOT_FOUND */
@@ -101,10 +103,11 @@ export function createNodeMirrors(shell: () => Shell, files: MirrorFiles): NodeM
       shell().dispatch({ type: 'mirror-kept', id, generation, failed })
     }
   }
-  const free = async ({ id, generation }: Action<'mirror-free'>): Promise<void> => {
+  const free = async ({ id, generation, all }: Action<'mirror-free'>): Promise<void> => {
     const { marks, abort } = workOf(id)
     try {
-      if (marks?.isFull === true) shell().log('warn', 'a mirror of so many blocks frees nothing')
+      if (all) await freeRest(shell(), { id, generation, signal: abort.signal }, () => false)
+      else if (marks?.isFull === true) shell().log('warn', 'a mirror of so many blocks frees nothing')
       else if (marks !== undefined) {
         await freeRest(shell(), { id, generation, signal: abort.signal }, marks.has)
       }
@@ -136,10 +139,13 @@ export function createNodeMirrors(shell: () => Shell, files: MirrorFiles): NodeM
   }
 
   return {
-    async add(ref, { lagMs = MIRROR_LAG_MS } = {}) {
+    async add(ref, { lagMs = MIRROR_LAG_MS, leaseMs } = {}) {
       shell().usable()
       if (!Number.isInteger(lagMs) || lagMs < LAG_MS_LEAST || lagMs > LAG_MS_MOST) {
         throw new CairnError('BAD_REQUEST', `a lag is 1 s to 24 h, not ${lagMs} ms`)
+      }
+      if (leaseMs !== undefined && (!Number.isInteger(leaseMs) || leaseMs < LEASE_MS_LEAST)) {
+        throw new CairnError('BAD_REQUEST', `a lease is 1 s at least, not ${leaseMs} ms`)
       }
       const id = refId({ ...ref, name: checkRefName(ref.name) }, shell().crypto.sha256)
       await dropping.get(id)
@@ -149,8 +155,8 @@ export function createNodeMirrors(shell: () => Shell, files: MirrorFiles): NodeM
         })
       }
       const generation = generations.get(id) ?? 0
-      const kept: KeptMirror = { ref, lagMs, generation, whole: undefined }
-      await files.keep({ id, kept: { ...kept, ...keptOf(mirrorOf(id)), lagMs }, removed: undefined })
+      const kept: KeptMirror = { ref, lagMs, leaseMs, generation, whole: undefined }
+      await files.keep({ id, kept: { ...kept, ...keptOf(mirrorOf(id)) }, removed: undefined })
       shell().dispatch({ type: 'mirror', id, kept })
       return viewOf(shell(), mirrorOf(id) as Mirror, works.get(id)?.walked)
     },
@@ -215,9 +221,13 @@ export function noMirror(name: string): CairnError {
 }
 
 function viewOf({ core }: Shell, mirror: Mirror, walked: Walked | undefined): MirrorView {
-  const { ref, whole, best, target, phase, reason, lagMs } = mirror
-  const { updates, ms, heardMs } = mirrorLag(mirror, monotonicMs() - core.stalledMs)
+  const { ref, whole, best, target, phase, reason, lagMs, leaseMs, leasedUntilMs } = mirror
+  const nowMs = monotonicMs() - core.stalledMs
+  const { updates, ms, heardMs } = mirrorLag(mirror, nowMs)
   const view: MirrorView = { ...ref, phase, lag: { wantedMs: lagMs, ms: Math.round(ms) } }
+  if (leaseMs !== undefined) {
+    view.lease = { ms: leaseMs, leftMs: Math.max(0, Math.round(leasedUntilMs - nowMs)) }
+  }
   if (whole?.record.root !== undefined) {
     const { record, blocks, bytes } = whole
     const root = CID.decode(record.root as Uint8Array)

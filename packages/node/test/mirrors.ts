@@ -105,6 +105,40 @@ mirrors(
 )
 
 mirrors(
+  'a mirror with a lease has all of a ref once it is read much, and lets go of it when that is over',
+  scoped(async (use) => {
+    const net = use(await openNodes(3, { create: { open: false, replicas: 1 } }))
+    const [one, two, three] = net.nodes as [CairnNode, CairnNode, CairnNode]
+    const ref = { owner: one.id, name: 'photos' }
+    const { blocks, root } = await fileOf(SAME, 3)
+    await one.upload('cd'.repeat(16)).put(blocks)
+    await one.refs.set('photos', { root })
+    assert.is(await codeOf(three.mirrors.add(ref, { leaseMs: 1 })), 'BAD_REQUEST')
+    await three.mirrors.add(ref, { lagMs: 1_000, leaseMs: 1_000 })
+    const phase = async () => (await mirrorOf(three)).phase
+    await eventually(async () => (await phase()) === 'waiting', 'nobody reads it')
+    await two.refs.get(ref)
+    let reading = true
+    const reader = (async () => {
+      for (; reading; await new Promise((resolve) => setTimeout(resolve, 100))) {
+        await Promise.all(blocks.map(({ cid }) => two.get(cid, { ref })))
+      }
+    })()
+    await eventually(has(three, 1), 'it is read much')
+    assert.ok(((await mirrorOf(three)).lease?.leftMs ?? 0) > 0)
+    reading = false
+    await reader
+    await eventually(async () => (await phase()) === 'waiting', 'it is read no more')
+    assert.is((await mirrorOf(three)).whole, undefined)
+    await three.stop()
+    const left = await onDisk(net.home(2), blocks)
+    assert.ok(left.every((stat) => stat === undefined || stat.claims.length > 0))
+    const again = await net.restart(2, { join: one.invite() })
+    assert.equal((await mirrorOf(again)).lease, { ms: 1_000, leftMs: 0 }, 'it is willing after a restart')
+  })
+)
+
+mirrors(
   'of a ref that is removed what was whole stays',
   scoped(async (use) => {
     const net = use(await openNodes(3, { create: { open: false, replicas: 1 } }))

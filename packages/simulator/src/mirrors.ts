@@ -66,7 +66,8 @@ export function performMirror(cluster: Cluster, node: number, action: Performed)
       return
     case 'mirror-free': {
       const { generation } = action
-      const needed = new Set(cluster.mirrors.roots.get(`${kept.get(id)?.whole?.record.root}`))
+      const left = action.all ? undefined : kept.get(id)?.whole?.record.root
+      const needed = new Set(cluster.mirrors.roots.get(`${left}`))
       later(cluster, node, disk.syncMs, () => {
         end(disk, mirrorClaimAt(node, id, generation, false), (key) => !needed.has(key))
         tellChanges(cluster, node)

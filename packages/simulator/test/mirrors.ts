@@ -58,8 +58,8 @@ function point(cluster: Cluster, old: readonly BlockKey[], fresh: number): Block
   return [...old, ...keys]
 }
 
-function mirror(cluster: Cluster, node: number): void {
-  const kept = { ref: { owner: OWNER, name: NAME }, lagMs: 1_000, generation: 0, whole: undefined }
+function mirror(cluster: Cluster, node: number, leaseMs?: number): void {
+  const kept = { ref: { owner: OWNER, name: NAME }, lagMs: 1_000, leaseMs, generation: 0, whole: undefined }
   feed(cluster, node, { type: 'mirror', id: ID, kept })
 }
 
@@ -135,6 +135,41 @@ mirrors('no copy of a mirror is counted, when others let theirs go', () => {
     )
   }
 })
+
+mirrors(
+  'members that are willing take copies of a ref while it is read much, as many as that is worth',
+  () => {
+    const seed = 1
+    const eight = simulateCluster({ seed, nodes: 8, link: LAN })
+    joined(eight, [0, 1, 2, 3, 4, 5, 6, 7])
+    const keys = point(eight, [], 30)
+    const willing = [4, 5, 6, 7]
+    for (const node of willing) mirror(eight, node, 20_000)
+    const having = () => willing.filter((node) => mirrorAt(eight, node).whole !== undefined)
+    /** Two readers, for so long: at so many blocks a second together. */
+    const read = (forMs: number, perSecond: number) => {
+      for (const untilMs = eight.nowMs + forMs; eight.nowMs < untilMs; ) {
+        for (let i = 0; i < perSecond; i++) {
+          const key = keys[(eight.nowMs + i) % keys.length] as BlockKey
+          feed(eight, 1 + (i % 2), { type: 'want', keys: [key], replicas: 3, ref: ID })
+        }
+        runTo(eight, eight.nowMs + 1_000)
+      }
+    }
+    runTo(eight, eight.nowMs + 10_000)
+    assert.equal(having(), [], 'nobody reads it')
+    read(50_000, 25)
+    assert.is(having().length, 2, '25 a second are worth two')
+    read(50_000, 12)
+    assert.is(having().length, 1, '12 one')
+    runTo(eight, eight.nowMs + 50_000)
+    assert.equal(having(), [], 'and none is kept')
+    for (const node of willing) {
+      assert.is(mirrorAt(eight, node).phase, 'waiting')
+      for (const key of keys) assert.not.ok(isMirroredAt(eight, node, ID, key), `${node} keeps none of it`)
+    }
+  }
+)
 
 mirrors('who read the ref asks its mirrors as it asks the holders, the nearest first', () => {
   const seven = simulateCluster({ seed: 9, nodes: 7, link: LAN })

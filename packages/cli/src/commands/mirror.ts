@@ -1,5 +1,6 @@
 /** `cairn mirror`: read replicas of names on the node that is asked. */
 import type { Mirror, Promoted } from '@cairn/client'
+import { CairnError } from '@cairn/core'
 import { type Command, Option } from 'commander'
 import { EXIT } from '../failure.ts'
 import { count, duration, plural, safe, size, table } from '../format.ts'
@@ -18,10 +19,18 @@ export function addMirror(root: Command, program: Program): void {
     .summary('keep all of a name on this node too, and follow it')
     .description(
       'The node fetches every block of what the name points to, beyond the copies kept anyway, and ' +
-        'follows each update. What it had whole stays until the next is whole. It serves reads.'
+        'follows each update. What it had whole stays until the next is whole. It serves reads. ' +
+        'With --auto the node is willing to do so once the name is read much by others, as many as the ' +
+        'reading is worth, and lets go of it all when that is over.'
     )
     .addOption(
       new Option('--lag <TIME>', 'how far behind it wants to be at most (5s)').argParser((text) =>
+        parseDuration(text)
+      )
+    )
+    .option('--auto', 'only while it is read much, and for a while after')
+    .addOption(
+      new Option('--lease <TIME>', 'with --auto, how long after (10m)').argParser((text) =>
         parseDuration(text)
       )
     )
@@ -79,11 +88,24 @@ function promotedJson({ root, behind, ...rest }: Promoted): object {
   return { ...rest, root: root.toString(), behind: { ...behind, beyond: roots } }
 }
 
+interface AddOptions {
+  lag?: number
+  auto?: boolean
+  lease?: number
+  wait?: boolean
+}
+
 async function add({ out, signal, ...session }: Session, command: Command): Promise<number> {
   const [ref] = command.processedArgs as [string]
-  const { lag, wait } = command.opts<{ lag?: number; wait?: boolean }>()
+  const { lag, lease, ...opts } = command.opts<AddOptions>()
+  const { auto = false, wait } = opts
+  if (lease !== undefined && !auto) throw new CairnError('BAD_REQUEST', '--lease goes with --auto')
   const { mirrors } = await session.client()
-  let mirror = await mirrors.add(ref, { signal, ...(lag === undefined ? {} : { lagMs: lag }) })
+  const times = {
+    ...(lag === undefined ? {} : { lagMs: lag }),
+    ...(lease === undefined ? {} : { leaseMs: lease })
+  }
+  let mirror = await mirrors.add(ref, { signal, auto, ...times })
   if (wait === true) {
     const onProgress = (now: Mirror): void => out.live.show(() => `${safe(now.name)}  ${doing(now)}`)
     mirror = await mirrors.waitFor(mirror, { signal, onProgress })
@@ -133,20 +155,22 @@ async function remove({ out, signal, ...session }: Session, command: Command): P
 /** Without an answer of the voters for so long, a lag is as of then. Three looks at the longest wish. */
 const QUIET_MS = 45_000
 
-function doing({ phase, reason, fetching, lag }: Mirror): string {
+function doing({ phase, reason, fetching, lag, lease }: Mirror): string {
   const heard =
     lag.heardMs === undefined
       ? ', its voters not heard yet'
       : `, its voters not heard for ${duration(lag.heardMs)}`
   const quiet = lag.heardMs === undefined || lag.heardMs > QUIET_MS ? heard : ''
+  if (phase === 'waiting') return 'waiting until it is read much'
   if (phase === 'resting') return `waiting to try again: ${safe(reason ?? '')}`
   if (phase === 'fetching' && fetching !== undefined) {
     return `fetching ${fetching.sequence}: ${plural(fetching.blocks, 'block')} (${size(fetching.bytes)})`
   }
-  return `${phase}${quiet}`
+  return `${phase}${lease === undefined ? '' : `, for ${duration(lease.leftMs)} more`}${quiet}`
 }
 
-function held({ whole, fetching }: Mirror): string {
+function held({ whole, fetching, phase }: Mirror): string {
+  if (phase === 'waiting') return 'mirrored here once it is read much'
   if (whole === undefined) return fetching === undefined ? 'nothing of it yet' : 'fetching'
   return `${whole.sequence} whole: ${plural(whole.blocks, 'block')} (${size(whole.bytes)})`
 }

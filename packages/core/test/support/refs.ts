@@ -1,9 +1,12 @@
 /** Refs of a test: records signed with seals, receipts, entries. */
 import { createHash } from 'node:crypto'
 import {
+  type KeptMirror,
+  MIRROR_LAG_MS,
   type PeerId,
   type RefBody,
   type RefRecord,
+  refId,
   SIGNATURE_BYTES,
   signRef,
   toUtf8,
@@ -34,6 +37,15 @@ export function cryptoOf(by: string) {
 
 export const ids = (...names: string[]): PeerId[] => names as PeerId[]
 export const OWNER = 'owner' as PeerId
+/** The ref of `record`, and its id. */
+export const PHOTOS = { owner: OWNER, name: 'photos' }
+export const PHOTOS_ID = refId(PHOTOS, sha256)
+
+/** A mirror of it that has nothing yet, unless told. */
+export function keptMirror(more: Partial<KeptMirror> = {}): KeptMirror {
+  const none = { leaseMs: undefined, generation: 0, whole: undefined }
+  return { ref: PHOTOS, lagMs: MIRROR_LAG_MS, ...none, ...more }
+}
 
 /** A record that follows these; its electorate is a, b and c unless told. */
 export function record(follows: readonly RefRecord[], more: Partial<RefBody> = {}): RefRecord {
