@@ -6,7 +6,7 @@
 import type { PeerId } from './block.ts'
 import { toHex, toUtf8 } from './bytes.ts'
 import { type Holders, livingMembers } from './holders.ts'
-import { knownAcknowledged, readEntry, writeEntry } from './ref-entry.ts'
+import { type KnownRef, knownAcknowledged, readEntry, writeEntry } from './ref-entry.ts'
 import { REF_LIST_BYTES_MAX, REF_PAGE, type RefMessage } from './ref-messages.ts'
 import { carriersOf, digestOf, type HeldRef, livingCarriers, type RefTable } from './ref-table.ts'
 
@@ -59,6 +59,8 @@ export interface Spread {
 interface Scene {
   holders: Holders
   nowMs: number
+  /** Its lifetime is over as this member counts it: it is carried, and not listed. */
+  isOver(known: KnownRef): boolean
 }
 
 export function createSpread(nowMs: number): Spread {
@@ -128,7 +130,7 @@ export function onSpreadMessage(
     case 'ref-taken':
       return onTaken(spread, table, scene, from, message.token)
     case 'ref-list':
-      return [{ type: 'send', to: from, message: listPage(table, message) }]
+      return [{ type: 'send', to: from, message: listPage(table, scene, message) }]
     case 'ref-listed':
       return onListed(spread, table, scene, from, message)
   }
@@ -211,7 +213,7 @@ function onTaken(
 export function startListing(
   spread: Spread,
   table: RefTable,
-  { holders, nowMs }: Scene,
+  { holders, nowMs, isOver }: Scene,
   { request, owner }: { request: number; owner: PeerId | undefined }
 ): SpreadAction[] {
   const records: Listing['records'] = new Map()
@@ -221,7 +223,7 @@ export function startListing(
   const waiting = new Map(asked.map((peer) => [peer, nowMs + LIST_MS]))
   const listing: Listing = { request, owner, records, waiting, seen: new Set() }
   for (const { entry } of table.carried.values()) {
-    if (entry.best !== undefined) addListed(listing, entry.best.record)
+    if (entry.best !== undefined && !isOver(entry.best)) addListed(listing, entry.best.record)
   }
   if (waiting.size === 0) return [listed(listing, silent)]
   const token = spread.nextToken++
@@ -257,7 +259,7 @@ function endListings(spread: Spread, { nowMs }: Scene): SpreadAction[] {
   return actions
 }
 
-function listPage(table: RefTable, asked: RefMessage & { type: 'ref-list' }): RefMessage {
+function listPage(table: RefTable, { isOver }: Scene, asked: RefMessage & { type: 'ref-list' }): RefMessage {
   const { token, owner, after } = asked
   const ids = [...table.carried.keys()].filter((id) => after === undefined || id > after).sort()
   const records: { record: Uint8Array; receipts: Uint8Array[] }[] = []
@@ -266,6 +268,7 @@ function listPage(table: RefTable, asked: RefMessage & { type: 'ref-list' }): Re
   for (const id of ids) {
     const best = table.carried.get(id)?.entry.best
     if (best === undefined || (owner !== undefined && best.record.owner !== owner)) continue
+    if (isOver(best)) continue
     const receipts = [...best.receipts.values()].map(({ bytes }) => bytes)
     size += best.record.bytes.length + receipts.reduce((sum, one) => sum + one.length + 2, 8)
     if (records.length === LISTED_MAX || (size > REF_LIST_BYTES_MAX && records.length > 0)) {

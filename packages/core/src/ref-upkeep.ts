@@ -112,7 +112,12 @@ function isOurs({ shared }: Upkeep, table: RefTable, { holders }: Scene, record:
 }
 
 /** Whether a record's lifetime is over by our own count. */
-function isOver(state: Upkeep, table: RefTable, { record, receipts }: KnownRef, nowMs: number): boolean {
+export function isOver(
+  state: Upkeep,
+  table: RefTable,
+  { record, receipts }: KnownRef,
+  nowMs: number
+): boolean {
   const { clock, seen } = state
   const vote = receipts.get(table.self)
   const known = seen.get(record.id)

@@ -39,6 +39,7 @@ import {
 } from './ref-table.ts'
 import {
   createUpkeep,
+  isOver,
   onTidied,
   onUpkeepMessage,
   setClock,
@@ -190,7 +191,7 @@ export function onRefEvent(refs: Refs, scene: RefScene, event: RefEvent): RefAct
     case 'ref-propose':
       return propose(refs, scene, event)
     case 'ref-list':
-      return startListing(refs.spread, refs.table, scene, event)
+      return startListing(refs.spread, refs.table, spreadScene(refs, scene), event)
     case 'ref-kept':
       setClock(refs.upkeep, event.atMs, scene.nowMs)
       return kept(refs, scene, event)
@@ -254,7 +255,7 @@ function receive(refs: Refs, scene: RefScene, from: PeerId, message: RefMessage)
     case 'ref-page':
     case 'ref-next':
     case 'ref-want':
-      return onSpreadMessage(refs.spread, refs.table, scene, from, message)
+      return onSpreadMessage(refs.spread, refs.table, spreadScene(refs, scene), from, message)
   }
 }
 
@@ -275,7 +276,11 @@ export function refsTick(refs: Refs, scene: RefScene): RefAction[] {
     actions.push(...renewals(refs, scene))
   }
   actions.push(...upkeepTick(refs.upkeep, refs.table, scene))
-  return [...actions, ...spreadTick(refs.spread, refs.table, scene)]
+  return [...actions, ...spreadTick(refs.spread, refs.table, spreadScene(refs, scene))]
+}
+
+function spreadScene({ upkeep, table }: Refs, { holders, nowMs }: RefScene) {
+  return { holders, nowMs, isOver: (known: KnownRef) => isOver(upkeep, table, known, nowMs) }
 }
 
 export function refsDeadline(refs: Refs): number {

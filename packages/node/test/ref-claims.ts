@@ -91,7 +91,9 @@ keeps(
       return usages.every((blocks) => blocks === 0)
     }
     assert.not(await others(), 'it is kept for now')
+    assert.is((await net.at(0).pins()).length, 1)
     await eventually(others, 'its time is over', 60_000)
+    await eventually(async () => (await net.at(0).pins()).length === 0, 'nor is it listed', 30_000)
   })
 )
 
