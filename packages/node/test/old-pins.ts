@@ -1,13 +1,19 @@
 import { readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { cidOf } from '@cairn/blocks'
+import { type Block, CHUNK_BYTES, cidOf, fileBlocks, keyOf } from '@cairn/blocks'
+import { type HeldClaim, signChange } from '@cairn/core'
+import { openStore } from '@cairn/store'
+import type { CID } from 'multiformats/cid'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { cryptoOf, openIdentity } from '../src/identity.ts'
 import { openOldPins } from '../src/old-pins.ts'
 import { temporary } from './support/home.ts'
+import { eventually, openNodes } from './support/nodes.ts'
 import { codeOf } from './support/peers.ts'
 import { scoped } from './support/scope.ts'
 
+const CAPACITY_BYTES = 512 * 1024 * 1024
 const pins = suite('pins as they were')
 const cid = (n: number) => cidOf(Uint8Array.of(n))
 const pin = (n: number, upload: string, replicas = 3) => {
@@ -72,6 +78,64 @@ pins(
     assert.match(told[0] as string, 'is damaged')
     await kept.add(pin(1, 'u3'))
     assert.is((await kept.list()).length, 2)
+  })
+)
+
+/** What a node of then left of an upload: blocks under the upload's claims, and the pin's file. */
+async function oldUpload(home: string, { id, network }: { id: string; network: string }): Promise<CID> {
+  const { root, blocks } = await someFile()
+  const identity = await openIdentity(join(home, 'identity.key'))
+  const about = { network, owner: identity.id, kind: 'upload', id: id.padEnd(64, '0') } as const
+  const change = { ...about, sequence: 1, live: true, replicas: 1, lifetimeMs: 0 }
+  const keys = blocks.map(({ cid }) => keyOf(cid))
+  const claims = signChange(change, keys, cryptoOf(identity))
+  const store = await openStore({ directory: join(home, 'store'), capacity: CAPACITY_BYTES })
+  await store.put(
+    blocks.map(({ cid, bytes }) => {
+      const key = keyOf(cid)
+      return { key, bytes, claims: [claims.get(key) as HeldClaim], verified: true }
+    })
+  )
+  await store.close()
+  await openOldPins(home, () => assert.unreachable()).add({ ...pin(1, id, 1), root, name: 'a.bin' })
+  return root
+}
+
+async function someFile(): Promise<{ root: CID; blocks: Block[] }> {
+  const blocks: Block[] = []
+  const writing = fileBlocks(
+    (async function* () {
+      for (const byte of [1, 2, 3]) yield new Uint8Array(CHUNK_BYTES).fill(byte)
+    })()
+  )
+  let next = await writing.next()
+  for (; next.done !== true; next = await writing.next()) blocks.push(next.value)
+  return { root: next.value.cid, blocks }
+}
+
+pins(
+  'a home of then is gone on with: its pins are refs, keep what they kept, and let go of it when removed',
+  scoped(async (use) => {
+    const hasty = { uploadIdleMs: 1_000, collectGraceMs: 500, collectIntervalMs: 200 }
+    const net = use(await openNodes(1, { create: { open: false, replicas: 1 }, config: hasty }))
+    const { network } = net.at(0)
+    await net.at(0).stop()
+    const root = await oldUpload(net.home(0), { id: 'cd'.repeat(16), network: network.id })
+    const node = await net.restart(0, { config: hasty })
+    assert.equal(
+      (await node.pins()).map(({ name }) => name),
+      ['a.bin'],
+      'from the start'
+    )
+    const files = async () => (await readdir(join(net.home(0), 'pins'))).length
+    await eventually(async () => (await files()) === 0, 'its pin is a ref')
+    assert.equal(
+      (await node.pins()).map(({ name, root: at }) => [name, `${at}`]),
+      [['a.bin', `${root}`]]
+    )
+    assert.is((await node.status()).usage.blocks, 4)
+    await node.unpin(root)
+    await eventually(async () => (await node.status()).usage.blocks === 0, 'what it kept is collected')
   })
 )
 
