@@ -120,7 +120,7 @@ mirrors(
     await two.refs.get(ref)
     let reading = true
     const reader = (async () => {
-      for (; reading; await new Promise((resolve) => setTimeout(resolve, 100))) {
+      for (; reading; await new Promise((resolve) => setTimeout(resolve, 20))) {
         await Promise.all(blocks.map(({ cid }) => two.get(cid, { ref })))
       }
     })()

@@ -111,7 +111,8 @@ async function add({ out, signal, ...session }: Session, command: Command): Prom
     mirror = await mirrors.waitFor(mirror, { signal, onProgress })
   }
   out.result(mirrorJson(mirror), () => `${safe(mirror.name)}  ${held(mirror)}`)
-  if (wait !== true && mirror.whole === undefined) out.note('cairn mirror ls shows how far it has come')
+  if (wait !== true && mirror.whole === undefined && !auto)
+    out.note('cairn mirror ls shows how far it has come')
   return EXIT.ok
 }
 
@@ -155,13 +156,19 @@ async function remove({ out, signal, ...session }: Session, command: Command): P
 /** Without an answer of the voters for so long, a lag is as of then. Three looks at the longest wish. */
 const QUIET_MS = 45_000
 
-function doing({ phase, reason, fetching, lag, lease }: Mirror): string {
+/** Nobody reads it so much, and what a life before may have left of it goes, or is gone. */
+function isIdle({ lease, whole, phase }: Mirror): boolean {
+  return lease?.leftMs === 0 && whole === undefined && phase !== 'fetching'
+}
+
+function doing(mirror: Mirror): string {
+  const { phase, reason, fetching, lag, lease } = mirror
   const heard =
     lag.heardMs === undefined
       ? ', its voters not heard yet'
       : `, its voters not heard for ${duration(lag.heardMs)}`
   const quiet = lag.heardMs === undefined || lag.heardMs > QUIET_MS ? heard : ''
-  if (phase === 'waiting') return 'waiting until it is read much'
+  if (isIdle(mirror)) return 'waiting until it is read much'
   if (phase === 'resting') return `waiting to try again: ${safe(reason ?? '')}`
   if (phase === 'fetching' && fetching !== undefined) {
     return `fetching ${fetching.sequence}: ${plural(fetching.blocks, 'block')} (${size(fetching.bytes)})`
@@ -169,8 +176,9 @@ function doing({ phase, reason, fetching, lag, lease }: Mirror): string {
   return `${phase}${lease === undefined ? '' : `, for ${duration(lease.leftMs)} more`}${quiet}`
 }
 
-function held({ whole, fetching, phase }: Mirror): string {
-  if (phase === 'waiting') return 'mirrored here once it is read much'
+function held(mirror: Mirror): string {
+  const { whole, fetching } = mirror
+  if (isIdle(mirror)) return 'mirrored here once it is read much'
   if (whole === undefined) return fetching === undefined ? 'nothing of it yet' : 'fetching'
   return `${whole.sequence} whole: ${plural(whole.blocks, 'block')} (${size(whole.bytes)})`
 }
