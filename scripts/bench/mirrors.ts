@@ -1,8 +1,8 @@
 /**
- * Reading from mirrors alone: the primary is killed, and four clients, through one node that has nothing itself
- * or through one each, read from 4, 2 and 1 mirrors, each on a machine of its own whose cable carries 20 MB/s
- * (tbf in network namespaces). How busy the processors are says what is the limit. Needs root, iproute2 and
- * nftables.
+ * Reading from mirrors alone: the primary is killed, and four clients, through one node that has nothing
+ * itself or through one each, read from 4, 2 and 1 mirrors, each on a machine of its own whose cable carries
+ * 20 MB/s (tbf in network namespaces). How busy the processors are says what is the limit. Needs root,
+ * iproute2 and nftables.
  *
  * Run: npm run bench -- mirrors [--mib 192] [--rounds 2] [--cable 20] [--readers 1|2|4] [--json]
  */
@@ -139,7 +139,8 @@ await hub(1 + readerCount + MIRRORS[0], async ({ machines, slow }) => {
       const best = rounds.reduce((a, b) => (a.MBs > b.MBs ? a : b))
       const MBs = rounds.map((one) => one.MBs)
       results.push({ mirrors: count, MBs, ratio: best.MBs / (count * cableMBs), busy: best.busy })
-      const told = `${MBs.map((one) => one.toFixed(1)).join(', ')} MB/s, processors ${Math.round(100 * best.busy)} % busy`
+      const busy = `processors ${Math.round(100 * best.busy)} % busy`
+      const told = `${MBs.map((one) => one.toFixed(1)).join(', ')} MB/s, ${busy}`
       if (!flags.json)
         console.log(`${count} mirrors: ${told}, ${results.at(-1)?.ratio.toFixed(2)} of the cables'`)
     }

@@ -1,7 +1,7 @@
 /**
- * How much each ref is read, as its readers tell: each sums up what it asked of other members, and tells those
- * that carry the ref; they add it up, and tell whoever asks them for the ref. A lease of an extra copy rests
- * on it (`mirrors.ts`). It proves nothing: who believes too much spends disk that it offered.
+ * How much each ref is read, as its readers tell: each sums up what it asked of other members, and tells
+ * those that carry the ref; they add it up, and tell whoever asks them for the ref. A lease of an extra copy
+ * rests on it (`mirrors.ts`). It proves nothing: who believes too much spends disk that it offered.
  */
 import type { PeerId } from './block.ts'
 import { type Decoded, hex, list, struct, varint } from './codec.ts'

@@ -197,7 +197,7 @@ function keptOf({ ref, lagMs, leaseMs, generation, whole }: Mirror): KeptMirror 
   return { ref, lagMs, leaseMs, generation, whole }
 }
 
-/** What is known here of a ref, by its id; and whether it is read so much that one more mirror is worth it. */
+/** What is known of a ref, by its id; and whether it is read so much that one more mirror is worth it. */
 export interface MirrorScene {
   bestOf(id: string): RefRecord | undefined
   isWorth(id: string, isOne: boolean): boolean

@@ -275,7 +275,7 @@ fetching('repair leaves room for reads, and reads for repair', () => {
   assert.is(one.sent.at(-1)?.purpose, 'repair')
 })
 
-/** Reads blocks that so many members have, each of which brings one in 50 ms. Returns how many came a second. */
+/** Reads blocks that so many members have, each of which brings one in 50 ms. Blocks a second. */
 function readThrough(members: number): number {
   const [blockMs, count, ahead] = [50, 400, 24]
   const holders = holdersOf(1 + members)
