@@ -211,7 +211,9 @@ export function onFetched(
 function arrived(fetches: Fetches, known: Want, transfer: Transfer, nowMs: number): FetchAction[] {
   if (transfer.purpose === 'repair') count(fetches.repaired, known.size, nowMs)
   if (transfer.purpose === 'repair' || !known.repair) return forget(fetches, known, true)
-  return endRead(fetches, known, true, nowMs)
+  if (known.read) return endRead(fetches, known, true, nowMs)
+  queueWant(fetches.wants, known, nowMs) // the slower of two that were asked for a read: that is over
+  return []
 }
 
 export function onFetchEnded(
