@@ -297,13 +297,12 @@ function assignRepairs(fetches: Fetches, holders: Holders, pass: Pass): void {
   if (fetches.repairing > LIMITS.repairWindow - LIMITS.fetchKeys) return
   if (fetches.repairingBytes > (LIMITS.repairWindowBytes * 3) / 4) return
   const { ration } = fetches
-  const isFree = fetches.repairing === 0
   let passed = 0
   for (const alike of fetches.wants.ready) {
     for (const known of alike) {
       if (fetches.repairing >= LIMITS.repairWindow) return
       const copies = copiesOf(fetches, holders, known, pass.nowMs)
-      if (fetches.repairingBytes >= windowFor(ration, copies, isFree, pass.nowMs)) {
+      if (fetches.repairingBytes >= windowFor(ration, copies, pass.nowMs)) {
         if (pass.nowMs < ration.restUntilMs) fetches.wakeMs = Math.min(fetches.wakeMs, ration.restUntilMs)
         return
       }

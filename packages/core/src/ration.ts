@@ -53,9 +53,9 @@ export function paceOut(ration: Ration, underWay: boolean, nowMs: number): void 
 
 /**
  * Bytes that repair may have under way, given how many copies are known of what comes next. 0: not now.
- * @param isFree whether nothing was under way: pieces do not overlap
+ * What people read counts as under way where it belongs here, too: so a piece does not wait until nothing is.
  */
-export function windowFor(ration: Ration, copies: number, isFree: boolean, nowMs: number): number {
+export function windowFor(ration: Ration, copies: number, nowMs: number): number {
   if (copies <= 1 || !isBusy(ration, nowMs)) return LIMITS.repairWindowBytes
-  return isFree && nowMs >= ration.restUntilMs ? LIMITS.busyWindowBytes : 0
+  return nowMs >= ration.restUntilMs ? LIMITS.busyWindowBytes : 0
 }

@@ -7,12 +7,11 @@ const ration = suite('ration')
 
 ration('with nobody served, and of last copies, repair takes its whole window', () => {
   const one = createRation()
-  assert.is(windowFor(one, 2, false, 0), LIMITS.repairWindowBytes)
+  assert.is(windowFor(one, 2, 0), LIMITS.repairWindowBytes)
   noteServed(one, 0)
-  assert.is(windowFor(one, 1, false, 1), LIMITS.repairWindowBytes)
-  assert.is(windowFor(one, 2, true, 1), LIMITS.busyWindowBytes)
-  assert.is(windowFor(one, 2, false, 1), 0, 'one piece at a time')
-  assert.is(windowFor(one, 2, false, 3_000), LIMITS.repairWindowBytes, 'they are gone')
+  assert.is(windowFor(one, 1, 1), LIMITS.repairWindowBytes)
+  assert.is(windowFor(one, 2, 1), LIMITS.busyWindowBytes)
+  assert.is(windowFor(one, 2, 3_000), LIMITS.repairWindowBytes, 'they are gone')
 })
 
 ration('after a piece it rests twice as long with two copies left, longer with more, and never long', () => {
@@ -32,9 +31,9 @@ ration('after a piece it rests twice as long with two copies left, longer with m
     paceOut(one, false, 10 + tookMs)
     const endMs = 10 + tookMs + restMs
     noteServed(one, endMs - 1)
-    assert.is(windowFor(one, copies, true, endMs - 1), 0, `${copies} copies, ${tookMs} ms`)
-    assert.is(windowFor(one, copies, true, endMs), LIMITS.busyWindowBytes)
-    assert.is(windowFor(one, 1, true, endMs - 1), LIMITS.repairWindowBytes, 'a last copy waits for nothing')
+    assert.is(windowFor(one, copies, endMs - 1), 0, `${copies} copies, ${tookMs} ms`)
+    assert.is(windowFor(one, copies, endMs), LIMITS.busyWindowBytes)
+    assert.is(windowFor(one, 1, endMs - 1), LIMITS.repairWindowBytes, 'a last copy waits for nothing')
   }
 })
 
