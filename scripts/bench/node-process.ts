@@ -2,7 +2,10 @@
 import { setYoung } from '@cairn/blocks'
 
 setYoung(4 * 1024 * 1024) // as `cairn start` does, before the modules are loaded
-const [{ serveNode }, { createNode }] = await Promise.all([import('@cairn/gateway'), import('@cairn/node')])
+const [{ serveNode }, { createNode, putLoopFirst }] = await Promise.all([
+  import('@cairn/gateway'),
+  import('@cairn/node')
+])
 
 const [home = '', join = '', repairDelayMs = '600000', probeMs = '1000'] = process.argv.slice(2)
 const node = await createNode({
@@ -16,6 +19,7 @@ const node = await createNode({
   },
   ...(join === '' ? { create: { open: false, replicas: 3 } } : { join })
 })
+putLoopFirst()
 const served = await serveNode(node, { port: 0, onStop: () => process.exit() })
 console.log(JSON.stringify({ url: served.url, token: node.token, invite: node.invite() }))
 process.stdin.resume().once('end', async () => {

@@ -31,7 +31,8 @@ const ROUNDS_MAX = 64
 /**
  * Makes the young generation so large, once and for good; call it before other modules are loaded. It begins
  * at 1 MiB, where work on many small blocks is collected every few milliseconds, thousands of times; and
- * loading modules makes it 16 MiB, where buffers of blocks live longer: 30 MB more for a node.
+ * loading modules makes it 16 MiB, where buffers of blocks live longer: 30 MB more for a node. From then on
+ * the event loop collects it alone: other threads may wait long for a core, and it would wait for them.
  */
 export function setYoung(semiSpaceBytes: number): void {
   collect ??= collector()
@@ -42,6 +43,7 @@ export function setYoung(semiSpaceBytes: number): void {
     collect({ type: 'minor' })
   }
   setFlagsFromString('--semi-space-growth-factor=1')
+  setFlagsFromString('--no-parallel-scavenge')
 }
 
 /** V8 counts both of its halves. */

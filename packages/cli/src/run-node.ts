@@ -57,8 +57,12 @@ export async function runNode(plan: NodePlan, { out, signal }: RunOptions): Prom
   await refuseSecond(plan.home)
   const startedMs = performance.now()
   setYoung(YOUNG_BYTES)
-  const [{ createNode }, { serveNode }] = await Promise.all([import('@cairn/node'), import('@cairn/gateway')])
+  const [{ createNode, putLoopFirst }, { serveNode }] = await Promise.all([
+    import('@cairn/node'),
+    import('@cairn/gateway')
+  ])
   const node = await createNode(nodeOptions(plan))
+  putLoopFirst()
   const ended = Promise.withResolvers<string>()
   try {
     const served = await servePlanned(node, plan, serveNode, () => ended.resolve('asked to stop'))

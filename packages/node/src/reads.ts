@@ -63,7 +63,7 @@ export function createReads(shell: () => Shell): Reads {
   })
   const look = together((keys: BlockKey[]) => shell().store.getMany(keys), {
     most: LOOK_MAX,
-    soon: queueMicrotask
+    soon: setImmediate
   })
   const want = gathered<{ key: BlockKey; ref: string | undefined }>(
     (all) => {
@@ -74,7 +74,7 @@ export function createReads(shell: () => Shell): Reads {
         shell().dispatch(ref === undefined ? event : { ...event, ref })
       }
     },
-    { most: LOOK_MAX, soon: queueMicrotask }
+    { most: LOOK_MAX, soon: setImmediate }
   )
 
   /** Each reader may give the bytes back, and so is to do the caller. */

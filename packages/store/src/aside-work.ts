@@ -23,7 +23,7 @@ export function work(
   { getPriority, setPriority }: typeof import('node:os')
 ): void {
   // below the event loop, which must not wait for a core; on Linux 0 is this thread, elsewhere the process
-  const nicer = 5
+  const nicer = 10
   if (process.platform === 'linux') setPriority(0, Math.min(19, getPriority(0) + nicer))
   const memory = workerData as SharedArrayBuffer
   parentPort?.on('message', ({ slot, offset, name, length }: Asked) => {
