@@ -110,4 +110,42 @@ mirrors(
   })
 )
 
+mirrors(
+  'with all others killed what a mirror has becomes a network of its own, which another node joins',
+  withNodes(async ({ folder, network, start }) => {
+    const [one, mirror] = (await network(2)) as [Node, Node]
+    const path = join(folder, 'photos')
+    await makeTree(path, { mebibytes: 3, small: 10 })
+    const put = await cairn(['--home', one.home, '--json', 'put', path, '--name', 'photos'])
+    assert.is(put.exit, 6, `two copies of three: ${put.stderr}`)
+    const at = ['--home', mirror.home]
+    const added = await cairn([...at, 'mirror', 'add', 'photos', '--lag', '1s', '--wait'])
+    assert.is(added.exit, 0, added.stderr)
+    await kill([one])
+    const home = join(folder, 'apart')
+    const apart = ['--json', 'mirror', 'promote', 'photos', '--network', 'new', '--to']
+    const used = await cairn([...at, ...apart, one.home])
+    assert.is(used.exit, 2, 'a home in use is left alone')
+    const made = await cairn([...at, ...apart, home])
+    assert.is(made.exit, 0, made.stderr)
+    const { network: id, ref } = lastJson(made.stdout) as { network: string; ref: Record<string, unknown> }
+    assert.is((ref.metadata as Record<string, string>)['split.name'], 'photos')
+    assert.match((await cairn([...at, 'mirror', 'ls'])).stdout, /following/)
+    await kill([mirror])
+    const first = await start('apart')
+    const invited = await cairn(['--home', home, '--json', 'invite'])
+    const second = await start('joined', { join: String(lastJson(invited.stdout).invite) })
+    await met([first, second])
+    const ready = second.said.find(({ event }) => event === 'ready')
+    assert.is((ready?.network as { id: string } | undefined)?.id, id)
+    const out = join(folder, 'out')
+    const got = await cairn(['--home', second.home, 'get', `${first.id}/photos`, '-o', out])
+    assert.is(got.exit, 0, got.stderr)
+    assert.is(await rootOf(out), await rootOf(path))
+    const written = await cairn(['--home', home, '--json', 'put', out, '--name', 'photos'])
+    assert.ok(written.exit === 0 || written.exit === 6, written.stderr)
+    assert.is((lastJson(written.stdout).ref as { sequence: number }).sequence, 2)
+  })
+)
+
 mirrors.run()

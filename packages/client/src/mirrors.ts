@@ -86,6 +86,8 @@ export interface Mirrors {
     options?: MirrorOptions & { lagMs?: number; auto?: boolean; leaseMs?: number }
   ): Promise<Mirror>
   list(options?: MirrorOptions): Promise<Mirror[]>
+  /** @throws NOT_FOUND, BAD_REQUEST when it is the name of several */
+  get(ref: string, options?: MirrorOptions): Promise<Mirror>
   /** @throws NOT_FOUND */
   rm(ref: string, options?: MirrorOptions): Promise<Mirror>
   /**
@@ -132,6 +134,7 @@ export function createMirrors(
       return toMirror((await nodes.json(first, asked)) as Json)
     },
     list,
+    get: (ref, { signal } = {}) => find(ref, signal),
     async rm(ref, { signal } = {}) {
       const found = await find(ref, signal)
       await nodes.json(first, { method: 'DELETE', path: pathOf(found), signal })

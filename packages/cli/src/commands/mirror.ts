@@ -1,11 +1,13 @@
 /** `cairn mirror`: read replicas of names on the node that is asked. */
+import { resolve } from 'node:path'
 import type { Mirror, Promoted } from '@cairn/client'
 import { CairnError } from '@cairn/core'
 import { type Command, Option } from 'commander'
 import { EXIT } from '../failure.ts'
 import { count, duration, plural, safe, size, table } from '../format.ts'
-import { parseDuration } from '../parse.ts'
+import { parseDuration, parseSize } from '../parse.ts'
 import { act, type Program, type Session } from '../session.ts'
+import { splitOff } from '../split.ts'
 import { refJson, refLine } from './ref.ts'
 
 export function addMirror(root: Command, program: Program): void {
@@ -50,15 +52,37 @@ export function addMirror(root: Command, program: Program): void {
       "Makes of the mirror's last whole root a name that stands alone, owned by this node (or by --key), " +
         'also while the old owner and every other member are away. Nobody but this node votes on it, until ' +
         'cairn ref share. What the old name had beyond it is told, as far as this node knows it. ' +
-        'The mirror ends.'
+        'The mirror ends. With --network new what it has is copied into a new home instead, with a network ' +
+        'id, a secret and a key of its own; nothing in the old network changes, and the mirror goes on.'
     )
     .option('--name <NEW>', 'what the new name is called (as the old one)')
+    .addOption(new Option('--network <new>', 'as a network of its own').choices(['new']))
+    .option('--to <HOME>', 'with --network new: the home of its first node, empty or not there yet')
+    .addOption(
+      new Option('--capacity <SIZE>', 'with --network new: what that node may hold').argParser((text) =>
+        parseSize(text)
+      )
+    )
     .action(act(program, promote))
 }
 
-async function promote({ out, signal, ...session }: Session, command: Command): Promise<number> {
+interface PromoteFlags {
+  name?: string
+  network?: 'new'
+  to?: string
+  capacity?: number
+}
+
+async function promote(whole: Session, command: Command): Promise<number> {
+  const { out, signal, ...session } = whole
   const [ref] = command.processedArgs as [string]
-  const { name } = command.opts<{ name?: string }>()
+  const { name, network, to, capacity } = command.opts<PromoteFlags>()
+  if ((network === undefined) !== (to === undefined)) {
+    throw new CairnError('BAD_REQUEST', '--network new and --to HOME go together', {
+      hint: 'a network of its own needs an empty home: --network new --to HOME'
+    })
+  }
+  if (to !== undefined) return promoteApart(whole, { ref, name, home: resolve(to), capacity })
   const { mirrors } = await session.client()
   const made = await mirrors.promote(ref, { signal, ...(name === undefined ? {} : { name }) })
   out.result({ ref: refJson(made.ref), from: promotedJson(made.from) }, () => refLine(made.ref))
@@ -66,6 +90,34 @@ async function promote({ out, signal, ...session }: Session, command: Command): 
   out.note(`stands alone, owned by ${made.ref.owner}; from ${safe(old)} of ${owner}, at ${sequence}`)
   for (const line of beyond(behind)) out.note(line)
   out.note(`others vote on it again after: cairn ref share ${safe(made.ref.name)}`)
+  return EXIT.ok
+}
+
+async function promoteApart(
+  { out, signal, ...session }: Session,
+  {
+    ref,
+    name,
+    home,
+    capacity
+  }: { ref: string; name: string | undefined; home: string; capacity: number | undefined }
+): Promise<number> {
+  const from = await session.client()
+  const mirror = await from.mirrors.get(ref, { signal })
+  const onProgress = (bytes: number): void => out.live.show(() => `copying: ${size(bytes)}`)
+  const room = capacity === undefined ? {} : { capacity }
+  const made = await splitOff({ from, mirror, home, name: name ?? mirror.name, ...room, signal, onProgress })
+  const { lag, owner, name: old, whole } = mirror
+  const cairn = `cairn --home ${home}`
+  const lineage = { owner, name: old, sequence: whole?.sequence, behind: lag }
+  out.result({ network: made.network, home, ref: refJson(made.ref), from: lineage }, () => refLine(made.ref))
+  out.note(
+    `network ${made.network.slice(0, 8)}…: ${plural(made.blocks, 'block')} (${size(made.bytes)}) in ${home}`
+  )
+  out.note(`from ${safe(old)} of ${owner}, at ${whole?.sequence}`)
+  for (const line of beyond({ ...lag, updates: lag.updates ?? 0, beyond: [], begun: 0 })) out.note(line)
+  out.note(`start it: ${cairn} start --listen ADDRESS`)
+  out.note(`others join it with: cairn --home THEIRS join "$(${cairn} invite)"`)
   return EXIT.ok
 }
 
