@@ -3,7 +3,7 @@
  * probes. All others (V8's, libuv's, those that hash) come after it. Linux only, the one system where a
  * thread has a priority of its own.
  */
-import { readdirSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { getPriority, setPriority } from 'node:os'
 
 /**
@@ -12,12 +12,14 @@ import { getPriority, setPriority } from 'node:os'
  */
 const NICER = 10
 const NICEST = 19
+/** Where Linux lists a process's threads. */
+const TASKS = '/proc/self/task'
 
 /** For a process that is a node and nothing else, once it runs. Threads that hash see to it themselves. */
 export function putLoopFirst(): void {
-  if (process.platform !== 'linux') return
+  if (process.platform !== 'linux' || !existsSync(TASKS)) return
   const nicer = Math.min(NICEST, getPriority(0) + NICER)
-  for (const thread of readdirSync('/proc/self/task').map(Number)) {
+  for (const thread of readdirSync(TASKS).map(Number)) {
     if (thread === process.pid) continue
     try {
       setPriority(thread, Math.max(nicer, getPriority(thread)))
