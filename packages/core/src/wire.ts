@@ -30,8 +30,11 @@ import { RELEASE_MESSAGES, RELEASE_TAGS } from './release.ts'
 import { tallyCodec } from './safety.ts'
 import { SCRUB_MESSAGES, SCRUB_TAGS, type ScrubMessage } from './scrubbing.ts'
 
-/** The protocol's version: both ends must speak the same. */
-export const PROTOCOL_VERSION = 1
+/**
+ * Of everything that nodes say to each other: both ends must speak the same. 2: comparing tells what differs
+ * alone, repairs are pulled, surveys count by copies.
+ */
+export const PROTOCOL_VERSION = 2
 /** Any message, encoded. */
 export const MESSAGE_BYTES_MAX = 64 * 1024
 

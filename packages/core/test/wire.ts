@@ -11,8 +11,7 @@ import {
   isCompare,
   isGossip,
   MESSAGE_BYTES_MAX,
-  type Message,
-  PROTOCOL_VERSION
+  type Message
 } from '../src/wire.ts'
 
 const bytes = (length: number) => fc.uint8Array({ minLength: length, maxLength: length })
@@ -322,7 +321,6 @@ wire('each message belongs to one of three conversations', () => {
   }
   assert.ok(isGossip({ type: 'news', rumours: [] }))
   assert.ok(isCompare({ type: 'agree', round: 1, still: false }))
-  assert.is(PROTOCOL_VERSION, 1)
 })
 
 wire.run()

@@ -24,6 +24,7 @@ import {
   oneOf,
   optional,
   type PeerId,
+  PROTOCOL_VERSION,
   struct,
   text,
   toUtf8,
@@ -36,8 +37,6 @@ import { lpStream } from '@libp2p/utils'
 import type { Network } from './network.ts'
 
 export const HELLO_PROTOCOL = '/cairn/hello/1'
-/** Of everything that nodes say to each other. It comes first in every hello, whatever the version. */
-export const PROTOCOL_VERSION = 1
 /** No message of a hello is longer. */
 const HELLO_BYTES_MAX = 1_024
 const NONCE_BYTES = 32

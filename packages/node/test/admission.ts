@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { connect } from 'node:net'
-import { decode, encode, type PeerId } from '@cairn/core'
+import { decode, encode, type PeerId, PROTOCOL_VERSION } from '@cairn/core'
 import { noise } from '@chainsafe/libp2p-noise'
 import { generateKeyPair } from '@libp2p/crypto/keys'
 import type { Stream } from '@libp2p/interface'
@@ -105,7 +105,7 @@ admission(
     for (const proofOf of proofs) {
       const connection = await stranger.dial(addressOf(member), { force: true })
       const line = lpStream(await connection.newStream(HELLO_PROTOCOL))
-      const say = (hello: Hello) => line.write(encode(helloCodec, { version: 1, hello }))
+      const say = (hello: Hello) => line.write(encode(helloCodec, { version: PROTOCOL_VERSION, hello }))
       const hear = async () => decode(helloCodec, (await line.read()).subarray()).hello
       await say({ type: 'opening', role: 'control', network: network.id, nonce: randomBytes(32) })
       const challenge = await hear()
@@ -135,11 +135,11 @@ admission(
   scoped(async (use) => {
     const network = newNetwork({ open: true })
     const member = use(await openPeer(network))
-    const newer = use(await openPeer(network, { version: 2 }))
+    const newer = use(await openPeer(network, { version: PROTOCOL_VERSION + 1 }))
     assert.is(await codeOf(newer.transport.dial(member.transport.addresses())), 'WRONG_VERSION')
     await until(() => member.rejections.length === 1, 'the member notes it')
-    assert.match(member.rejections[0]?.error.message ?? '', /version 2.*version 1/)
-    assert.match(newer.rejections[0]?.error.message ?? '', /version 1.*version 2/)
+    assert.match(member.rejections[0]?.error.message ?? '', /version 3.*version 2/)
+    assert.match(newer.rejections[0]?.error.message ?? '', /version 2.*version 3/)
     assert.match(member.rejections[0]?.error.hint ?? '', 'this machine')
     assert.match(newer.rejections[0]?.error.hint ?? '', 'other machine')
   })
