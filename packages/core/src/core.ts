@@ -294,7 +294,7 @@ export function createCore(options: CoreOptions, nowMs: number): Core {
     config,
     membership,
     holders,
-    writes: createWrites(config),
+    writes: createWrites(id, config),
     fetches: createFetches(id, config),
     reconciler: createReconciler(id, config, crypto.sha256, nowMs),
     surveys: createSurveys(id),

@@ -78,12 +78,13 @@ interface Transfer {
 }
 
 export interface Writes {
+  readonly self: PeerId
   readonly config: Pick<DataConfig, 'standInLeastMs' | 'standInAfterMs' | 'putTimeoutMs' | 'resendAfterMs'>
   readonly puts: Map<number, Put>
   readonly transfers: Map<number, Transfer>
   /** When each member last answered anything: a long queue is not silence. */
   readonly heardMs: Map<PeerId, number>
-  /** When anyone last did. */
+  /** When another last did. */
   lastHeardMs: number
   /** How long answers take now. */
   readonly pace: Pace
@@ -92,14 +93,14 @@ export interface Writes {
   nextTransfer: number
 }
 
-export function createWrites(config: Writes['config']): Writes {
+export function createWrites(self: PeerId, config: Writes['config']): Writes {
   const none = {
     puts: new Map(),
     transfers: new Map(),
     heardMs: new Map(),
     silent: new Map<PeerId, number>()
   }
-  return { config, ...none, lastHeardMs: 0, pace: createPace(), nextTransfer: 1 }
+  return { self, config, ...none, lastHeardMs: 0, pace: createPace(), nextTransfer: 1 }
 }
 
 export interface PutRequest {
@@ -148,9 +149,12 @@ export function onAnswered(
   const transfer = writes.transfers.get(answer.transfer)
   const put = transfer && writes.puts.get(transfer.put)
   if (transfer === undefined || put === undefined) return []
-  paced(writes.pace, nowMs - quietSinceMs(writes, transfer))
+  if (transfer.to !== writes.self) {
+    // our own disk is no measure of what others' take, behind a slow link
+    paced(writes.pace, nowMs - quietSinceMs(writes, transfer))
+    writes.lastHeardMs = nowMs
+  }
   writes.heardMs.set(transfer.to, nowMs)
-  writes.lastHeardMs = nowMs
   writes.silent.delete(transfer.to)
   const touched: Wanting[] = []
   for (const { key, outcome, reason } of answer.items) {
@@ -265,12 +269,15 @@ function quietSinceMs({ heardMs }: Writes, { to, startedMs }: Transfer): number 
   return Math.max(startedMs, heardMs.get(to) ?? 0)
 }
 
+/** Where a link is what is slow, answers come as evenly as frames go out: one a little late is not silent. */
+const TWICE = 2
+
 /** While nobody answers, it may well be this node, or a disk that all share, that stands still. */
 function silentAtMs(writes: Writes, transfer: Transfer): number {
   const { standInLeastMs, standInAfterMs } = writes.config
   const sinceMs = quietSinceMs(writes, transfer)
   if (writes.lastHeardMs <= sinceMs) return sinceMs + standInAfterMs
-  return sinceMs + patienceMs(writes.pace, standInLeastMs, standInAfterMs)
+  return sinceMs + TWICE * patienceMs(writes.pace, standInLeastMs / TWICE, standInAfterMs / TWICE)
 }
 
 function dropTransfer(writes: Writes, put: Put, id: number): void {

@@ -29,7 +29,7 @@ function scene(members = 3) {
     reconciler: createReconciler(peer(0), CONFIG, sha256, 0),
     holders: holdersOf(members),
     fetches: createFetches(peer(0), CONFIG),
-    writes: createWrites(CONFIG)
+    writes: createWrites(peer(0), CONFIG)
   }
   return { state: createFreeing(peer(0), LIFE, CONFIG), around }
 }

@@ -40,7 +40,7 @@ function scene(n: number): Scene {
     reconciler,
     holders,
     fetches: createFetches(peer(n), CONFIG),
-    writes: createWrites(CONFIG)
+    writes: createWrites(peer(n), CONFIG)
   }
   return { state: createStrays(peer(n), LIFE, CONFIG), around, holders }
 }

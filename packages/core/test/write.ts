@@ -25,7 +25,7 @@ function script(
   { ack = 'all', bytes = true }: { ack?: 'all' | 'quorum' | 'one'; bytes?: boolean } = {}
 ) {
   const holders = holdersOf(count)
-  const writes = createWrites(CONFIG)
+  const writes = createWrites(SELF, CONFIG)
   const key = keyIn(7)
   const sent: Send[] = []
   const ends: WriteAction[] = []
@@ -55,6 +55,8 @@ function script(
   }
 }
 
+/** Who puts; none of those that it puts on. */
+const SELF = peer(99)
 const writing = suite('writing')
 
 writing('a block goes to its N holders at once, and the put settles at N receipts', () => {
@@ -192,7 +194,7 @@ writing('with fewer members than N all that there are is enough, and it says so'
 writing('alone and full there is nobody to ask: it ends at once, with no receipt', () => {
   const holders = holdersOf(1)
   become(holders, 0, { full: true })
-  const writes = createWrites(CONFIG)
+  const writes = createWrites(SELF, CONFIG)
   const entries = [{ key: keyIn(1), replicas: 3 }]
   const [settled, over] = startPut(writes, holders, { put: 1, ack: 'one', entries }, 0)
   assert.is(settled?.type === 'put-settled' && settled.blocks[0]?.receipts.length, 0)
@@ -201,7 +203,7 @@ writing('alone and full there is nobody to ask: it ends at once, with no receipt
 })
 
 writing('a put of nothing is over at once', () => {
-  const actions = startPut(createWrites(CONFIG), holdersOf(3), { put: 1, ack: 'all', entries: [] }, 0)
+  const actions = startPut(createWrites(SELF, CONFIG), holdersOf(3), { put: 1, ack: 'all', entries: [] }, 0)
   assert.equal(
     actions.map(({ type }) => type),
     ['put-settled', 'put-over']
@@ -257,7 +259,7 @@ writing('a member that comes while a put waits is asked', () => {
 
 writing('the bytes of two entries with one key are sent once, for the larger N', () => {
   const entries = [3, 2].map((replicas) => ({ key: keyIn(1), replicas }))
-  const actions = startPut(createWrites(CONFIG), holdersOf(6), { put: 1, ack: 'all', entries }, 0)
+  const actions = startPut(createWrites(SELF, CONFIG), holdersOf(6), { put: 1, ack: 'all', entries }, 0)
   assert.is(actions.length, 3)
 })
 
@@ -278,7 +280,7 @@ writing('every put settles once and is over once, whatever happens in whatever o
   fc.assert(
     fc.property(setting, ({ members, replicas, blocks, bytes, ack, events }) => {
       const holders = holdersOf(members)
-      const writes = createWrites(CONFIG)
+      const writes = createWrites(SELF, CONFIG)
       const seen: WriteAction[] = []
       let nowMs = 0
       const take = (actions: readonly WriteAction[]) => {

@@ -286,7 +286,8 @@ cluster('when all will be safe is foretold, as soon as something has come even o
   const onSlow = forecasts(2_000, 200).filter(({ rate }) => rate > 0)
   assert.ok(onLan.length >= 3 && onSlow.length >= 10)
   for (const { saidMs, tookMs } of [...onLan, ...onSlow]) {
-    assert.ok(saidMs < 2 * tookMs + 4_000 && saidMs > 0.5 * tookMs - 4_000, `${saidMs} said, ${tookMs} took`)
+    // what is being waited for is known to the delay
+    assert.ok(saidMs < 2 * tookMs + 5_000 && saidMs > 0.5 * tookMs - 5_000, `${saidMs} said, ${tookMs} took`)
   }
 })
 
