@@ -10,11 +10,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { createClient } from '@cairn/client'
-import { eventually } from '../../test/support/eventually.ts'
-import { type Running, start } from './processes.ts'
+import { addNode, allAlive, type NodeSaid, type Running } from './processes.ts'
 
 const MIB = 1024 * 1024
-const MEET_MS = 60_000
 
 const { values: flags } = parseArgs({
   options: {
@@ -24,12 +22,6 @@ const { values: flags } = parseArgs({
   }
 })
 
-interface Said {
-  url: string
-  token: string
-  invite: string
-}
-
 let busy = 0
 async function counting(input: string, init?: RequestInit): Promise<Response> {
   const response = await fetch(input, init)
@@ -38,15 +30,12 @@ async function counting(input: string, init?: RequestInit): Promise<Response> {
 }
 
 const directory = await mkdtemp(join(tmpdir(), 'cairn-busy-'))
-const nodes: Running<Said>[] = []
+const nodes: Running<NodeSaid>[] = []
 try {
-  for (let i = 0; i < 3; i++) {
-    nodes.push(await start<Said>('node-process.ts', [join(directory, `${i}`), nodes[0]?.said.invite ?? '']))
-  }
-  const { said } = nodes[0] as Running<Said>
-  await eventually('all are alive', MEET_MS, async () =>
-    (await createClient(said).status()).alive === 3 ? true : undefined
-  )
+  for (let i = 0; i < 3; i++) await addNode(nodes, directory)
+  const first = nodes[0] as Running<NodeSaid>
+  await allAlive(first, 3)
+  const { said } = first
   const startedMs = performance.now()
   const seconds = await Promise.all(
     Array.from({ length: Number(flags.clients) }, async () => {

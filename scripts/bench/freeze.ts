@@ -10,13 +10,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { createClient } from '@cairn/client'
-import { eventually } from '../../test/support/eventually.ts'
-import { type Running, start } from './processes.ts'
+import { addNode, allAlive, type NodeSaid, type Running } from './processes.ts'
 
 const MIB = 1024 * 1024
 const NODES = 5
-/** For a stopped member to be found dead, and one that goes on to be found alive. */
-const MEET_MS = 60_000
 /** How far a transfer is when the holder stops. */
 const SHARE = 0.4
 
@@ -30,26 +27,18 @@ const { values: flags } = parseArgs({
 const mib = Number(flags.mib)
 const rounds = Number(flags.rounds)
 
-interface Said {
-  url: string
-  token: string
-  invite: string
-}
 type Figures = Record<'put' | 'put, one stops' | 'get' | 'get, one stops', number[]>
 
 const figures: Figures = { put: [], 'put, one stops': [], get: [], 'get, one stops': [] }
 const directory = await mkdtemp(join(tmpdir(), 'cairn-freeze-'))
-const nodes: Running<Said>[] = []
+const nodes: Running<NodeSaid>[] = []
 try {
-  for (let i = 0; i < NODES; i++) {
-    const invite = nodes[0]?.said.invite ?? ''
-    nodes.push(await start<Said>('node-process.ts', [join(directory, `${i}`), invite]))
-  }
-  const [first, ...others] = nodes as [Running<Said>, ...Running<Said>[]]
-  await settled(first)
+  for (let i = 0; i < NODES; i++) await addNode(nodes, directory)
+  const [first, ...others] = nodes as [Running<NodeSaid>, ...Running<NodeSaid>[]]
+  await allAlive(first, NODES)
   await rounded(first)
   for (let round = 0; round < rounds; round++) {
-    await measure(first, others[round % others.length] as Running<Said>)
+    await measure(first, others[round % others.length] as Running<NodeSaid>)
   }
 } finally {
   for (const node of nodes.reverse()) {
@@ -61,15 +50,8 @@ try {
 if (flags.json) console.log(JSON.stringify({ node: process.version, mib, seconds: figures }))
 else print()
 
-async function settled({ said }: Running<Said>): Promise<void> {
-  const client = createClient(said)
-  await eventually('all are alive', MEET_MS, async () => {
-    return (await client.status()).alive === NODES ? true : undefined
-  })
-}
-
 /** A first put and get, so that nothing is measured that happens once. */
-async function rounded({ said }: Running<Said>): Promise<void> {
+async function rounded({ said }: Running<NodeSaid>): Promise<void> {
   const client = createClient(said)
   const { cid } = await client.put(pieces(16), { digests: [] })
   for await (const _ of await client.get(cid));
@@ -82,7 +64,7 @@ function* pieces(count: number, at?: (share: number) => void): Generator<Uint8Ar
   }
 }
 
-async function measure(first: Running<Said>, holder: Running<Said>): Promise<void> {
+async function measure(first: Running<NodeSaid>, holder: Running<NodeSaid>): Promise<void> {
   const client = createClient(first.said)
   const plain = await timed(() => client.put(pieces(mib), { digests: [] }))
   figures.put.push(plain.seconds)
@@ -92,11 +74,11 @@ async function measure(first: Running<Said>, holder: Running<Said>): Promise<voi
   if (put.result.replicas !== 3) throw new Error(`${put.result.replicas} replicas`)
   figures['put, one stops'].push(put.seconds)
   holder.signal('SIGCONT')
-  await settled(first)
+  await allAlive(first, NODES)
   const stopAgain = once(SHARE, () => holder.signal('SIGSTOP'))
   figures['get, one stops'].push((await timed(() => readAll(plain.result.cid, stopAgain))).seconds)
   holder.signal('SIGCONT')
-  await settled(first)
+  await allAlive(first, NODES)
 
   async function readAll(cid: typeof plain.result.cid, at: (share: number) => void): Promise<void> {
     let bytes = 0

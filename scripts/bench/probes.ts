@@ -10,7 +10,7 @@ import { mkdtemp, open, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createClient } from '@cairn/client'
-import { type Running, start } from './processes.ts'
+import { type NodeSaid, type Running, start } from './processes.ts'
 
 const MIB = 1024 * 1024
 const LOOK_MS = 100
@@ -23,12 +23,6 @@ const PROBE_INTERVAL_MS = 400
 const NO_REPAIR_MS = 600_000
 const mib = Number(process.argv[2] ?? 1024)
 
-interface Said {
-  url: string
-  token: string
-  invite: string
-}
-
 /** Milliseconds, ascending. */
 interface Times {
   probes: number[]
@@ -36,7 +30,7 @@ interface Times {
 }
 
 const directory = await mkdtemp(join(tmpdir(), 'cairn-bench-'))
-const nodes: Running<Said>[] = []
+const nodes: Running<NodeSaid>[] = []
 try {
   const path = join(directory, 'file')
   const file = await open(path, 'w')
@@ -44,14 +38,16 @@ try {
   await file.close()
   for (let i = 0; i < 3; i++) {
     const where = [join(directory, `n${i}`), nodes[0]?.said.invite ?? '']
-    nodes.push(await start<Said>('node-process.ts', [...where, `${NO_REPAIR_MS}`, `${PROBE_INTERVAL_MS}`]))
+    nodes.push(
+      await start<NodeSaid>('node-process.ts', [...where, `${NO_REPAIR_MS}`, `${PROBE_INTERVAL_MS}`])
+    )
   }
   const clients = nodes.map(({ said }) => createClient(said))
   while ((await clients[0]?.status())?.alive !== 3) await rest(LOOK_MS)
   console.log(`| ${mib} MiB | probes | a byte between two processes |\n|---|---|---|`)
   await rest(REST_MS)
   tell('idle', await watched(() => rest(IDLE_MS)))
-  const first = (nodes[0] as Running<Said>).said
+  const first = (nodes[0] as Running<NodeSaid>).said
   let rate = 0
   const during = await watched(async () => {
     const put = await start<{ seconds: number; bytes: number }>('client-process.ts', [

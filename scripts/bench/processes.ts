@@ -2,8 +2,11 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { createClient } from '@cairn/client'
+import { eventually } from '../../test/support/eventually.ts'
 
 /** Linux counts CPU time for user space in hundredths of a second on every architecture. */
 const TICKS_A_SECOND = 100
@@ -17,6 +20,30 @@ export interface Running<T> {
   end(): Promise<void>
   /** Ends it where it stands. */
   kill(): Promise<void>
+}
+
+/** What `node-process.ts` says. */
+export interface NodeSaid {
+  url: string
+  token: string
+  invite: string
+}
+
+/** Starts one node more, in a directory of its own, in the network of those that run. */
+export async function addNode(nodes: Running<NodeSaid>[], directory: string): Promise<void> {
+  const invite = nodes[0]?.said.invite ?? ''
+  nodes.push(await start<NodeSaid>('node-process.ts', [join(directory, `${nodes.length}`), invite]))
+}
+
+/** For members to be found, or found dead. */
+const MEET_MS = 60_000
+
+/** Waits until a node sees so many alive. */
+export async function allAlive({ said }: Running<NodeSaid>, count: number): Promise<void> {
+  const client = createClient(said)
+  await eventually('all are alive', MEET_MS, async () =>
+    (await client.status()).alive === count ? true : undefined
+  )
 }
 
 /** Starts a script of this directory; resolves with the line of JSON that it says. */

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { createClient, newSeed, refKey } from '@cairn/client'
-import { type Running, start } from './processes.ts'
+import { type NodeSaid, type Running, start } from './processes.ts'
 
 const NODES = 5
 const UPDATES = 200
@@ -15,20 +15,14 @@ const UPDATES = 200
 const MEET_MS = 30_000
 const LOOK_MS = 50
 
-interface Said {
-  url: string
-  token: string
-  invite: string
-}
-
 const { values } = parseArgs({ options: { kills: { type: 'string', default: '10' } } })
 const folder = await mkdtemp(join(tmpdir(), 'cairn-bench-refs-'))
-const running: Running<Said>[] = []
+const running: Running<NodeSaid>[] = []
 let homes = 0
 
-async function begin(): Promise<Running<Said>> {
+async function begin(): Promise<Running<NodeSaid>> {
   const invite = running[0]?.said.invite ?? ''
-  return start<Said>('node-process.ts', [join(folder, `n${homes++}`), ...(invite === '' ? [] : [invite])])
+  return start<NodeSaid>('node-process.ts', [join(folder, `n${homes++}`), ...(invite === '' ? [] : [invite])])
 }
 
 const key = await refKey(newSeed())

@@ -12,7 +12,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { type Client, createClient, type NodeEvent } from '@cairn/client'
-import { type Running, start } from './processes.ts'
+import { type NodeSaid, type Running, start } from './processes.ts'
 
 const MIB = 1024 * 1024
 const NODES = 5
@@ -36,12 +36,6 @@ const { values: flags } = parseArgs({
 })
 const mib = Number(flags.mib)
 
-interface Said {
-  url: string
-  token: string
-  invite: string
-}
-
 interface Result {
   how: 'kill' | 'stop'
   mib: number
@@ -64,7 +58,7 @@ for (const how of flags.how === undefined ? (['kill', 'stop'] as const) : [flags
 
 async function measure(how: 'kill' | 'stop'): Promise<Result> {
   const directory = await mkdtemp(join(tmpdir(), 'cairn-bench-'))
-  const nodes: Running<Said>[] = []
+  const nodes: Running<NodeSaid>[] = []
   const watching = new AbortController()
   try {
     const path = join(directory, 'file')
@@ -73,12 +67,12 @@ async function measure(how: 'kill' | 'stop'): Promise<Result> {
     await file.close()
     for (let i = 0; i < NODES; i++) {
       const args = [join(directory, `n${i}`), nodes[0]?.said.invite ?? '', flags.delay]
-      nodes.push(await start<Said>('node-process.ts', args))
+      nodes.push(await start<NodeSaid>('node-process.ts', args))
     }
     const clients = nodes.map(({ said }) => createClient(said))
-    const [first, victim] = [clients[0] as Client, nodes.at(-1) as Running<Said>]
+    const [first, victim] = [clients[0] as Client, nodes.at(-1) as Running<NodeSaid>]
     await until(async () => (await first.status()).alive === NODES)
-    const put = await putFile(nodes[0] as Running<Said>, path)
+    const put = await putFile(nodes[0] as Running<NodeSaid>, path)
     const cids = await putBlocks(first)
     await until(async () => isWhole(await first.status()))
 
@@ -130,7 +124,7 @@ function isWhole({
   return verdict === 'healthy' && (byCopies.at(-1) ?? 0) > 0 && !reason.includes('being compared')
 }
 
-async function putFile(node: Running<Said>, path: string): Promise<number> {
+async function putFile(node: Running<NodeSaid>, path: string): Promise<number> {
   const args = [node.said.url, node.said.token, 'put', path]
   const client = await start<{ seconds: number; bytes: number }>('client-process.ts', args)
   await client.end()

@@ -11,15 +11,13 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { cidOf } from '@cairn/blocks'
 import { createClient } from '@cairn/client'
-import { eventually } from '../../test/support/eventually.ts'
-import { type Running, start } from './processes.ts'
+import { addNode, allAlive, type NodeSaid, type Running, start } from './processes.ts'
 
 const MIB = 1024 * 1024
 const BLOCKS = 2_000
 const BLOCK_BYTES = 4_096
 /** Put to learn the full rate. */
 const FULL_MIB = 128
-const MEET_MS = 60_000
 
 const { values: flags } = parseArgs({
   options: {
@@ -29,11 +27,6 @@ const { values: flags } = parseArgs({
   }
 })
 
-interface Said {
-  url: string
-  token: string
-  invite: string
-}
 interface Told {
   perSecond: number
   p50Ms: number
@@ -41,19 +34,16 @@ interface Told {
 }
 
 const directory = await mkdtemp(join(tmpdir(), 'cairn-small-gets-'))
-const nodes: Running<Said>[] = []
+const nodes: Running<NodeSaid>[] = []
 const alone: Told[] = []
 const beside: Told[] = []
 let fullRate = 0
 try {
-  for (let i = 0; i < 3; i++) {
-    nodes.push(await start<Said>('node-process.ts', [join(directory, `${i}`), nodes[0]?.said.invite ?? '']))
-  }
-  const { said } = nodes[0] as Running<Said>
+  for (let i = 0; i < 3; i++) await addNode(nodes, directory)
+  const first = nodes[0] as Running<NodeSaid>
+  await allAlive(first, 3)
+  const { said } = first
   const client = createClient(said)
-  await eventually('all are alive', MEET_MS, async () =>
-    (await client.status()).alive === 3 ? true : undefined
-  )
   const contents = Array.from({ length: BLOCKS }, () => randomBytes(BLOCK_BYTES))
   const entries = contents.map((content, i) => ({ path: `${i}`, content }))
   await client.putDir(entries, { digests: [] })

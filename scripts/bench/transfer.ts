@@ -19,7 +19,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connect, createServer } from 'node:tls'
 import { parseArgs } from 'node:util'
-import { type Running, start } from './processes.ts'
+import { type NodeSaid, type Running, start } from './processes.ts'
 
 const MIB = 1024 * 1024
 const { values: flags } = parseArgs({
@@ -38,11 +38,6 @@ const SMALL_FILES = flags.smoke ? 500 : 10_000
 const SMALL_BYTES = 4_096
 const ROUNDS = Number(flags.rounds)
 
-interface NodeSaid {
-  url: string
-  token: string
-  invite: string
-}
 interface ClientSaid {
   cid?: string
   bytes: number

@@ -12,7 +12,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs, promisify } from 'node:util'
 import { createClient } from '@cairn/client'
-import { type Running, start } from './processes.ts'
+import { type NodeSaid, type Running, start } from './processes.ts'
 
 const MIB = 1024 * 1024
 const NODES = 3
@@ -23,17 +23,11 @@ const LOOK_MS = 50
 const SETTLE_MS = 3_000
 const CAIRN = fileURLToPath(new URL('../../packages/cli/bin/cairn.mjs', import.meta.url))
 
-interface Said {
-  url: string
-  token: string
-  invite: string
-}
-
 const { values } = parseArgs({
   options: { mib: { type: 'string', default: '1024' }, rounds: { type: 'string', default: '5' } }
 })
 const folder = await mkdtemp(join(tmpdir(), 'cairn-bench-updates-'))
-const running: Running<Said>[] = []
+const running: Running<NodeSaid>[] = []
 const tree = join(folder, 'tree')
 const run = promisify(execFile)
 
@@ -60,7 +54,7 @@ async function writeRandom(path: string, mib: number): Promise<void> {
 const loopback = (): number => Number(readFileSync('/sys/class/net/lo/statistics/rx_bytes', 'utf8'))
 
 async function put(...flags: string[]) {
-  const { url, token } = (running[0] as Running<Said>).said
+  const { url, token } = (running[0] as Running<NodeSaid>).said
   const env = { ...process.env, CAIRN_HOME: join(folder, 'home'), CAIRN_TOKEN: token }
   const args = [...process.execArgv, CAIRN, '--node', url, '--json', 'put', tree, '--name', 'bench', ...flags]
   const [startedMs, before] = [performance.now(), loopback()]
@@ -82,7 +76,9 @@ function tell(what: string, { ms, tookMs, bytes, blocks, unchanged }: Measured):
 try {
   for (let i = 0; i < NODES; i++) {
     const invite = running[0]?.said.invite
-    running.push(await start<Said>('node-process.ts', [join(folder, `n${i}`), ...(invite ? [invite] : [])]))
+    running.push(
+      await start<NodeSaid>('node-process.ts', [join(folder, `n${i}`), ...(invite ? [invite] : [])])
+    )
   }
   await met()
   await mkdir(tree)

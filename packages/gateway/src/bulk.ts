@@ -22,7 +22,7 @@ const CAR_SLACK_BYTES = 1024 * 1024
 const GROUP_BYTES = 16 * 1024 * 1024
 const GROUP_BLOCKS = 4_096
 /** Of all uploads together, bytes read and not yet on the holders' disks. */
-export const SENDING_BYTES = 32 * 1024 * 1024
+const SENDING_BYTES = 32 * 1024 * 1024
 /** Of one answer, blocks asked for ahead of the one being written; and of all answers, bytes in memory. */
 const AHEAD_BLOCKS = 64
 export const ANSWERING_BYTES = 24 * 1024 * 1024
