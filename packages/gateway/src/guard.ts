@@ -8,7 +8,7 @@ import { CairnError } from '@cairn/core'
 import { CONTENT_TYPES, type Route } from './routes.ts'
 
 /** Names by which a browser reaches this machine only. A name of someone's own can be rebound to it. */
-const LOOPBACK = ['localhost', '127.0.0.1', '[::1]']
+export const LOOPBACK = ['localhost', '127.0.0.1', '[::1]']
 /** Types that a cross-site form or `fetch` can send without asking first (Fetch standard, 2.2.2). */
 const FORM_TYPES = ['application/x-www-form-urlencoded', 'multipart/form-data', 'text/plain']
 /** Wrong tokens from one address before it has to wait; and what it regains. A guess: far above a typo. */
@@ -19,6 +19,8 @@ const ADDRESSES_MAX = 1_024
 
 export interface GuardOptions {
   token: string
+  /** Whether reads need no token. */
+  freeReads: boolean
   /** Origins of other pages that may use the API, as `https://example.org`. */
   origins: readonly string[]
   /** Names beside loopback's by which this server is asked, without port. */
@@ -67,7 +69,9 @@ export function createGuard(options: GuardOptions, nowMs: () => number): Guard {
       })
     },
     right(asked, route) {
-      if (route.access === 'token') checkToken(asked, token, failures)
+      if (route.access === 'token' || (route.access === 'read' && !options.freeReads)) {
+        checkToken(asked, token, failures)
+      }
       checkType(asked.contentType, route)
     }
   }

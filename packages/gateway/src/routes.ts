@@ -38,20 +38,24 @@ interface RouteShape {
   method: 'GET' | 'POST' | 'DELETE'
   /** `:name` stands for one segment. */
   path: string
-  /** `read` needs nothing but a good Host and Origin; `token` needs the bearer token too. */
-  access: 'read' | 'token'
+  /**
+   * `open` needs nothing but a good Host and Origin; `token` needs the bearer token too, and so does `read`
+   * where others than this machine's own programs can ask.
+   */
+  access: 'open' | 'read' | 'token'
   body: 'none' | 'json' | 'car'
 }
 export type JsonRoute = RouteShape & { kind: 'json'; name: JsonRouteName }
 export type StreamRoute = RouteShape & { kind: 'stream'; name: StreamRouteName }
 export type Route = JsonRoute | StreamRoute
 
-const read = { method: 'GET', access: 'read', body: 'none' } as const
+const open = { method: 'GET', access: 'open', body: 'none' } as const
+const read = { ...open, access: 'read' } as const
 const act = { method: 'POST', access: 'token' } as const
 
 export const ROUTES: readonly Route[] = [
-  { kind: 'json', name: 'hint', path: '/', ...read },
-  { kind: 'json', name: 'healthz', path: '/healthz', ...read },
+  { kind: 'json', name: 'hint', path: '/', ...open },
+  { kind: 'json', name: 'healthz', path: '/healthz', ...open },
   { kind: 'json', name: 'node', path: '/v1/node', ...read },
   { kind: 'json', name: 'status', path: '/v1/status', ...read },
   { kind: 'json', name: 'status-of', path: '/v1/status/:cid', ...read },

@@ -12,7 +12,7 @@ import { getRequestListener } from '@hono/node-server'
 import { SAFE_HEADERS, sendError, toCairnError } from './answer.ts'
 import { jsonApi } from './api.ts'
 import { type Bulk, createBulk } from './bulk.ts'
-import { type Asked, createGuard, type Guard } from './guard.ts'
+import { type Asked, createGuard, type Guard, LOOPBACK } from './guard.ts'
 import { createLines, type Lines } from './lines.ts'
 import { matchRoute, type StreamRoute } from './routes.ts'
 
@@ -34,8 +34,10 @@ const READ_BYTES = 1024 * 1024
 const PREFLIGHT_MAX_AGE_S = 600
 
 export interface ServeOptions {
-  /** Address to listen on; others than loopback expose every read to whoever can reach it. */
+  /** Address to listen on: loopback unless told. */
   host?: string
+  /** Whether reads need no token: so on loopback only, unless told. */
+  freeReads?: boolean
   /** 0 takes a free one. */
   port?: number
   /** Origins of other pages that may use the API, as `https://example.org`. */
@@ -68,7 +70,8 @@ export async function serveNode(node: CairnNode, options: ServeOptions): Promise
   const { host = '127.0.0.1', port = 0, origins = [], hosts = [], onStop } = options
   const onBug = options.onBug ?? ((error: unknown) => console.error(error))
   const inBrackets = host.includes(':') ? `[${host}]` : host
-  const guardOptions = { token: node.token, origins, hosts: [...hosts, inBrackets] }
+  const { freeReads = LOOPBACK.includes(inBrackets) } = options
+  const guardOptions = { token: node.token, freeReads, origins, hosts: [...hosts, inBrackets] }
   const parts: Parts = {
     guard: createGuard(guardOptions, () => performance.now()),
     bulk: createBulk(node),

@@ -155,7 +155,9 @@ function withWrong(wrong: Wrong, headers: Record<string, string>, host: string):
 }
 
 serve('only these routes answer without the token, and none of them changes anything', () => {
-  const open = ROUTES.filter(({ access }) => access === 'read').map(({ method, path }) => `${method} ${path}`)
+  const open = ROUTES.filter(({ access }) => access !== 'token').map(
+    ({ method, path }) => `${method} ${path}`
+  )
   const reads = [
     '/',
     '/healthz',
@@ -186,6 +188,37 @@ serve('every route refuses every wrong request, and is not refused a right one',
     })()
   }
 })
+
+/** One GET of each route that needs no more than being asked, and what it answers without the token. */
+async function withoutToken(at: Served): Promise<Record<string, number>> {
+  const asks = ['/', '/healthz', '/v1/status', `/v1/status/${CID_TEXT}`].map(async (path) => {
+    return [path, (await ask(at.url + path)).status] as const
+  })
+  return Object.fromEntries(await Promise.all(asks))
+}
+
+serve(
+  'where others can reach it, reads need the token as well',
+  during(
+    async (at) => {
+      const answers = await withoutToken(at)
+      assert.equal(answers, { '/': 200, '/healthz': 200, '/v1/status': 401, [`/v1/status/${CID_TEXT}`]: 401 })
+      const blocks = { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"cids":[]}' }
+      assert.is((await ask(`${at.url}/v1/blocks`, blocks)).status, 401)
+      const headers = { authorization: `Bearer ${at.node.token}` }
+      assert.is((await ask(`${at.url}/v1/status`, { headers })).status, 200)
+    },
+    { host: '0.0.0.0' }
+  )
+)
+
+serve(
+  'unless it is told that they are for everybody',
+  during(async (at) => assert.is((await withoutToken(at))['/v1/status'], 200), {
+    host: '0.0.0.0',
+    freeReads: true
+  })
+)
 
 async function refuses(
   at: Served,
