@@ -3,34 +3,27 @@
  * with a disk, or the simulator. Nothing here waits, reads a clock, draws chance of its own or touches
  * the outside: completed I/O comes back as an event, and `deadline` says when a tick is wanted.
  */
-import type { AuditAction } from './audit-action.ts'
 import { AUDIT_TOKENS_FROM } from './audit-messages.ts'
 import {
-  type AuditEvent,
-  type Auditing,
   auditAsking,
   auditDeadline,
   auditGone,
-  auditHeard,
   auditMember,
   auditStored,
   auditTick,
   createAuditing,
   onAuditEvent,
   onAuditLookedUp,
-  onAuditMessage,
   onAuditSlot
 } from './auditing.ts'
-import { type BlockKey, type PeerId, slotOf } from './block.ts'
+import { type BlockKey, slotOf } from './block.ts'
 import { NETWORK_ID_BYTES } from './claim.ts'
-import { type CompareAction, type Listed, placeOf } from './compare.ts'
-import { type Config, configure } from './config.ts'
-import type { Crypto } from './crypto.ts'
+import { type CompareAction, placeOf } from './compare.ts'
+import { configure } from './config.ts'
+/** Of a node that is given no refs: nothing signed for it is anybody's. */
+import type { Core, CoreAction, CoreEvent, CoreOptions, Effect } from './core-types.ts'
 import {
   createFetches,
-  type FetchAction,
-  type Fetches,
-  type FetchOutcome,
   fetchDeadline,
   fetchForget,
   fetchTick,
@@ -41,13 +34,9 @@ import {
   unwant,
   want
 } from './fetch.ts'
-import type { SlotSummary } from './fingerprint.ts'
 import {
   calledFor,
   createFreeing,
-  type Freeing,
-  type FreeingAction,
-  type FreeingEvent,
   freeingDeadline,
   freeingForget,
   freeingTick,
@@ -55,229 +44,55 @@ import {
   isFreeingEvent,
   onDiffering,
   onFreeingEvent,
-  onFreeingMessage,
   onLost
 } from './freeing.ts'
-import {
-  createHeat,
-  type Heat,
-  heatRead,
-  heatTold,
-  isWorthMirroring,
-  onHeatMessage,
-  tellHeat
-} from './heat.ts'
-import {
-  createHolders,
-  type Holders,
-  livingMembers,
-  placeMember,
-  vacancyDeadline,
-  vacatePlaces
-} from './holders.ts'
-import { DATA_LIMITS as LIMITS } from './limits.ts'
+import { receive } from './hearing.ts'
+import { createHeat, heatRead, tellHeat } from './heat.ts'
+import { createHolders, livingMembers, placeMember, vacancyDeadline, vacatePlaces } from './holders.ts'
 import { onListed, onListFailed, onLookedUp } from './listing.ts'
-import { type Facts, isLiving, type Member } from './member.ts'
-import {
-  createMembership,
-  type MembershipEvent,
-  deadline as membershipDeadline,
-  step as membershipStep
-} from './membership.ts'
-import {
-  createMirrorTold,
-  type MirrorTold,
-  mirrorsOf,
-  mirrorsTold,
-  onMirrorMessage,
-  tellMirrors
-} from './mirror-told.ts'
+import { isLiving, type Member } from './member.ts'
+import { createMembership, deadline as membershipDeadline, step as membershipStep } from './membership.ts'
+import { createMirrorTold, mirrorsOf, tellMirrors } from './mirror-told.ts'
 import {
   createMirrors,
   doubtMirrors,
   isLook,
   lookOf,
-  type MirrorAction,
-  type MirrorEvent,
-  type MirrorScene,
-  type Mirrors,
   mirrorsDeadline,
   mirrorsTick,
   onMirrorEvent,
   onMirrorLooked
 } from './mirrors.ts'
-import type { Random } from './random.ts'
 import { noteServed } from './ration.ts'
 import {
   createReconciler,
-  onCompareMessage,
   onSummaries,
   onTaken,
-  type Reconciler,
   reconcileDeadline,
   reconcileDoubt,
   reconcileForget,
   reconcileTick,
   uncover
 } from './reconcile.ts'
-import { knownRef, livingCarriers } from './ref-table.ts'
-import {
-  createRefs,
-  onRefEvent,
-  onRefMessage,
-  type RefAction,
-  type RefEvent,
-  type RefOptions,
-  type RefScene,
-  type Refs,
-  refsDeadline,
-  refsTick
-} from './refs.ts'
+import { livingCarriers } from './ref-table.ts'
+import { createRefs, onRefEvent, refsDeadline, refsTick } from './refs.ts'
 import { repairLost, repairMissing } from './repair.ts'
-import { type Count, type Tally, tally, toHandOver } from './safety.ts'
-import { onScrubMessage, type ScrubAction } from './scrubbing.ts'
-import {
-  createSurveys,
-  onSurveyLookedUp,
-  onSurveyMessage,
-  type SurveyAction,
-  type Surveys,
-  startSurvey,
-  surveysDeadline,
-  surveysTick
-} from './survey.ts'
-import { type Membership, type MembershipAction, ownMember } from './view.ts'
-import {
-  isAudit,
-  isCompare,
-  isFreeing,
-  isGossip,
-  isHeat,
-  isMirror,
-  isRef,
-  isScrub,
-  type Message,
-  REASON_CHARS_MAX,
-  type SurveyMessage
-} from './wire.ts'
+import { type Count, toHandOver } from './safety.ts'
+import { mirrorScene, ownTally, refScene, viewOf } from './scenes.ts'
+import { createSurveys, onSurveyLookedUp, startSurvey, surveysDeadline, surveysTick } from './survey.ts'
+import { ownMember } from './view.ts'
+import { isGossip, REASON_CHARS_MAX } from './wire.ts'
 import {
   cancelPut,
   createWrites,
   onAnswered,
   onSendEnded,
-  type PutRequest,
-  type SendOutcome,
   startPut,
-  type WriteAction,
-  type Writes,
   writesDeadline,
   writesForget,
   writesTick
 } from './write.ts'
 
-export type CoreEvent =
-  | FreeingEvent
-  | Exclude<MembershipEvent, { type: 'message' }>
-  | AuditEvent
-  | { type: 'message'; from: PeerId; message: Message }
-  /** A caller wants blocks kept. */
-  | ({ type: 'put' } & PutRequest)
-  /** It gave up waiting for them. */
-  | { type: 'cancel-put'; put: number }
-  /** A member, or our own store, answered for some blocks of a `send-blocks`. */
-  | {
-      type: 'answered'
-      transfer: number
-      items: readonly { key: BlockKey; outcome: SendOutcome; reason?: string }[]
-    }
-  | { type: 'send-ended'; transfer: number; reason: string }
-  /** Callers want to read blocks that are not here; `ref`: they are of what this ref points to. */
-  | { type: 'want'; keys: readonly BlockKey[]; replicas: number; ref?: string }
-  /** No caller waits for it any more. */
-  | { type: 'unwant'; key: BlockKey }
-  /** A read or a write of somebody's is being served here; not more often than need be. */
-  | { type: 'served' }
-  | { type: 'fetched'; transfer: number; key: BlockKey; outcome: FetchOutcome; reason?: string }
-  | { type: 'fetch-ended'; transfer: number; reason: string | undefined }
-  /** These are durable here now, whoever sent them. */
-  | { type: 'stored'; keys: readonly BlockKey[] }
-  | { type: 'summaries'; summaries: readonly SlotSummary[] }
-  /** The store could not be read: no page goes out, and the asker asks again. */
-  | { type: 'list-failed'; token: number }
-  /** Of each slot asked for, in their order. */
-  | { type: 'listed'; token: number; lists: readonly (readonly (Listed & { replicas: number })[])[] }
-  | { type: 'looked-up'; token: number; found: ReadonlyMap<BlockKey, { claims: string; held: boolean }> }
-  /** A copy here was damaged and put aside. */
-  | { type: 'lost'; key: BlockKey; replicas: number }
-  /** A caller asks how safe the network's data is, or who holds some blocks. */
-  | { type: 'survey'; request: number; without?: readonly PeerId[] }
-  | { type: 'inquire'; request: number; keys: readonly BlockKey[] }
-  | RefEvent
-  | MirrorEvent
-
-export type CoreAction =
-  | { type: 'send'; to: PeerId; message: Message }
-  /** Read our copy again: this member was given bytes that are not the block's. A damaged one is `lost`. */
-  | { type: 'check-copy'; key: BlockKey; from: PeerId; reason: string }
-  | Exclude<
-      | (MembershipAction | WriteAction | FetchAction | CompareAction | SurveyAction | FreeingAction)
-      | (RefAction | AuditAction | ScrubAction | MirrorAction),
-      { type: 'send' } | { type: 'mirror-look' } | { type: 'missing' } | { type: 'differing' }
-    >
-
-export interface CoreOptions {
-  id: PeerId
-  facts: Facts
-  /** Above the one of the last run, if that is known. */
-  incarnation: number
-  /** 16 hexadecimal digits that no two runs share: attempts at letting go are numbered in it. */
-  life: string
-  config: Partial<Config>
-  random: Random
-  crypto: Crypto
-  /** The network that refs are signed for, and what the disk kept of them. */
-  refs?: RefOptions
-}
-
-export interface Core {
-  readonly self: PeerId
-  readonly config: Config
-  readonly membership: Membership
-  readonly holders: Holders
-  readonly writes: Writes
-  readonly fetches: Fetches
-  readonly reconciler: Reconciler
-  readonly surveys: Surveys
-  readonly freeing: Freeing
-  readonly refs: Refs
-  readonly auditing: Auditing
-  readonly mirrors: Mirrors
-  /** Who mirrors what, as others have told. */
-  readonly mirrorTold: MirrorTold
-  /** How much refs are read. */
-  readonly heat: Heat
-  /** Our own member as placement last saw it. */
-  placed: Member
-  /** Time lost to stalls of our own, ms: what waits is not kept waiting longer than we could answer. */
-  stalledMs: number
-  /** When this life began. */
-  readonly bornMs: number
-  /** When the last event was applied. */
-  steppedMs: number
-  /** When the data is to be looked after at the latest, by its own time, as was known at the last look. */
-  dataDueMs: number
-  /** The same but for comparing, which most of what comes is about. */
-  restDueMs: number
-  /** The view of who holds what when all of the data was last looked after. */
-  passVersion: number
-  /** Incarnations of living members, to see who may have begun a new life. */
-  readonly lives: Map<PeerId, number>
-  /** Questions that each member asked in the present second. */
-  readonly asked: Map<PeerId, number>
-  askedSecond: number
-}
-
-/** Of a node that is given no refs: nothing signed for it is anybody's. */
 const NO_NETWORK = '0'.repeat(2 * NETWORK_ID_BYTES)
 
 /** @throws RangeError for a configuration that cannot work, CairnError BAD_CONFIG for facts none may say */
@@ -425,8 +240,6 @@ function dataTime(core: Core, nowMs: number): number {
   return nowMs - core.stalledMs
 }
 
-type Effect = CoreAction | CompareAction | MirrorAction
-
 function apply(core: Core, event: CoreEvent, nowMs: number, dataMs: number): readonly Effect[] {
   const { holders, writes, fetches, reconciler, surveys } = core
   if (isFreeingEvent(event)) {
@@ -553,80 +366,6 @@ function ask(core: Core, event: CoreEvent & { type: 'survey' | 'inquire' }, data
   return startSurvey(core.surveys, question, others, dataMs)
 }
 
-function receive(
-  core: Core,
-  { from, message }: CoreEvent & { type: 'message' },
-  nowMs: number,
-  dataMs: number
-): readonly Effect[] {
-  auditHeard(core.auditing, from, dataMs)
-  if (isGossip(message)) {
-    return membershipStep(core.membership, { type: 'message', from, message }, nowMs)
-  }
-  if (!mayAsk(core, from, message, nowMs)) return []
-  if (isMirror(message)) {
-    onMirrorMessage(core.mirrorTold, from, message, dataMs)
-    return []
-  }
-  if (isHeat(message)) {
-    onHeatMessage(core.heat, from, message, dataMs)
-    return []
-  }
-  if (isRef(message)) {
-    const answers = onRefMessage(core.refs, refScene(core, dataMs), from, message)
-    if (message.type !== 'ref-ask') return answers
-    const asked = { ref: message.id, self: core.self, to: from }
-    const told = mirrorsTold(core.mirrorTold, core.mirrors, asked, dataMs)
-    return [...told, ...heatTold(core.heat, asked, dataMs), ...answers]
-  }
-  if (message.type === 'bad-copy') {
-    return [{ type: 'check-copy', key: message.key, from, reason: message.reason }]
-  }
-  if (isFreeing(message)) return onFreeingMessage(core.freeing, core, from, message)
-  if (isScrub(message)) return onScrubMessage(from, message)
-  if (isAudit(message)) return onAuditMessage(core.auditing, { from, message }, viewOf(core, dataMs))
-  if (!isCompare(message)) return surveyed(core, from, message, dataMs)
-  const peer = { from, mayAsk: hasRepairRoom(core.fetches, from) }
-  return onCompareMessage(core.reconciler, core.holders, peer, message, dataMs)
-}
-
-/** So long after a start, those of whom only the address is known are waited for. As a join takes. */
-const JOIN_WAIT_MS = 30_000
-
-function refScene({ holders, membership, bornMs }: Core, nowMs: number): RefScene {
-  const waits = membership.joining.candidates.size > 0 && nowMs < bornMs + JOIN_WAIT_MS
-  return { holders, nowMs, apart: waits && livingMembers(holders).length < 2 }
-}
-
-function mirrorScene({ refs, heat, mirrorTold, self }: Core, nowMs: number): MirrorScene {
-  return {
-    bestOf: (id) => knownRef(refs.table, id)?.entry.best?.record,
-    isWorth(id, isOne) {
-      const mirrors = mirrorsOf(mirrorTold, id, nowMs)
-      return isWorthMirroring(heat, { ref: id, self, mirrors, isOne }, nowMs)
-    }
-  }
-}
-
-/** Messages that cost work without our having asked for them. */
-const QUESTIONS: readonly Message['type'][] = [
-  ...(['compare', 'offer', 'survey', 'inquiry', 'bad-copy', 'release', 'more-claims', 'ended'] as const),
-  ...(['ref-list', 'ref-over', 'ask-hold', 'challenge', 'witness', 'accuse', 'ask-scrub'] as const)
-]
-
-/** Only living members are heard on data, and nobody may keep us busy. */
-function mayAsk(core: Core, from: PeerId, { type }: Message, nowMs: number): boolean {
-  const member = core.membership.table.known.get(from)?.member
-  if (from === core.self || member === undefined || !isLiving(member.state)) return false
-  if (!QUESTIONS.includes(type)) return true
-  const second = Math.floor(nowMs / 1_000)
-  if (second !== core.askedSecond) core.asked.clear()
-  core.askedSecond = second
-  const count = (core.asked.get(from) ?? 0) + 1
-  core.asked.set(from, count)
-  return count <= LIMITS.questionsPerSecond
-}
-
 function memberChanged(core: Core, member: Member, dataMs: number): CoreAction[] {
   if (member.id === core.self) return []
   placeMember(core.holders, member, dataMs)
@@ -644,22 +383,6 @@ function memberChanged(core: Core, member: Member, dataMs: number): CoreAction[]
     ...writesForget(core.writes, core.holders, member.id, dataMs),
     ...fetchForget(core.fetches, member.id, dataMs)
   ]
-}
-
-function viewOf({ holders, membership }: Core, nowMs: number) {
-  const lives = (id: PeerId): boolean => {
-    const member = membership.table.known.get(id)?.member
-    return member !== undefined && isLiving(member.state)
-  }
-  return { holders, lives, nowMs }
-}
-
-function ownTally(core: Core, nowMs: number, without: readonly PeerId[] = []): Tally {
-  return tally(core, { nowMs, without: new Set(without) })
-}
-
-function surveyed(core: Core, from: PeerId, message: SurveyMessage, nowMs: number): SurveyAction[] {
-  return onSurveyMessage(core.surveys, from, message, (without) => ownTally(core, nowMs, without))
 }
 
 /** Members that vanished together, and for how long only last copies are repaired; undefined when all are. */

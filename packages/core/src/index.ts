@@ -10,16 +10,13 @@ export type { Listed } from './compare.ts'
 export * from './config.ts'
 export {
   brakedFor,
-  type Core,
-  type CoreAction,
-  type CoreEvent,
-  type CoreOptions,
   coreDeadline,
   coreStep,
   createCore,
   isLettingGo,
   leftToHandOver
 } from './core.ts'
+export type { Core, CoreAction, CoreEvent, CoreOptions } from './core-types.ts'
 export * from './crypto.ts'
 export type { Draft, RefWant } from './draft.ts'
 export { doubtOf, isPlaced } from './draft-check.ts'

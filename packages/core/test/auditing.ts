@@ -1,13 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import {
-  type Core,
-  type CoreAction,
-  type CoreEvent,
-  coreDeadline,
-  coreStep,
-  createCore
-} from '../src/core.ts'
+import { coreDeadline, coreStep, createCore } from '../src/core.ts'
+import type { Core, CoreAction, CoreEvent } from '../src/core-types.ts'
 import { isWatched } from '../src/faults.ts'
 import type { LivingMember } from '../src/member.ts'
 import { signHold } from '../src/possession.ts'

@@ -1,49 +1,12 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import {
-  brakedFor,
-  type Core,
-  type CoreAction,
-  type CoreEvent,
-  coreDeadline,
-  coreStep,
-  createCore,
-  leftToHandOver
-} from '../src/core.ts'
+import { brakedFor, coreDeadline, coreStep, leftToHandOver } from '../src/core.ts'
+import type { CoreEvent } from '../src/core-types.ts'
 import { DATA_LIMITS } from '../src/limits.ts'
 import type { LivingMember } from '../src/member.ts'
-import { seeded } from '../src/random.ts'
-import { decodeMessage, encodeMessage, type Message } from '../src/wire.ts'
-import { keyIn, member, peer, sha256 } from './support/data.ts'
-
-const CRYPTO = { sha256, sign: () => new Uint8Array(64), verify: () => true }
-
-function newCore(nowMs = 0): Core {
-  const { addresses, capacity, zone, name, full, http, version } = member(0)
-  const facts = { addresses, capacity, zone, name, full, http, version }
-  const options = {
-    id: peer(0),
-    facts,
-    incarnation: 0,
-    life: '00'.repeat(8),
-    config: {},
-    random: seeded(1),
-    crypto: CRYPTO
-  }
-  return createCore(options, nowMs)
-}
-
-function meet(core: Core, n: number, nowMs = 0): CoreAction[] {
-  const rumour = { type: 'facts', member: member(n) as LivingMember } as const
-  return hear(core, n, { type: 'news', rumours: [rumour] }, nowMs)
-}
-
-function hear(core: Core, from: number, message: Message, nowMs = 0): CoreAction[] {
-  return coreStep(core, { type: 'message', from: peer(from), message }, nowMs)
-}
-
-const sends = (actions: readonly CoreAction[]) =>
-  actions.flatMap((action) => (action.type === 'send' ? [action.message.type] : []))
+import { decodeMessage, encodeMessage } from '../src/wire.ts'
+import { hear, meet, newCore, sends } from './support/core.ts'
+import { keyIn, member, peer } from './support/data.ts'
 
 const core = suite('core')
 
@@ -93,39 +56,6 @@ core('a stall of its own costs what waits nothing', () => {
   coreStep(one, { type: 'unwant', key: keyIn(9) }, 3_600_000)
   assert.is(one.stalledMs, before, 'it is counted once')
   assert.ok(before > 3_500_000)
-})
-
-core('who is not a living member is not heard on data', () => {
-  const one = newCore()
-  const survey: Message = { type: 'survey', token: 1, without: [] }
-  assert.equal(sends(hear(one, 1, survey)), [])
-  assert.equal(sends(hear(one, 0, survey)), [], 'nor we ourselves')
-  meet(one, 1)
-  assert.equal(sends(hear(one, 1, survey)), ['tally'])
-  hear(one, 2, { type: 'news', rumours: [{ type: 'dead', id: peer(1), incarnation: 0 }] })
-  assert.equal(
-    sends(hear(one, 1, survey)).filter((type) => type === 'tally'),
-    []
-  )
-  assert.is(one.reconciler.peers.size, 0)
-})
-
-core('nobody keeps it busy with questions, and a second later all may ask again', () => {
-  const one = newCore()
-  meet(one, 1)
-  meet(one, 2)
-  const answers = (from: number, nowMs: number, times: number) => {
-    let count = 0
-    for (let i = 0; i < times; i++) {
-      count += sends(hear(one, from, { type: 'survey', token: i, without: [] }, nowMs)).filter(
-        (type) => type === 'tally'
-      ).length
-    }
-    return count
-  }
-  assert.is(answers(1, 10, 100), DATA_LIMITS.questionsPerSecond)
-  assert.is(answers(2, 10, 1), 1)
-  assert.is(answers(1, 1_010, 1), 1)
 })
 
 core('a member that dies takes its share of everything with it', () => {
