@@ -45,6 +45,10 @@ mirrors(
     const added = await cairn([...at(mirror), '--json', 'mirror', 'add', 'photos', '--lag', '1s', '--wait'])
     assert.is(added.exit, 0, added.stderr)
     assert.is((lastJson(added.stdout).whole as { sequence: number }).sequence, 1)
+    const metrics = await (await fetch(`${mirror.url}/metrics`)).text()
+    const of = `{owner="${one.id}",name="photos"}`
+    assert.ok(metrics.includes(`\ncairn_mirror_updates_behind${of} 0\n`), metrics)
+    assert.match(metrics, /\ncairn_received_bytes_total\{way="fetched"\} [1-9]/)
 
     const willing = await cairn([...at(two), 'mirror', 'add', 'photos', '--auto'])
     assert.is(willing.stdout, 'photos  mirrored here once it is read much\n', willing.stderr)

@@ -31,8 +31,8 @@ export type JsonRouteName =
   | 'add-mirror'
   | 'remove-mirror'
   | 'promote-mirror'
-/** Answered on the raw node:http streams: bulk bytes (web streams cost too much) and endless lines. */
-export type StreamRouteName = 'send' | 'blocks' | 'events' | 'scrub' | 'prove' | 'leave' | 'stop'
+/** Answered on raw node:http streams: no JSON, bulk bytes (web streams cost too much), endless lines. */
+export type StreamRouteName = 'metrics' | 'send' | 'blocks' | 'events' | 'scrub' | 'prove' | 'leave' | 'stop'
 
 interface RouteShape {
   method: 'GET' | 'POST' | 'DELETE'
@@ -56,6 +56,7 @@ const act = { method: 'POST', access: 'token' } as const
 export const ROUTES: readonly Route[] = [
   { kind: 'json', name: 'hint', path: '/', ...open },
   { kind: 'json', name: 'healthz', path: '/healthz', ...open },
+  { kind: 'stream', name: 'metrics', path: '/metrics', ...read },
   { kind: 'json', name: 'node', path: '/v1/node', ...read },
   { kind: 'json', name: 'status', path: '/v1/status', ...read },
   { kind: 'json', name: 'status-of', path: '/v1/status/:cid', ...read },

@@ -14,6 +14,7 @@ import { jsonApi } from './api.ts'
 import { type Bulk, createBulk } from './bulk.ts'
 import { type Asked, createGuard, type Guard, LOOPBACK } from './guard.ts'
 import { createLines, type Lines } from './lines.ts'
+import { createMetrics, METRICS_TYPE, type Metrics } from './metrics.ts'
 import { matchRoute, type StreamRoute } from './routes.ts'
 
 /** For the head of a request to be whole, ms. A head is one packet or two; slow-loris tools drip it. */
@@ -61,6 +62,7 @@ interface Parts {
   guard: Guard
   bulk: Bulk
   lines: Lines
+  metrics: Metrics
   json: (req: IncomingMessage, res: ServerResponse) => Promise<void>
   onBug: (error: unknown) => void
 }
@@ -76,6 +78,7 @@ export async function serveNode(node: CairnNode, options: ServeOptions): Promise
     guard: createGuard(guardOptions, () => performance.now()),
     bulk: createBulk(node),
     lines: createLines(node, { onStop, onBug }),
+    metrics: createMetrics(node),
     json: getRequestListener(jsonApi(node, onBug).fetch, { overrideGlobalObjects: false }),
     onBug
   }
@@ -90,12 +93,15 @@ export async function serveNode(node: CairnNode, options: ServeOptions): Promise
     (req, res) => void answer(parts, req, res)
   )
   server.maxConnections = CONNECTIONS_MAX
-  const close = closer(server)
+  const closeServer = closer(server)
   await listen(server, host, port)
   return {
     url: `http://${inBrackets}:${(server.address() as AddressInfo).port}`,
     held: parts.bulk.held,
-    close
+    async close() {
+      parts.metrics.close()
+      await closeServer()
+    }
   }
 }
 
@@ -129,11 +135,13 @@ async function dispatch(parts: Parts, req: IncomingMessage, res: ServerResponse)
 }
 
 function stream(
-  { bulk, lines }: Parts,
+  { bulk, lines, metrics }: Parts,
   route: StreamRoute,
   request: Parameters<Bulk['send']>[0]
 ): Promise<void> | void {
   switch (route.name) {
+    case 'metrics':
+      return tellMetrics(request.res, metrics)
     case 'send':
       return bulk.send(request)
     case 'blocks':
@@ -149,6 +157,12 @@ function stream(
     case 'stop':
       return lines.stop(request.res)
   }
+}
+
+async function tellMetrics(res: ServerResponse, metrics: Metrics): Promise<void> {
+  const body = Buffer.from(await metrics.text())
+  res.writeHead(200, { 'content-type': METRICS_TYPE, 'content-length': body.length })
+  res.end(body)
 }
 
 function whatIsAsked(req: IncomingMessage): Asked {

@@ -161,6 +161,7 @@ serve('only these routes answer without the token, and none of them changes anyt
   const reads = [
     '/',
     '/healthz',
+    '/metrics',
     '/v1/node',
     '/v1/status',
     '/v1/status/:cid',

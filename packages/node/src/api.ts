@@ -5,6 +5,7 @@ import type { Block } from '@cairn/blocks'
 import type { CairnError, FaultKind, Member, PeerId } from '@cairn/core'
 import type { ScrubStatus, Usage } from '@cairn/store'
 import type { CID } from 'multiformats/cid'
+import type { Flow } from './api-flow.ts'
 import type { MirrorAsked, MirrorView, PromoteAsked, Promotion } from './api-mirrors.ts'
 import type { RefAsked, RefDraft, RefOutcome, RefRecordView, RefUpdate, RefView } from './api-refs.ts'
 
@@ -130,23 +131,6 @@ export interface Safety {
   repairing: { blocks: number; bytes: number }
   /** Seconds until all is at N, when that can be said. */
   etaSeconds: number | undefined
-}
-
-/** Bytes of blocks on their way through a node: in memory now, but for what was served. */
-export interface Flow {
-  /** Of puts, until the last transfer of each is over. */
-  puttingBytes: number
-  /** Pushed by members, and not yet on the disk. */
-  receivingBytes: number
-  /** Read for members that fetch them, and not yet taken by the system. */
-  readingBytes: number
-  /** Sent to members that fetch them, since the start. */
-  servedBytes: number
-  /**
-   * Blocks asked of members for readers, since the start; of these, of one more because the first was later
-   * than 19 of 20 are, and because it was silent or had it not.
-   */
-  asked: { first: number; hedged: number; again: number }
 }
 
 export interface NodeStatus extends Safety {
@@ -311,6 +295,8 @@ export interface CairnNode {
     propose(record: Uint8Array): Promise<RefOutcome>
     /** All that the members carry, of one owner or of all. */
     list(owner?: PeerId): Promise<RefRecordView[]>
+    /** How many names' records are on this disk. */
+    carried(): number
   }
   /** @throws NOT_FOUND, BAD_REQUEST for members to suppose lost that are not known */
   status(options?: StatusOptions): Promise<NodeStatus>
@@ -447,6 +433,7 @@ export interface LeaveOptions {
   force?: boolean
 }
 
+export type { Flow } from './api-flow.ts'
 export type { MirrorAsked, MirrorView, PromoteAsked, Promoted, Promotion } from './api-mirrors.ts'
 export type {
   RefAsked,

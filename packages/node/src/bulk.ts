@@ -60,7 +60,15 @@ export interface Bulk {
   /** Once it settles the entries' bytes are not looked at any more. */
   sendBlocks(to: PeerId, entries: readonly OutEntry[], options: SendOptions): Promise<void>
   fetchBlocks(from: PeerId, keys: readonly BlockKey[], options: FetchOptions): Promise<void>
+  /** Calls of both under way, and bytes of blocks that they sent and brought since the start. */
+  moved(): Moved
   close(): void
+}
+
+interface Moved {
+  transfers: number
+  pushedBytes: number
+  fetchedBytes: number
 }
 
 export interface BulkOptions {
@@ -95,6 +103,11 @@ interface Lane {
 export function createBulk(options: BulkOptions): Bulk {
   const lanes = new Map<string, Promise<Lane>>()
   const closing = new AbortController()
+  const moved: Moved = { transfers: 0, pushedBytes: 0, fetchedBytes: 0 }
+  const counted = (transfer: Promise<void>): Promise<void> => {
+    moved.transfers++
+    return transfer.finally(() => moved.transfers--)
+  }
 
   const laneOf = (peer: PeerId, purpose: Purpose): Promise<Lane> => {
     const name = `${purpose} ${peer}`
@@ -120,14 +133,18 @@ export function createBulk(options: BulkOptions): Bulk {
       const lane = await orAbort(laneOf(to, 'push'), signal)
       const stop = new AbortController()
       const until = AbortSignal.any([lane.channel.gone, stop.signal, ...(signal ? [signal] : [])])
-      await all(stop, async (start) => {
+      const pushing = all(stop, async (start) => {
         for (const frame of framesOf(entries)) {
           await lane.pushCredit.take(frame.cost, until)
           if (until.aborted) lane.pushCredit.give(frame.cost) // in the instant between
           until.throwIfAborted()
-          start(pushFrame(lane, frame, { until, onAnswer }))
+          const pushed = pushFrame(lane, frame, { until, onAnswer }).then(() => {
+            moved.pushedBytes += frame.bytes
+          })
+          start(pushed)
         }
       })
+      await counted(pushing)
     },
     async fetchBlocks(from, keys, { signal, claimsOnly = false, yields = false, onBlock }) {
       signal?.throwIfAborted()
@@ -136,13 +153,19 @@ export function createBulk(options: BulkOptions): Bulk {
       const stop = new AbortController()
       const until = AbortSignal.any([lane.channel.gone, stop.signal, ...(signal ? [signal] : [])])
       const type = claimsOnly ? 'ask' : yields ? 'pull' : 'want'
-      await all(stop, async (start) => {
+      const taken = (got: Got): void | Promise<void> => {
+        moved.fetchedBytes += got.bytes?.length ?? 0
+        return onBlock(got)
+      }
+      const fetching = all(stop, async (start) => {
         for (let at = 0; at < keys.length; at += WANT_KEYS_MAX) {
           await lane.wants.take(1, until)
-          start(wantKeys(lane, keys.slice(at, at + WANT_KEYS_MAX), { until, type, onBlock }))
+          start(wantKeys(lane, keys.slice(at, at + WANT_KEYS_MAX), { until, type, onBlock: taken }))
         }
       })
+      await counted(fetching)
     },
+    moved: () => ({ ...moved }),
     close() {
       const end = new CairnError('UNREACHABLE', 'this node is stopping')
       closing.abort(end)
@@ -258,6 +281,7 @@ async function listen(lane: Lane): Promise<void> {
 
 interface Frame {
   entries: OutEntry[]
+  bytes: number
   cost: number
 }
 
@@ -267,14 +291,14 @@ function* framesOf(entries: readonly OutEntry[]): Generator<Frame> {
   for (const entry of entries) {
     const bytes = entryBytes(entry)
     if (frame.length === FRAME_ENTRIES_MAX || (frame.length > 0 && size + bytes > PUSH_FRAME_BYTES)) {
-      yield { entries: frame, cost: frameCost(size) }
+      yield { entries: frame, bytes: size, cost: frameCost(size) }
       frame = []
       size = 0
     }
     frame.push(entry)
     size += bytes
   }
-  yield { entries: frame, cost: frameCost(size) }
+  yield { entries: frame, bytes: size, cost: frameCost(size) }
 }
 
 /**

@@ -67,7 +67,8 @@ export function faceOf(shell: Shell, { notes, closed, disk, stop }: Life): Cairn
       set: shell.refs.set,
       draft: ({ owner, name, ...asked }) => shell.refs.draft(wantOf(owner, checkRefName(name), asked)),
       propose: shell.refs.propose,
-      list: shell.refs.list
+      list: shell.refs.list,
+      carried: () => core.refs.table.carried.size
     },
     mirrors: {
       add: shell.mirrors.add,
@@ -119,6 +120,7 @@ export function faceOf(shell: Shell, { notes, closed, disk, stop }: Life): Cairn
     flow: () => ({
       puttingBytes: shell.uploads.held().bytes,
       ...transport.flow(),
+      repaired: reads.repaired(),
       asked: { ...core.fetches.asked }
     }),
     scrub: disk.scrub,

@@ -33,6 +33,8 @@ export interface Reads {
   cancel(transfer: number): void
   over(action: CoreAction & { type: 'read-over' }): void
   /** Fails all reads under way, and those to come. */
+  /** Kept by repair since the start. */
+  repaired(): { blocks: number; bytes: number }
   close(error: CairnError): void
 }
 
@@ -198,6 +200,7 @@ export function createReads(shell: () => Shell): Reads {
       // Found: it came by another way and is on this disk. Not found: it may have come meanwhile.
       void shell().during(lastLook(shell(), key, { readers, tried: found ? [] : tried }))
     },
+    repaired: () => ({ ...repaired.all }),
     close(error) {
       repaired.tell()
       for (const abort of transfers.values()) abort.abort(error)
@@ -238,22 +241,24 @@ async function lastLook(
 
 /** Gathers what repair brought, for one event a second. */
 function repairs(shell: () => Shell) {
-  let [blocks, bytes] = [0, 0]
+  const all = { blocks: 0, bytes: 0 }
+  let told = { ...all }
   let timer: NodeJS.Timeout | undefined
   const tell = (): void => {
     clearTimeout(timer)
     timer = undefined
+    const [blocks, bytes] = [all.blocks - told.blocks, all.bytes - told.bytes]
     if (blocks === 0) return
     const left = shell().core.fetches.wants.byKey.size
     shell().events.emit({ type: 'repair', blocks, bytes, left, atMs: Date.now() })
-    blocks = 0
-    bytes = 0
+    told = { ...all }
   }
   return {
+    all,
     tell,
     add(size: number): void {
-      blocks++
-      bytes += size
+      all.blocks++
+      all.bytes += size
       timer ??= setTimeout(tell, TELL_MS)
     }
   }

@@ -83,6 +83,8 @@ export interface ServerBudgets {
   courtesy: Courtesy
   /** Bytes of blocks sent to those who asked, since the start. */
   servedBytes: number
+  /** Bytes of blocks that were pushed here, since the start. */
+  receivedBytes: number
 }
 
 export function serverBudgets(): ServerBudgets {
@@ -91,7 +93,8 @@ export function serverBudgets(): ServerBudgets {
     reading: budget(READING_BYTES_MAX),
     pulling: budget(PULLING_BYTES_MAX),
     courtesy: courtesy(),
-    servedBytes: 0
+    servedBytes: 0,
+    receivedBytes: 0
   }
 }
 
@@ -162,6 +165,7 @@ async function takePush(session: Session, id: number, listing: Listing): Promise
   await budgets.receiving.take(bytes, channel.gone)
   try {
     const entries = await readEntries(channel, listing)
+    budgets.receivedBytes += bytes
     void answerPush(session, id, entries).finally(() => budgets.receiving.give(bytes))
   } catch (cause) {
     budgets.receiving.give(bytes)

@@ -8,6 +8,7 @@ import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import { tellable, withoutPeer } from './address.ts'
 import { type Credentials, HELLO_PROTOCOL, type Role } from './admission.ts'
+import type { Flow } from './api-flow.ts'
 import { type Bulk, createBulk } from './bulk.ts'
 import type { ByteChannel } from './channel.ts'
 import { CONTROL_PROTOCOL, createControl } from './control.ts'
@@ -96,8 +97,8 @@ export interface Transport extends Pick<Bulk, 'sendBlocks' | 'fetchBlocks'> {
   droppedFrames(): number
   /** Bulk channels by TLS that are open now; the others are libp2p streams. */
   secureChannels(): { dialled: number; accepted: number }
-  /** Bytes of blocks of other members that are in memory, and sent to them since the start. */
-  flow(): { receivingBytes: number; readingBytes: number; servedBytes: number }
+  /** Blocks on their way to other members and from them. */
+  flow(): Omit<Flow, 'puttingBytes' | 'repaired' | 'asked'>
   close(): Promise<void>
 }
 
@@ -196,7 +197,9 @@ export async function openTransport(options: TransportOptions): Promise<Transpor
     flow: () => ({
       receivingBytes: budgets.receiving.used,
       readingBytes: budgets.reading.used,
-      servedBytes: budgets.servedBytes
+      servedBytes: budgets.servedBytes,
+      receivedBytes: budgets.receivedBytes,
+      ...bulk.moved()
     }),
     sendBlocks: bulk.sendBlocks,
     fetchBlocks: bulk.fetchBlocks,

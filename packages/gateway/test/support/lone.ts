@@ -136,7 +136,8 @@ export function loneNode({
       set: async () => Promise.reject(new CairnError('TOO_FEW_REPLICAS', 'a node of one has no voters')),
       draft: async () => ({ type: 'unknown' }),
       propose: async () => ({ type: 'refused' }),
-      list: async () => []
+      list: async () => [],
+      carried: () => 0
     },
     mirrors: {
       add: async (ref) => ({ ...ref, phase: 'following', lag: { wantedMs: 1, ms: 0 } }),
@@ -196,7 +197,8 @@ export function loneNode({
       }
     ],
     flow: () => ({
-      ...{ puttingBytes: 0, receivingBytes: 0, readingBytes: 0, servedBytes: 0 },
+      ...{ puttingBytes: 0, receivingBytes: 0, readingBytes: 0, servedBytes: 0, pushedBytes: 0 },
+      ...{ receivedBytes: 0, fetchedBytes: 0, transfers: 0, repaired: { blocks: 0, bytes: 0 } },
       asked: { first: 0, hedged: 0, again: 0 }
     }),
     events: (signal) => listen(listeners, signal),
