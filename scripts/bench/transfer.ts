@@ -37,6 +37,7 @@ const LARGE_MIB = Number(flags.mib ?? (flags.smoke ? 32 : 1_024))
 const SMALL_FILES = flags.smoke ? 500 : 10_000
 const SMALL_BYTES = 4_096
 const ROUNDS = Number(flags.rounds)
+const PROFILE = flags.profile ? ['--cpu-prof', '--cpu-prof-dir=cairn-profiles'] : []
 
 interface ClientSaid {
   cid?: string
@@ -89,9 +90,8 @@ async function measureNodes(path: string, sources: (readonly [string, string])[]
   await mkdir(path)
   const nodes: Running<NodeSaid>[] = []
   const add = async (): Promise<Running<NodeSaid>> => {
-    const profile = flags.profile ? ['--cpu-prof', '--cpu-prof-dir=cairn-profiles'] : []
     const invite = nodes[0]?.said.invite ?? ''
-    const node = await start<NodeSaid>('node-process.ts', [join(path, `${nodes.length}`), invite], profile)
+    const node = await start<NodeSaid>('node-process.ts', [join(path, `${nodes.length}`), invite], PROFILE)
     nodes.push(node)
     return node
   }
@@ -134,7 +134,7 @@ async function measure(
   task: string[]
 ): Promise<ClientSaid> {
   const before = nodes.map((node) => node.cpuSeconds())
-  const client = await start<ClientSaid>('client-process.ts', [said.url, said.token, ...task])
+  const client = await start<ClientSaid>('client-process.ts', [said.url, said.token, ...task], PROFILE)
   const cpuSeconds = nodes.map((node, i) => node.cpuSeconds() - (before[i] as number))
   await client.end()
   const { seconds, bytes } = client.said

@@ -54,6 +54,8 @@ export async function* carOf(
 export interface ReadCarOptions {
   /** Memory for a section that is not small, with whatever in it; fresh by default. */
   memory?: (length: number) => Uint8Array
+  /** A piece of the source may be overwritten once the next is asked for: blocks are no views of them. */
+  reused?: boolean
 }
 
 export interface Car {
@@ -69,8 +71,8 @@ export interface Car {
  *
  * @throws CairnError BAD_CAR; while blocks are read also BLOCK_CORRUPT, BAD_CID
  */
-export async function readCar(source: ByteSource, { memory }: ReadCarOptions = {}): Promise<Car> {
-  const input = new Input(source, memory)
+export async function readCar(source: ByteSource, options: ReadCarOptions = {}): Promise<Car> {
+  const input = new Input(source, options)
   try {
     const first = await input.header()
     if (!equalBytes(first, V2_PRAGMA))
@@ -130,11 +132,14 @@ class Input {
   readonly #pieces: AsyncIterator<Uint8Array> | Iterator<Uint8Array>
   #piece: Uint8Array = new Uint8Array(0)
   readonly #memory: ((length: number) => Uint8Array) | undefined
+  /** From which length on what is taken is copied out of the pieces. */
+  readonly #copied: number
   /** How many bytes may still be read. */
   left = Number.POSITIVE_INFINITY
 
-  constructor(source: ByteSource, memory?: (length: number) => Uint8Array) {
+  constructor(source: ByteSource, { memory, reused = false }: ReadCarOptions) {
     this.#memory = memory
+    this.#copied = reused ? 0 : memory === undefined ? Number.POSITIVE_INFINITY : GATHER_BYTES
     this.#pieces = Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]()
   }
 
@@ -157,7 +162,7 @@ class Input {
   async take(length: number): Promise<Uint8Array> {
     if (length > this.left) badCar('it is cut short')
     this.left -= length
-    if (this.#memory !== undefined && length >= GATHER_BYTES) return this.#into(this.#memory(length))
+    if (length >= this.#copied) return this.#into(this.#memoryFor(length))
     if (this.#piece.length >= length) return this.#cut(length)
     const parts: Uint8Array[] = []
     for (let missing = length; missing > 0; ) {
@@ -167,6 +172,10 @@ class Input {
       missing -= part.length
     }
     return concat(parts)
+  }
+
+  #memoryFor(length: number): Uint8Array {
+    return length < GATHER_BYTES ? new Uint8Array(length) : (this.#memory?.(length) ?? new Uint8Array(length))
   }
 
   async #into(whole: Uint8Array): Promise<Uint8Array> {

@@ -118,6 +118,20 @@ car('sections that are not small go into the memory given for them, the others i
   }
 })
 
+car('blocks of a source that overwrites its pieces are no views of them', async () => {
+  const blocks = [blockOf(noise(300)), blockOf(noise(66_000)), blockOf(noise(200_000))]
+  const whole = await bytesOf(carOf([], blocks))
+  const piece = new Uint8Array(100_000)
+  async function* overwriting(): AsyncGenerator<Uint8Array> {
+    for (let at = 0; at < whole.length; at += piece.length) {
+      piece.fill(0)
+      piece.set(whole.subarray(at, at + piece.length))
+      yield piece.subarray(0, whole.length - at)
+    }
+  }
+  same(await listed((await readCar(overwriting(), { reused: true })).blocks), blocks)
+})
+
 car('version 2 is read by its inner file, whatever the index says', async () => {
   const inner = await bytesOf(carOf(roots, some))
   for (const padding of [0, 1, 1_000]) {

@@ -1,7 +1,8 @@
 /**
  * The library that applications use: everything that a node offers, over HTTP to any of several nodes, with
- * every byte verified here. Runs in browsers too: `fetch` and streams, and nothing of Node.
+ * every byte verified here. Runs in browsers too: `fetch` and streams; of Node only what `#post` chooses.
  */
+
 import {
   CODECS,
   carOf,
@@ -20,6 +21,7 @@ import {
 } from '@cairn/blocks'
 import { CairnError } from '@cairn/core'
 import type { CID } from 'multiformats/cid'
+import { post } from '#post'
 import { type DigestedOptions, digestedBlocks, type UploadBlocks } from './digested.ts'
 import { type Expect, expectation } from './expect.ts'
 import { createFetchBlock, type FetchBlock } from './fetch-blocks.ts'
@@ -233,7 +235,8 @@ export function createClient(options: ClientOptions): Client {
     ...(typeof at === 'string' ? { url: at } : at)
   }))
   // called through, not kept: a browser's fetch wants its window as `this`
-  const nodes = createNodes(listed, options.fetch ?? ((input, init) => globalThis.fetch(input, init)))
+  const fetch: Fetch = options.fetch ?? ((input, init) => globalThis.fetch(input, init))
+  const nodes = createNodes(listed, fetch, options.fetch === undefined ? post : undefined)
   /** The name that was last read by: what is read next is most likely of it, and at its mirrors too. */
   let named: string | undefined
   const fetchAny = createFetchBlock(nodes, stallMs)

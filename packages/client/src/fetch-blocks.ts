@@ -6,7 +6,7 @@
 import { type Block, readCar } from '@cairn/blocks'
 import { CairnError } from '@cairn/core'
 import type { CID } from 'multiformats/cid'
-import { allFailed, type NodeAt, type Nodes, piecesOf, reasonOf, waitAfter } from './nodes.ts'
+import { allFailed, type NodeAt, type Nodes, reasonOf, waitAfter } from './nodes.ts'
 
 /** Blocks of one request: of small ones many must share it, as a request costs a millisecond of both ends. */
 const BATCH_BLOCKS = 64
@@ -173,16 +173,13 @@ async function request(queue: Queue, { node, wanted, last }: Batch): Promise<voi
   }
   for (const each of wanted) each.onSettled = onSettled
   try {
-    const response = await queue.nodes.call(node, {
-      method: 'POST',
+    const pieces = await queue.nodes.pieces(node, {
       path: '/v1/blocks',
-      type: 'application/json',
       body: JSON.stringify({ cids: wanted.map(({ cid }) => cid.toString()), ref: wanted[0]?.ref }),
-      signal: guard.signal,
-      unwatched: true
+      signal: guard.signal
     })
     begun = true
-    const car = await readCar(guard.over(piecesOf(response)))
+    const car = await readCar(guard.over(pieces), { reused: true })
     for await (const block of car.blocks) {
       check(node, block, wanted[got])
       const { resolve } = wanted[got++] as Wanted

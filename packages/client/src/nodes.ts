@@ -20,6 +20,20 @@ const BUSY_MS_MAX = 10_000
 
 export type Fetch = (input: string, init?: RequestInit) => Promise<Response>
 
+/** What a node said to a POST, whatever it is. */
+export interface Posted {
+  readonly status: number
+  readonly headers: Headers
+  /** Each may be overwritten once the next is asked for. */
+  readonly pieces: AsyncIterable<Uint8Array>
+}
+
+/** Asks by itself, where it can; the answer ends with the signal. @throws when no answer came */
+export type Post = (
+  url: string,
+  asked: { headers: Record<string, string>; body: string; signal: AbortSignal }
+) => Promise<Posted>
+
 export interface NodeAt {
   readonly url: string
   readonly token: string | undefined
@@ -37,6 +51,13 @@ export interface Call {
   unwatched?: boolean
 }
 
+/** A question as JSON, whose answer the asker watches over. */
+export interface Asked {
+  path: string
+  body: string
+  signal: AbortSignal
+}
+
 export interface Nodes {
   readonly all: readonly NodeAt[]
   /** The best first: those that did not fail lately, in the order given. */
@@ -44,6 +65,8 @@ export interface Nodes {
   avoid(node: NodeAt): void
   /** The node's answer, if it is a good one. @throws what the node said, or UNREACHABLE, BAD_MESSAGE */
   call(node: NodeAt, call: Call): Promise<Response>
+  /** The bytes of a good answer to a POST; each piece may be overwritten once the next is asked for. */
+  pieces(node: NodeAt, asked: Asked): Promise<AsyncIterable<Uint8Array>>
   /** The JSON of a call to one node. */
   json(node: NodeAt, call: Call): Promise<unknown>
   /** The JSON of a call to the first node that can answer. */
@@ -92,7 +115,8 @@ const following = new WeakMap<Response, AbortSignal>()
 
 export function createNodes(
   urls: readonly { url: string; token?: string | undefined }[],
-  fetch: Fetch
+  fetch: Fetch,
+  post?: Post
 ): Nodes {
   const all: NodeAt[] = urls.map(({ url, token }) => ({ url: baseOf(url), token, avoidUntilMs: 0 }))
   if (all.length === 0) throw new TypeError('a client needs the url of at least one node')
@@ -114,6 +138,19 @@ export function createNodes(
     }
     if (response.ok) return response
     throw await errorOf(node, response)
+  }
+  const pieces = async (node: NodeAt, asked: Asked): Promise<AsyncIterable<Uint8Array>> => {
+    if (post === undefined || !node.url.startsWith('http:')) {
+      const how = { method: 'POST', type: 'application/json', unwatched: true } as const
+      return piecesOf(await call(node, { ...asked, ...how }))
+    }
+    const headers = headersOf(node, 'application/json')
+    const posted = await post(node.url + asked.path, { ...asked, headers }).catch((cause) => {
+      asked.signal.throwIfAborted()
+      throw unreachable(node, cause)
+    })
+    if (posted.status >= 200 && posted.status < 300) return posted.pieces
+    throw await errorOf(node, posted)
   }
   const json = async (node: NodeAt, asked: Call): Promise<unknown> => {
     const response = await call(node, asked)
@@ -139,6 +176,7 @@ export function createNodes(
       node.avoidUntilMs = performance.now() + AVOID_MS
     },
     call,
+    pieces,
     json,
     anyJson: (asked) => askAny(nodes, (node) => json(node, asked))
   }
@@ -192,13 +230,17 @@ export function allFailed(
   })
 }
 
+function headersOf({ token }: NodeAt, type: Call['type']): Record<string, string> {
+  return {
+    ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+    ...(type === undefined ? {} : { 'content-type': type })
+  }
+}
+
 function initOf(node: NodeAt, { method = 'GET', body, type }: Call, signal: AbortSignal): RequestInit {
-  const headers: Record<string, string> = {}
-  if (node.token !== undefined) headers.authorization = `Bearer ${node.token}`
-  if (type !== undefined) headers['content-type'] = type
   return {
     method,
-    headers,
+    headers: headersOf(node, type),
     signal,
     redirect: 'error', // a node never redirects, and the token must not follow one
     credentials: 'omit',
@@ -257,7 +299,7 @@ export function reasonOf(error: unknown): string {
   return cause instanceof Error ? reasonOf(cause) : error.message
 }
 
-async function errorOf(node: NodeAt, response: Response): Promise<CairnError> {
+async function errorOf(node: NodeAt, response: Response | Posted): Promise<CairnError> {
   const body = await textOf(response, ERROR_BYTES_MAX).catch(() => '') // its status says enough
   const error = parseError(body)
   if (error === undefined) {
@@ -286,11 +328,11 @@ export function parseError(text: string): CairnError | undefined {
   }
 }
 
-async function textOf(response: Response, bytesMax: number): Promise<string> {
+async function textOf(response: Response | Posted, bytesMax: number): Promise<string> {
   const decoder = new TextDecoder()
   let text = ''
   let length = 0
-  for await (const bytes of piecesOf(response)) {
+  for await (const bytes of 'pieces' in response ? response.pieces : piecesOf(response)) {
     length += bytes.length
     if (length > bytesMax) throw new CairnError('BAD_MESSAGE', `an answer of more than ${bytesMax} bytes`)
     text += decoder.decode(bytes, { stream: true })
