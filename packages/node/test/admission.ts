@@ -3,7 +3,7 @@ import { connect } from 'node:net'
 import { decode, encode, type PeerId, PROTOCOL_VERSION } from '@cairn/core'
 import { noise } from '@chainsafe/libp2p-noise'
 import { generateKeyPair } from '@libp2p/crypto/keys'
-import type { Stream } from '@libp2p/interface'
+import type { Connection, Stream } from '@libp2p/interface'
 import { tcp } from '@libp2p/tcp'
 import { lpStream } from '@libp2p/utils'
 import { yamux } from '@libp2p/yamux'
@@ -34,8 +34,19 @@ async function openStranger(keyType: 'Ed25519' | 'secp256k1' = 'Ed25519') {
 
 const addressOf = (peer: TestPeer) => multiaddr(peer.transport.addresses()[0])
 
+/** Nothing on a connection that was closed before: a slow machine's strangers are late. */
+async function openOn(connection: Connection, protocol: string): Promise<Stream | undefined> {
+  try {
+    return await connection.newStream(protocol)
+  } catch (cause) {
+    if (connection.status === 'open') throw cause
+    return undefined
+  }
+}
+
 /** Resolves once the other side reset or closed the stream, with the bytes that it said before. */
-async function silence(stream: Stream): Promise<number> {
+async function silence(stream: Stream | undefined): Promise<number> {
+  if (stream === undefined) return 0
   let heard = 0
   let gone = stream.status !== 'open'
   stream.addEventListener('message', ({ data }) => {
@@ -115,6 +126,7 @@ admission(
       assert.equal(await hear(), { type: 'refusal', reason: 'secret', network: network.id })
       await until(() => connection.status !== 'open', 'the connection is closed')
     }
+    await until(() => member.log.length === 3, 'the member notes each')
     assert.equal(member.log, Array(3).fill(`WRONG_SECRET ${stranger.peerId.toString().slice(-4)}`))
   })
 )
@@ -167,12 +179,13 @@ admission(
     const stranger = use(await openStranger())
     const connection = await stranger.dial(addressOf(member))
     for (const protocol of [CONTROL_PROTOCOL, BULK_PROTOCOL]) {
-      const stream = await connection.newStream(protocol)
-      if (stream.writeStatus === 'writable') stream.send(new Uint8Array(1_000))
+      const stream = await openOn(connection, protocol)
+      if (stream?.writeStatus === 'writable') stream.send(new Uint8Array(1_000))
       assert.is(await silence(stream), 0, protocol)
     }
     assert.equal(member.messages, [])
     await until(() => connection.status !== 'open', 'the silent connection is closed')
+    await until(() => member.log.length > 0, 'and the member says why')
     assert.equal(member.log, [`TIMEOUT ${stranger.peerId.toString().slice(-4)}`])
   })
 )
@@ -189,9 +202,9 @@ admission(
       new Uint8Array(1_000).fill(1)
     ]) {
       const connection = await stranger.dial(addressOf(member), { force: true })
-      const hello = await connection.newStream(HELLO_PROTOCOL)
-      await lpStream(hello).write(said)
-      const stream = await connection.newStream(CONTROL_PROTOCOL)
+      const hello = await openOn(connection, HELLO_PROTOCOL)
+      if (hello !== undefined) await lpStream(hello).write(said)
+      const stream = await openOn(connection, CONTROL_PROTOCOL)
       assert.is(await silence(stream), 0)
       await until(() => connection.status !== 'open', 'the connection is closed')
     }
@@ -227,7 +240,7 @@ admission(
     const port = Number(/tcp\/(\d+)/.exec(member.transport.addresses()[0] ?? '')?.[1])
     const socket = connect({ port, host: '127.0.0.1' })
     socket.on('error', () => {}) // a reset is as good as an end
-    socket.write(Buffer.alloc(100_000, 7))
+    socket.resume().write(Buffer.alloc(100_000, 7))
     await until(() => socket.destroyed || socket.readableEnded, 'the socket is closed')
     socket.destroy()
     const joiner = use(await openPeer({}))

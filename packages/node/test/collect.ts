@@ -34,7 +34,7 @@ collect(
     await pin(net, 0, [...mine, ...shared])
     await Promise.all(shared.map(({ cid }, n) => net.at(1).refs.set(`kept${n}`, { root: cid })))
     for (const { cid } of [...mine, ...shared]) await net.at(0).unpin(cid)
-    await eventually(async () => (await copiesIn(net)) === 3 * BLOCKS, 'half of it is collected', 40_000)
+    await eventually(async () => (await copiesIn(net)) === 3 * BLOCKS, 'half of it is collected')
     const healthy = async () => {
       const { verdict, blocks, byCopies } = await net.at(2).status()
       return verdict === 'healthy' && blocks === BLOCKS && byCopies.at(-1) === BLOCKS
@@ -66,10 +66,10 @@ collect(
       const usages = await Promise.all([0, 1, 2].map(async (i) => (await net.at(i).status()).usage.blocks))
       return usages.every((count) => count === 0)
     }
-    await eventually(others, 'the others have collected it', 40_000)
+    await eventually(others, 'the others have collected it')
     await net.restart(3, { config })
     await net.gathered()
-    await eventually(async () => (await copiesIn(net)) === 0, 'it collects its own', 40_000)
+    await eventually(async () => (await copiesIn(net)) === 0, 'it collects its own')
   })
 )
 
@@ -84,6 +84,8 @@ collect(
     await pin(net, 0, blocks)
     for (const { cid } of blocks) await net.at(0).unpin(cid)
     const bytes = blocks.reduce((sum, block) => sum + block.bytes.length, 0)
+    const ended = async () => (await net.at(1).gc()).blocks === BLOCKS
+    await eventually(ended, 'what was unpinned elsewhere is known to have ended')
     assert.equal(await net.at(1).gc(), { blocks: BLOCKS, bytes, collected: 0 })
     assert.equal(await net.at(1).gc({ now: true }), { blocks: BLOCKS, bytes, collected: BLOCKS })
     assert.equal(await net.at(1).gc(), { blocks: 0, bytes: 0, collected: 0 })
@@ -98,17 +100,14 @@ collect(
     const blocks = blocksOf(BLOCKS)
     await pin(net, 0, blocks)
     for (const { cid } of blocks) await net.at(0).unpin(cid)
-    const some = async () => {
-      const copies = await copiesIn(net)
-      return copies > 0 && copies < 3 * BLOCKS
-    }
-    await eventually(some, 'collecting is under way', 40_000)
+    const some = async () => (await copiesIn(net)) < 3 * BLOCKS
+    await eventually(some, 'collecting is under way, or was')
     const outcome = await upload(net, 1).put(blocks)
     assert.is(outcome.replicas, 3)
-    await eventually(async () => (await copiesIn(net)) === 3 * BLOCKS, 'all of it is here again', 40_000)
+    await eventually(async () => (await copiesIn(net)) === 3 * BLOCKS, 'all of it is here again')
     await new Promise((resolve) => setTimeout(resolve, 3 * config.collectGraceMs))
     for (const { cid, bytes } of blocks) assert.ok(sameBytes(await net.at(2).get(cid), bytes))
-    assert.is(await copiesIn(net), 3 * BLOCKS)
+    assert.ok((await copiesIn(net)) >= 3 * BLOCKS, 'nothing of it goes')
   })
 )
 

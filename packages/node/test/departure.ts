@@ -1,3 +1,4 @@
+// limit: 180 s
 import { CairnError } from '@cairn/core'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'

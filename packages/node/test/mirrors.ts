@@ -1,3 +1,4 @@
+// limit: 240 s
 import { randomBytes } from 'node:crypto'
 import { type Block, CHUNK_BYTES, fileBlocks } from '@cairn/blocks'
 import type { CID } from 'multiformats/cid'
@@ -125,7 +126,8 @@ mirrors(
       }
     })()
     await eventually(has(three, 1), 'it is read much')
-    assert.ok(((await mirrorOf(three)).lease?.leftMs ?? 0) > 0)
+    const leased = async () => ((await mirrorOf(three)).lease?.leftMs ?? 0) > 0
+    await eventually(leased, 'as long as it is read it has a lease')
     reading = false
     await reader
     await eventually(async () => (await phase()) === 'waiting', 'it is read no more')

@@ -65,14 +65,14 @@ keeps(
     const second = await name(net, 0, 11)
     await eventually(async () => (await copies(net)) === 21, 'seven: the root before is kept')
     const third = await name(net, 0, 12)
-    await eventually(async () => (await copies(net)) === 21, 'what only the first needed is gone', 40_000)
+    await eventually(async () => (await copies(net)) === 21, 'what only the first needed is gone')
     for (const root of [second, third]) assert.ok((await net.at(3).get(root)).length > 0)
     await net.at(0).refs.set('photos', { root: 'same', keep: 0 })
-    await eventually(async () => (await copies(net)) === 15, 'K = 0 lets go of the second', 40_000)
+    await eventually(async () => (await copies(net)) === 15, 'K = 0 lets go of the second')
     await net.at(0).refs.set('photos', { root: 'same', replicas: 2 })
-    await eventually(async () => (await copies(net)) === 10, 'a smaller N lets go of copies', 40_000)
+    await eventually(async () => (await copies(net)) === 10, 'a smaller N lets go of copies')
     await net.at(0).refs.set('photos', { root: undefined })
-    await eventually(async () => (await copies(net)) === 0, 'removed, it keeps nothing', 40_000)
+    await eventually(async () => (await copies(net)) === 0, 'removed, it keeps nothing')
   })
 )
 
@@ -81,7 +81,9 @@ keeps(
   scoped(async (use) => {
     const net = use(await network(4))
     const { root, id } = await putFile(net, 3, 10)
-    await net.at(3).pin(root, { lifetimeMs: 3_000 })
+    const lifetimeMs = 3_000
+    const fromMs = performance.now()
+    await net.at(3).pin(root, { lifetimeMs })
     await net.at(3).upload(id).end()
     const open = async () => (await readdir(join(net.home(3), 'uploads'))).length
     await eventually(async () => (await open()) === 0, 'the upload is over')
@@ -90,10 +92,12 @@ keeps(
       const usages = await Promise.all([0, 1, 2].map(async (i) => (await net.at(i).status()).usage.blocks))
       return usages.every((blocks) => blocks === 0)
     }
-    assert.not(await others(), 'it is kept for now')
-    assert.is((await net.at(0).pins()).length, 1)
-    await eventually(others, 'its time is over', 60_000)
-    await eventually(async () => (await net.at(0).pins()).length === 0, 'nor is it listed', 30_000)
+    const isGone = await others()
+    const listed = await net.at(0).pins()
+    // nobody counts from before it was made: on a machine too slow to look in time nothing is seen of it
+    if (performance.now() - fromMs < lifetimeMs) assert.equal([isGone, listed.length], [false, 1], 'kept')
+    await eventually(others, 'its time is over')
+    await eventually(async () => (await net.at(0).pins()).length === 0, 'nor is it listed')
   })
 )
 
@@ -136,12 +140,13 @@ keeps(
     }
     const changed = await net.at(1).pin(cid, { replicas: 2 })
     assert.equal([changed.name, changed.replicas, changed.blocks], ['a.bin', 2, 1])
-    await eventually(async () => (await copies(net)) === 2, 'a copy is let go of', 40_000)
+    await eventually(async () => (await copies(net)) === 2, 'a copy is let go of')
     await new Promise((resolve) => setTimeout(resolve, 4 * config.collectGraceMs))
     assert.is(await copies(net), 2, 'it has claims of its own in the place of the upload’s')
     await net.at(2).unpin(cid)
+    await eventually(async () => (await net.at(0).pins()).length === 0, 'the others hear of it')
     assert.is(await codeOf(net.at(0).unpin(cid)), 'NOT_FOUND')
-    await eventually(async () => (await copies(net)) === 0, 'all is collected', 40_000)
+    await eventually(async () => (await copies(net)) === 0, 'all is collected')
     assert.is(await codeOf(net.at(0).pin(cid)), 'NO_PROVIDER')
     const again = net.at(1).upload(nextUpload())
     await again.put(blocks)
@@ -163,8 +168,8 @@ keeps(
     assert.is((await names()).length, 1)
     await net.at(0).stop()
     await net.restart(0, { config: { ...config, uploadIdleMs: 500 }, join: net.at(1).invite() })
-    await eventually(async () => (await copies(net)) === 0, 'nothing is left of it', 60_000)
-    assert.equal(await names(), [])
+    await eventually(async () => (await copies(net)) === 0, 'nothing is left of it')
+    await eventually(async () => (await names()).length === 0, 'nor is it noted')
   })
 )
 

@@ -32,7 +32,7 @@ async function openListener(options: { say?: Uint8Array; handshakeMs?: number; s
       if (say !== undefined) await channel.send([say]).catch(() => undefined) // may be gone
     }
   })
-  const dial = (ticket: Ticket, port = listener.port, limitMs = 5_000) =>
+  const dial = (ticket: Ticket, port = listener.port, limitMs = 30_000) =>
     connectChannel(
       { host: HOST, port, ...ticket },
       { peer: 'member', limits: { stallMs }, signal: AbortSignal.timeout(limitMs) }
@@ -256,13 +256,13 @@ secure('a port where nobody speaks TLS, or nobody listens, is left after the tim
   await once(mute, 'listening')
   const { port } = mute.address() as { port: number }
   const ticket = createTickets().issue(asker, 0) as Ticket
-  const dial = (to: number) =>
+  const dial = (to: number, limitMs = 30_000) =>
     connectChannel(
       { host: HOST, port: to, ...ticket },
-      { peer: 'member', limits: { stallMs: 1_000 }, signal: AbortSignal.timeout(300) }
+      { peer: 'member', limits: { stallMs: 1_000 }, signal: AbortSignal.timeout(limitMs) }
     )
   try {
-    assert.is(await codeOf(dial(port)), 'TIMEOUT')
+    assert.is(await codeOf(dial(port, 300)), 'TIMEOUT')
   } finally {
     mute.close()
     await once(mute, 'close')

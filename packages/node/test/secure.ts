@@ -29,7 +29,7 @@ const key = keyOf(block)
 async function askOn(connection: Connection) {
   try {
     const stream = await connection.newStream(TICKET_PROTOCOL)
-    const answer = await lpStream(stream).read({ signal: AbortSignal.timeout(5_000) })
+    const answer = await lpStream(stream).read({ signal: AbortSignal.timeout(30_000) })
     return decode(ticketCodec, answer.subarray())
   } catch {
     return undefined
@@ -50,7 +50,7 @@ async function openBehindWall(network: Network, port: number) {
   const asked = { tickets: 0, streams: 0 }
   await node.handle(HELLO_PROTOCOL, (stream, connection) => {
     const peer = connection.remotePeer.toString() as PeerId
-    const signal = AbortSignal.timeout(5_000)
+    const signal = AbortSignal.timeout(30_000)
     return hearHello(stream, { self, peer, credentials: network, addresses: [], signal }, () => {})
   })
   await node.handle(TICKET_PROTOCOL, async (stream) => {
@@ -100,7 +100,7 @@ secure(
     }
     const limits = { stallMs: 5_000 }
     const to = { host: '127.0.0.1', ...(ticket as NonNullable<typeof ticket>) }
-    const dial = () => connectChannel(to, { peer: member.id, limits, signal: AbortSignal.timeout(5_000) })
+    const dial = () => connectChannel(to, { peer: member.id, limits, signal: AbortSignal.timeout(30_000) })
     const channel = await dial()
     await until(() => member.transport.secureChannels().accepted === 1, 'the ticket admits')
     assert.is(await codeOf(dial()), 'UNREACHABLE', 'once')

@@ -1,3 +1,4 @@
+// limit: 120 s
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { newNetwork } from '../src/network.ts'

@@ -1,3 +1,4 @@
+// limit: 180 s
 import { getEventListeners } from 'node:events'
 import { CairnError } from '@cairn/core'
 import { suite } from 'uvu'

@@ -1,3 +1,4 @@
+// limit: 180 s
 import type { Core, PeerId } from '@cairn/core'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'

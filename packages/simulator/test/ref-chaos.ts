@@ -1,4 +1,4 @@
-// limit: 300 s
+// limit: 480 s
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import {

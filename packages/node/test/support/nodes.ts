@@ -72,7 +72,7 @@ export async function openNodes(count: number, first: Partial<NodeOptions> = {})
     restart: (i, options = {}) => start(i, options),
     async gathered() {
       const sees = (node: CairnNode) => node.peers().filter(({ state }) => state === 'alive').length
-      await until(() => [...running].every((node) => sees(node) === running.size), 'all see all', 30_000)
+      await until(() => [...running].every((node) => sees(node) === running.size), 'all see all')
     },
     async [Symbol.asyncDispose]() {
       await stopAll()
@@ -137,7 +137,7 @@ export function eventsOf(node: CairnNode): NodeEvent[] {
 export async function eventually(
   holds: () => Promise<boolean>,
   what: string | (() => string),
-  limitMs = 30_000
+  limitMs = 60_000
 ): Promise<void> {
   const endMs = Date.now() + limitMs
   while (!(await holds())) {

@@ -94,7 +94,7 @@ export async function openPair(
   return { server, client, network, [Symbol.asyncDispose]: close }
 }
 
-export async function until(condition: () => boolean, what: string, limitMs = 15_000): Promise<void> {
+export async function until(condition: () => boolean, what: string, limitMs = 60_000): Promise<void> {
   const endMs = Date.now() + limitMs
   while (!condition()) {
     if (Date.now() > endMs) throw new Error(`not within ${limitMs / 1000} s: ${what}`)

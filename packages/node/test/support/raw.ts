@@ -26,7 +26,7 @@ export async function openRaw() {
       const address = multiaddr(peer.transport.addresses()[0])
       const connection = await node.dial(address, { force: true })
       const hello = await connection.newStream(HELLO_PROTOCOL)
-      const signal = AbortSignal.timeout(5_000)
+      const signal = AbortSignal.timeout(30_000)
       await sayHello(hello, role, { self, peer: peer.id, credentials: network, addresses: [], signal })
       return connection
     },
