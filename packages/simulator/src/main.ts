@@ -10,7 +10,7 @@ import { MUTANTS } from './mutants.ts'
 import { type Outcome, play } from './play.ts'
 import { drawScenario, type Scenario } from './scenario.ts'
 import { shrink } from './shrink.ts'
-import { bite, draw } from './teeth.ts'
+import { biteAll, draw } from './teeth.ts'
 import { readTrace, traceScenario } from './trace.ts'
 
 const HELP = `npm run simulate -- [options]
@@ -18,6 +18,7 @@ const HELP = `npm run simulate -- [options]
   --seeds K          so many seeds (100)            --first-seed S  from this one on (1)
   --nodes M          nodes of each (12)             --minutes T     of virtual time (3)
   --days D           the same, in days              --replicas N    of a trace (3)
+  --whole            long quiet between faults is played, too; else 72 s of it
   --trace FILE       seconds,node,event lines with an event of up, down, lost, join or leave
   --scenario FILE    one scenario that was kept     --keep FILE     keep what fails, made short, there
   --teeth            the planted bugs: each must be found within --seeds
@@ -36,6 +37,7 @@ const OPTIONS = {
   scenario: { type: 'string' },
   keep: { type: 'string' },
   threads: { type: 'string' },
+  whole: { type: 'boolean' },
   teeth: { type: 'boolean' },
   ci: { type: 'boolean' },
   json: { type: 'boolean' },
@@ -47,6 +49,7 @@ interface Settings {
   seeds: number
   nodes: number
   minutes: number
+  whole: boolean
   threads: number
 }
 
@@ -73,6 +76,7 @@ function settingsOf(values: Values): Settings {
     seeds: numberOf(values.seeds, values.ci || values.teeth ? 500 : 100, 'seeds'),
     nodes: numberOf(values.nodes, 12, 'nodes'),
     minutes: days === undefined ? numberOf(values.minutes, values.ci ? 60 : 3, 'minutes') : days * 1_440,
+    whole: values.whole === true,
     threads: threadsOf(values.threads === undefined ? undefined : numberOf(values.threads, 1, 'threads'))
   }
 }
@@ -95,11 +99,12 @@ function told({ seed, hash, broken, lost, acknowledged, repaired, atMs }: Outcom
 /** Says how to see a failure again, and the few steps that it takes. */
 function explain(values: Values, settings: Settings, scenario: Scenario): void {
   const { nodes, minutes } = settings
+  const size = `--nodes ${nodes} --minutes ${minutes}${settings.whole ? ' --whole' : ''}`
   const isDrawn = values.trace === undefined && values.scenario === undefined
   const short = shrink(scenario, (smaller) => play(smaller).broken !== undefined)
   const again = play(short)
   const replay = isDrawn
-    ? `npm run simulate -- --first-seed ${scenario.seed} --seeds 1 --nodes ${nodes} --minutes ${minutes}`
+    ? `npm run simulate -- --first-seed ${scenario.seed} --seeds 1 ${size}`
     : 'the same command again'
   process.stderr.write(
     `replay: ${replay}\n${short.steps.length} of ${scenario.steps.length} steps are enough`
@@ -129,22 +134,25 @@ async function playSeeds(values: Values, settings: Settings, scenarios: Iterator
   return failed.length
 }
 
-/** @returns how many planted bugs nobody found */
+/** @returns how many planted bugs nobody found, and seeds that break without any */
 async function playTeeth(values: Values, settings: Settings): Promise<number> {
-  let missed = 0
-  for (const [i, mutant] of MUTANTS.entries()) {
-    progress(`planted bug ${i + 1} of ${MUTANTS.length}: ${mutant.name}`)
-    const found = await bite(mutant, { ...settings, minutes: Math.min(settings.minutes, 3) })
+  let [done, missed] = [0, 0]
+  const unsound = new Set<number>()
+  await biteAll(MUTANTS, { ...settings, minutes: Math.min(settings.minutes, 3) }, (found) => {
+    progress(`${++done} of ${MUTANTS.length} planted bugs`)
     if (found.seed === undefined) missed++
+    for (const seed of found.unsound) unsound.add(seed)
     const how = found.seed === undefined ? 'NOT FOUND' : `found by seed ${found.seed}: ${found.broken}`
-    say(values, found, `${mutant.name.padEnd(60)} ${how}`)
-  }
-  say(values, { planted: MUTANTS.length, missed }, `${MUTANTS.length - missed} of ${MUTANTS.length} found`)
-  return missed
+    say(values, found, `${found.name.padEnd(60)} ${how}`)
+  })
+  const alone = unsound.size > 0 ? `; seeds that break without them: ${[...unsound].join()}` : ''
+  const told = `${MUTANTS.length - missed} of ${MUTANTS.length} found${alone}`
+  say(values, { planted: MUTANTS.length, missed, unsound: [...unsound] }, told)
+  return missed + unsound.size
 }
 
-function sameTwice(values: Values, { first, nodes, minutes }: Settings): number {
-  const scenario = drawScenario({ seed: first, nodes, minutes })
+function sameTwice(values: Values, { first, nodes, minutes, whole }: Settings): number {
+  const scenario = drawScenario({ seed: first, nodes, minutes, whole })
   const [one, two] = [play(scenario), play(scenario)]
   if (one.hash === two.hash) return 0
   say(values, { seed: first, hashes: [one.hash, two.hash] }, `seed ${first} ran otherwise the second time`)
@@ -152,11 +160,11 @@ function sameTwice(values: Values, { first, nodes, minutes }: Settings): number 
 }
 
 function scenariosOf(values: Values, settings: Settings): Iterator<Scenario> {
-  const { first, seeds, nodes, minutes } = settings
+  const { first, seeds, nodes, minutes, whole } = settings
   if (values.scenario !== undefined) {
     return [JSON.parse(readFileSync(values.scenario, 'utf8')) as Scenario].values()
   }
-  if (values.trace === undefined) return draw(first, seeds, { nodes, minutes })
+  if (values.trace === undefined) return draw(first, seeds, { nodes, minutes, whole })
   const trace = readTrace(readFileSync(values.trace, 'utf8'))
   const replicas = numberOf(values.replicas, 3, 'replicas')
   const each = Array.from({ length: values.seeds === undefined ? 1 : seeds }, (_, i) => {

@@ -48,6 +48,8 @@ export interface Draw {
   seed: number
   nodes: number
   minutes: number
+  /** Quiet as long as it is drawn. */
+  whole?: boolean
 }
 
 /** Everyone has gathered by then. */
@@ -58,8 +60,14 @@ const STEP_GAP_MS = 1_500
 const BURST_MS = 60_000
 /** … and quiet follows for this part of the whole time at most. */
 const QUIET_PART = 0.4
+/**
+ * What follows of it is left out: by then the dead have been found, what they held was repaired, all have
+ * compared twice and let go; a longer one shows only that nothing goes on happening. Scenarios of three
+ * minutes have none that is longer.
+ */
+const QUIET_MAX_MS = 72_000
 
-export function drawScenario({ seed, nodes, minutes }: Draw): Scenario {
+export function drawScenario({ seed, nodes, minutes, whole = false }: Draw): Scenario {
   const random = seeded(Math.imul(seed, 7_919) + 17)
   const ids = shuffle(
     random,
@@ -68,12 +76,15 @@ export function drawScenario({ seed, nodes, minutes }: Draw): Scenario {
   const replicas = pick(random, 4) === 0 ? 2 : 3
   const zones = pick(random, 3) === 0 ? ids.map((node) => `z${node % 3}`) : ids.map(() => undefined)
   const outside = ids.slice(0, pick(random, Math.max(1, nodes - replicas - 2)))
-  const untilMs = GATHER_MS + minutes * 60_000
+  let untilMs = GATHER_MS + minutes * 60_000
   const steps: Step[] = []
   for (let atMs = GATHER_MS; atMs < untilMs; ) {
     const endMs = Math.min(untilMs, atMs + BURST_MS)
     drawBurst(random, { nodes, replicas }, { atMs, endMs, steps })
-    atMs = endMs + pick(random, QUIET_PART * minutes * 60_000)
+    const quietMs = pick(random, QUIET_PART * minutes * 60_000)
+    const leftOutMs = whole ? 0 : Math.max(0, Math.min(quietMs, untilMs - endMs) - QUIET_MAX_MS)
+    untilMs -= leftOutMs
+    atMs = endMs + quietMs - leftOutMs
     if (pick(random, 2) === 0 && endMs < untilMs) steps.push({ type: 'calm', atMs: endMs })
   }
   const few = Math.floor((nodes - outside.length - 1) / 3)

@@ -16,7 +16,7 @@ const PLAYED = [
   'settled is said of whatever is offered',
   'let go on N - 1 promises'
 ]
-const SIZE = { first: 1, seeds: 100, nodes: 8, minutes: 3, threads: 1 }
+const SIZE = { first: 1, seeds: 100, nodes: 8, minutes: 3 }
 
 const mutants = suite('planted bugs')
 
