@@ -1,4 +1,5 @@
 /**
+ * `npm run bench [-- arguments]`: the overall table, which is `transfer --all`.
  * `npm run bench -- NAME [arguments]`: runs one benchmark of scripts/bench in a process of its own.
  */
 import { spawn } from 'node:child_process'
@@ -6,7 +7,9 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 
 const BENCHMARKS: Readonly<Record<string, string>> = {
-  transfer: 'put on three nodes and get through a fourth: MB/s and CPU [--smoke] [--json] [--rounds N]',
+  transfer:
+    'put on three nodes and get through a fourth; without a name beside others, in five rounds ' +
+    '[--mib N] [--files N] [--rounds N] [--only large|small] [--smoke] [--json] [--svg FILE] [--profile]',
   audits: 'who is accused and who is found, in virtual time [rounds] [liars] [first seed]',
   faults: 'what lying members and damaged disks cost a reader: wrong bytes, added time, healing [blocks]',
   digests: 'what MD5, SHA-1, SHA-256 and SHA-512 cost a put [MiB]',
@@ -29,7 +32,9 @@ const BENCHMARKS: Readonly<Record<string, string>> = {
   refs: 'updates of a name: latency, and time to the next when a voter is killed [--kills N]'
 }
 
-const [name = '', ...args] = process.argv.slice(2)
+const given = process.argv.slice(2)
+const overall = given[0] === undefined || (given[0].startsWith('-') && given[0] !== '--help')
+const [name = '', ...args] = overall ? ['transfer', '--all', ...given] : given
 if (Object.hasOwn(BENCHMARKS, name)) {
   const script = fileURLToPath(new URL(`bench/${name}.ts`, import.meta.url))
   const child = spawn(process.execPath, [...process.execArgv, script, ...args], { stdio: 'inherit' })

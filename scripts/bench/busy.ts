@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { createClient } from '@cairn/client'
-import { addNode, allAlive, type NodeSaid, type Running } from './processes.ts'
+import { addNodes, type NodeSaid, type Running } from './processes.ts'
 
 const MIB = 1024 * 1024
 
@@ -32,10 +32,7 @@ async function counting(input: string, init?: RequestInit): Promise<Response> {
 const directory = await mkdtemp(join(tmpdir(), 'cairn-busy-'))
 const nodes: Running<NodeSaid>[] = []
 try {
-  for (let i = 0; i < 3; i++) await addNode(nodes, directory)
-  const first = nodes[0] as Running<NodeSaid>
-  await allAlive(first, 3)
-  const { said } = first
+  const { said } = await addNodes(nodes, { directory, count: 3 })
   const startedMs = performance.now()
   const seconds = await Promise.all(
     Array.from({ length: Number(flags.clients) }, async () => {

@@ -1,19 +1,22 @@
-/** A client of its own process for benchmarks: one `put PATH` or `get CID`, timed, told in one line. */
+/**
+ * A client of its own process for benchmarks: one `put PATH` (without digests), `put-digests PATH` (with
+ * those that it makes by default) or `get CID`, timed, told in one line.
+ */
 import { statSync } from 'node:fs'
 import { walkPath } from '@cairn/blocks/fs'
 import { createClient } from '@cairn/client'
 
 const [url = '', token = '', verb = '', what = ''] = process.argv.slice(2)
 const client = createClient({ url, token })
-const startedMs = performance.now()
-const done = verb === 'put' ? await put(what) : await get(what)
+const [startedMs, before] = [performance.now(), process.cpuUsage()]
+const done = verb === 'get' ? await get(what) : await put(what, verb === 'put' ? { digests: [] } : {})
 const seconds = (performance.now() - startedMs) / 1000
-const { user, system } = process.cpuUsage()
+const { user, system } = process.cpuUsage(before)
 console.log(JSON.stringify({ ...done, seconds, cpuSeconds: (user + system) / 1e6 }))
 process.stdin.destroy()
 
-async function put(path: string) {
-  const { cid, size, replicas } = await client.putDir(walkPath(path, { reuse: true }), { digests: [] })
+async function put(path: string, options: { digests?: [] }) {
+  const { cid, size, replicas } = await client.putDir(walkPath(path, { reuse: true }), options)
   return { cid: `${cid}`, bytes: statSync(path).isDirectory() ? size : statSync(path).size, replicas }
 }
 

@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { createClient } from '@cairn/client'
-import { addNode, allAlive, type NodeSaid, type Running } from './processes.ts'
+import { addNodes, allAlive, type NodeSaid, type Running } from './processes.ts'
 
 const MIB = 1024 * 1024
 const NODES = 5
@@ -33,9 +33,8 @@ const figures: Figures = { put: [], 'put, one stops': [], get: [], 'get, one sto
 const directory = await mkdtemp(join(tmpdir(), 'cairn-freeze-'))
 const nodes: Running<NodeSaid>[] = []
 try {
-  for (let i = 0; i < NODES; i++) await addNode(nodes, directory)
-  const [first, ...others] = nodes as [Running<NodeSaid>, ...Running<NodeSaid>[]]
-  await allAlive(first, NODES)
+  const first = await addNodes(nodes, { directory, count: NODES })
+  const others = nodes.slice(1)
   await rounded(first)
   for (let round = 0; round < rounds; round++) {
     await measure(first, others[round % others.length] as Running<NodeSaid>)

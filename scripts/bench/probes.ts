@@ -5,14 +5,13 @@
  *
  * Run: npm run bench -- probes [MiB]
  */
-import { randomBytes } from 'node:crypto'
-import { mkdtemp, open, rm } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createClient } from '@cairn/client'
-import { type NodeSaid, type Running, start } from './processes.ts'
+import { writeRandom } from './inputs.ts'
+import { addNodes, type NodeSaid, type Running, start } from './processes.ts'
 
-const MIB = 1024 * 1024
 const LOOK_MS = 100
 /** The nodes come to rest: what runs for the first time is compiled. */
 const REST_MS = 5_000
@@ -20,7 +19,6 @@ const REST_MS = 5_000
 const IDLE_MS = 8_000
 /** More often than a node does it by default, so that there are enough of them. */
 const PROBE_INTERVAL_MS = 400
-const NO_REPAIR_MS = 600_000
 const mib = Number(process.argv[2] ?? 1024)
 
 /** Milliseconds, ascending. */
@@ -33,21 +31,13 @@ const directory = await mkdtemp(join(tmpdir(), 'cairn-bench-'))
 const nodes: Running<NodeSaid>[] = []
 try {
   const path = join(directory, 'file')
-  const file = await open(path, 'w')
-  for (let i = 0; i < mib; i++) await file.write(randomBytes(MIB))
-  await file.close()
-  for (let i = 0; i < 3; i++) {
-    const where = [join(directory, `n${i}`), nodes[0]?.said.invite ?? '']
-    nodes.push(
-      await start<NodeSaid>('node-process.ts', [...where, `${NO_REPAIR_MS}`, `${PROBE_INTERVAL_MS}`])
-    )
-  }
+  await writeRandom(path, mib)
+  const config = { probeIntervalMs: PROBE_INTERVAL_MS, probeTimeoutMs: 0.4 * PROBE_INTERVAL_MS }
+  const { said: first } = await addNodes(nodes, { directory, count: 3, config })
   const clients = nodes.map(({ said }) => createClient(said))
-  while ((await clients[0]?.status())?.alive !== 3) await rest(LOOK_MS)
   console.log(`| ${mib} MiB | probes | a byte between two processes |\n|---|---|---|`)
   await rest(REST_MS)
   tell('idle', await watched(() => rest(IDLE_MS)))
-  const first = (nodes[0] as Running<NodeSaid>).said
   let rate = 0
   const during = await watched(async () => {
     const put = await start<{ seconds: number; bytes: number }>('client-process.ts', [

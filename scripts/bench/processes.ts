@@ -1,4 +1,7 @@
-/** Child processes of a benchmark, and what they cost: CPU and peak memory as Linux counts them. */
+/**
+ * Child processes of a benchmark, nodes above all, and what they cost: CPU and peak memory as Linux counts
+ * them.
+ */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
@@ -16,6 +19,8 @@ export interface Running<T> {
   cpuSeconds(): number
   peakMiB(): number
   signal(name: NodeJS.Signals): void
+  /** A line on its stdin. */
+  tell(line: string): void
   /** Closes its stdin and waits for its end. */
   end(): Promise<void>
   /** Ends it where it stands. */
@@ -29,14 +34,34 @@ export interface NodeSaid {
   invite: string
 }
 
-/** Starts one node more, in a directory of its own, in the network of those that run. */
-export async function addNode(nodes: Running<NodeSaid>[], directory: string): Promise<void> {
-  const invite = nodes[0]?.said.invite ?? ''
-  nodes.push(await start<NodeSaid>('node-process.ts', [join(directory, `${nodes.length}`), invite]))
-}
-
 /** For members to be found, or found dead. */
 const MEET_MS = 60_000
+
+export interface More {
+  /** Of the new ones together: each has one of its own below it. */
+  directory: string
+  count: number
+  /** What differs from what `node-process.ts` takes. */
+  config?: { replicas?: number; repairDelayMs?: number; probeIntervalMs?: number; probeTimeoutMs?: number }
+}
+
+/** Starts so many nodes more in the network of those that run; returns the first of all once it sees all. */
+export async function addNodes(
+  nodes: Running<NodeSaid>[],
+  { directory, count, config = {} }: More
+): Promise<Running<NodeSaid>> {
+  const at = nodes.length
+  const started = (i: number) => {
+    const args = [join(directory, `${i}`), nodes[0]?.said.invite ?? '', JSON.stringify(config)]
+    return start<NodeSaid>('node-process.ts', args)
+  }
+  if (at === 0) nodes.push(await started(0)) // the others join it
+  const more = Array.from({ length: at + count - nodes.length }, (_, i) => started(nodes.length + i))
+  nodes.push(...(await Promise.all(more)))
+  const first = nodes[0] as Running<NodeSaid>
+  await allAlive(first, nodes.length)
+  return first
+}
 
 /** Waits until a node sees so many alive. */
 export async function allAlive({ said }: Running<NodeSaid>, count: number): Promise<void> {
@@ -47,10 +72,16 @@ export async function allAlive({ said }: Running<NodeSaid>, count: number): Prom
 }
 
 /** Starts a script of this directory; resolves with the line of JSON that it says. */
-export async function start<T>(script: string, args: readonly string[], flags: readonly string[] = []) {
+export async function start<T>(
+  script: string,
+  args: readonly string[],
+  /** For Node, and how long it may live. */
+  { flags = [], timeout }: { flags?: readonly string[]; timeout?: number } = {}
+) {
   const path = fileURLToPath(new URL(script, import.meta.url))
   const child = spawn(process.execPath, [...process.execArgv, ...flags, path, ...args], {
-    stdio: ['pipe', 'pipe', 'inherit']
+    stdio: ['pipe', 'pipe', 'inherit'],
+    timeout
   })
   return { ...meterOf(child), said: await lineOf<T>(child, script) } satisfies Running<T>
 }
@@ -60,6 +91,7 @@ function meterOf(child: ChildProcess) {
     cpuSeconds: () => cpuSecondsOf(child.pid as number),
     peakMiB: () => peakMiBOf(child.pid as number),
     signal: (name: NodeJS.Signals) => void child.kill(name),
+    tell: (line: string) => void child.stdin?.write(`${line}\n`),
     async end() {
       const ended = child.exitCode !== null || child.signalCode !== null ? undefined : once(child, 'exit')
       child.stdin?.end()

@@ -22,7 +22,7 @@ let homes = 0
 
 async function begin(): Promise<Running<NodeSaid>> {
   const invite = running[0]?.said.invite ?? ''
-  return start<NodeSaid>('node-process.ts', [join(folder, `n${homes++}`), ...(invite === '' ? [] : [invite])])
+  return start<NodeSaid>('node-process.ts', [join(folder, `n${homes++}`), invite])
 }
 
 const key = await refKey(newSeed())

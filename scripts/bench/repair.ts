@@ -7,14 +7,14 @@
  * Run: npm run bench -- repair [--mib 1024] [--how kill|stop] [--delay MS] [--json]
  */
 import { randomBytes } from 'node:crypto'
-import { mkdtemp, open, rm } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { type Client, createClient, type NodeEvent } from '@cairn/client'
-import { type NodeSaid, type Running, start } from './processes.ts'
+import { MIB, writeRandom } from './inputs.ts'
+import { addNodes, type NodeSaid, type Running, start } from './processes.ts'
 
-const MIB = 1024 * 1024
 const NODES = 5
 const LOOK_MS = 200
 /** Blocks that the readers beside it read, in no order; readers, and what each waits between two of them. */
@@ -62,16 +62,10 @@ async function measure(how: 'kill' | 'stop'): Promise<Result> {
   const watching = new AbortController()
   try {
     const path = join(directory, 'file')
-    const file = await open(path, 'w')
-    for (let i = 0; i < mib; i++) await file.write(randomBytes(MIB))
-    await file.close()
-    for (let i = 0; i < NODES; i++) {
-      const args = [join(directory, `n${i}`), nodes[0]?.said.invite ?? '', flags.delay]
-      nodes.push(await start<NodeSaid>('node-process.ts', args))
-    }
+    await writeRandom(path, mib)
+    await addNodes(nodes, { directory, count: NODES, config: { repairDelayMs: Number(flags.delay) } })
     const clients = nodes.map(({ said }) => createClient(said))
     const [first, victim] = [clients[0] as Client, nodes.at(-1) as Running<NodeSaid>]
-    await until(async () => (await first.status()).alive === NODES)
     const put = await putFile(nodes[0] as Running<NodeSaid>, path)
     const cids = await putBlocks(first)
     await until(async () => isWhole(await first.status()))

@@ -11,7 +11,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { cidOf } from '@cairn/blocks'
 import { createClient } from '@cairn/client'
-import { addNode, allAlive, type NodeSaid, type Running, start } from './processes.ts'
+import { addNodes, type NodeSaid, type Running, start } from './processes.ts'
 
 const MIB = 1024 * 1024
 const BLOCKS = 2_000
@@ -39,10 +39,7 @@ const alone: Told[] = []
 const beside: Told[] = []
 let fullRate = 0
 try {
-  for (let i = 0; i < 3; i++) await addNode(nodes, directory)
-  const first = nodes[0] as Running<NodeSaid>
-  await allAlive(first, 3)
-  const { said } = first
+  const { said } = await addNodes(nodes, { directory, count: 3 })
   const client = createClient(said)
   const contents = Array.from({ length: BLOCKS }, () => randomBytes(BLOCK_BYTES))
   const entries = contents.map((content, i) => ({ path: `${i}`, content }))

@@ -1,43 +1,49 @@
 /**
  * The whole path, every node and the client a process of its own: put on three of three nodes, all
- * receipts in, and get through a fourth that holds nothing. Beside it the limits of the same run, since the
- * machine's own speed differs from day to day; with others at work on it, trust CPU seconds, not MB/s.
+ * receipts in, get through a fourth that holds nothing, add to a network of one; a large file and many
+ * small ones. Beside it the limits of the same run, and with `--all` (what `npm run bench` without a name
+ * gives) five rounds, what the digests of a put cost, and others of the field. With other work on the
+ * machine, trust CPU seconds, not MB/s.
  *
- * Run: npm run bench -- transfer [--smoke] [--mib N] [--rounds N] [--only large|small] [--put] [--json]
- *   [--profile]
+ * Run: npm run bench -- [transfer] [--all] [--mib N] [--files N] [--rounds N] [--only large|small]
+ *   [--smoke] [--json] [--svg FILE] [--docs FILE] [--from JSON] [--profile]
  */
-import { hash, randomBytes } from 'node:crypto'
-import { once } from 'node:events'
-import { mkdir, mkdtemp, open, rm, writeFile } from 'node:fs/promises'
-import {
-  type AddressInfo,
-  connect as connectTcp,
-  createServer as createTcpServer,
-  type Socket
-} from 'node:net'
-import { tmpdir } from 'node:os'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { availableParallelism, cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { connect, createServer } from 'node:tls'
 import { parseArgs } from 'node:util'
-import { type NodeSaid, type Running, start } from './processes.ts'
+import { MIB, writeRandom, writeSmall } from './inputs.ts'
+import { LIMITS, measureLimits } from './limits.ts'
+import { findPeers, type Peer, type Round, type Source } from './peers.ts'
+import { addNodes, type NodeSaid, type Running, start } from './processes.ts'
+import { type Found, median, rowsOf, type Sample, svgOf, textOf, writeDocs } from './table.ts'
 
-const MIB = 1024 * 1024
+const FILE_BYTES = 4_096
+/** CPU profiles go here, below where the command is run. */
+const PROFILES = 'cairn-profiles'
+const CAIRN = 'Cairn'
+const DIGESTED = 'Cairn, all four digests'
+
 const { values: flags } = parseArgs({
   options: {
+    /** Digests and other systems too. */
+    all: { type: 'boolean', default: false },
+    /** Seconds in all, to see that it runs: one put and one get. */
     smoke: { type: 'boolean', default: false },
-    json: { type: 'boolean', default: false },
-    profile: { type: 'boolean', default: false },
     mib: { type: 'string' },
+    files: { type: 'string' },
+    rounds: { type: 'string' },
     only: { type: 'string' },
-    put: { type: 'boolean', default: false },
-    rounds: { type: 'string', default: '1' }
+    json: { type: 'boolean', default: false },
+    svg: { type: 'string' },
+    docs: { type: 'string' },
+    /** What --json said, of one run or of several of the same sizes: nothing is measured. */
+    from: { type: 'string', multiple: true },
+    profile: { type: 'boolean', default: false }
   }
 })
-const LARGE_MIB = Number(flags.mib ?? (flags.smoke ? 32 : 1_024))
-const SMALL_FILES = flags.smoke ? 500 : 10_000
-const SMALL_BYTES = 4_096
-const ROUNDS = Number(flags.rounds)
-const PROFILE = flags.profile ? ['--cpu-prof', '--cpu-prof-dir=cairn-profiles'] : []
+
+const full = flags.all && !flags.smoke
 
 interface ClientSaid {
   cid?: string
@@ -46,199 +52,199 @@ interface ClientSaid {
   seconds: number
   cpuSeconds: number
 }
-interface Row {
-  what: string
-  seconds: number
-  mbPerSecond: number
-  /** Of each process: the client, then the nodes in the order in which they joined. */
-  cpuSeconds: number[]
-  peakMiB: number[]
+
+/** Content to put without digests, and other content of the same kind to put with them. */
+interface Input extends Source {
+  digested: string
 }
 
-const directory = await mkdtemp(join(tmpdir(), 'cairn-bench-'))
-const rows: Row[] = []
-try {
-  const large = join(directory, 'large')
-  const small = join(directory, 'small')
-  await makeLarge(large)
-  await makeSmall(small)
-  const limits = await measureLimits(large)
-  for (let round = 0; round < ROUNDS; round++) {
-    await measureNodes(join(directory, `round ${round}`), [
-      ...(flags.only === 'small' ? [] : [[`${LARGE_MIB} MiB`, large] as const]),
-      ...(flags.only === 'large' ? [] : [[`${SMALL_FILES} files of 4 KiB`, small] as const])
-    ])
+const found = flags.from === undefined ? await measureAll() : await readAll(flags.from)
+const sources = [`${found.mib} MiB`, `${found.files} files of 4 KiB`]
+const stages = ['put on three', 'add to one', 'get'] as const
+const order = sources.flatMap((name) => stages.map((stage) => `${stage}, ${name}`))
+const rows = rowsOf(found, [limitsOf(found), ...order])
+if (flags.svg !== undefined) await writeFile(flags.svg, svgOf(rows))
+if (flags.docs !== undefined) await writeDocs(flags.docs, found, rows)
+console.log(flags.json ? JSON.stringify(found) : [textOf(rows), ...found.notes].join('\n'))
+
+function limitsOf({ mib }: Pick<Found, 'mib'>): string {
+  return `limits, ${mib} MiB`
+}
+
+async function readAll(paths: readonly string[]): Promise<Found> {
+  const all = await Promise.all(paths.map(async (path) => JSON.parse(await readFile(path, 'utf8')) as Found))
+  const notes = [...new Set(all.flatMap((one) => one.notes))]
+  return { ...(all[0] as Found), notes, samples: all.flatMap(({ samples }) => samples) }
+}
+
+async function measureAll(): Promise<Found> {
+  const { peers, notes } = full ? findPeers() : { peers: [], notes: [] }
+  const result: Found = {
+    ...{ node: process.version, processor: cpus()[0]?.model ?? '', cores: availableParallelism() },
+    mib: Number(flags.mib ?? (flags.smoke ? 4 : 1_024)),
+    files: Number(flags.files ?? 10_000),
+    rounds: Number(flags.rounds ?? (full ? 5 : 1)),
+    ...{ notes, samples: [] }
   }
-  if (flags.json) console.log(JSON.stringify({ node: process.version, largeMiB: LARGE_MIB, limits, rows }))
-  else print(limits)
-} finally {
-  await rm(directory, { recursive: true })
-}
-
-async function makeLarge(path: string): Promise<void> {
-  const file = await open(path, 'w')
-  for (let i = 0; i < LARGE_MIB; i++) await file.write(randomBytes(MIB))
-  await file.close()
-}
-
-async function makeSmall(path: string): Promise<void> {
-  await mkdir(path)
-  for (let i = 0; i < SMALL_FILES; i++) await writeFile(join(path, `${i}`), randomBytes(SMALL_BYTES))
-}
-
-async function measureNodes(path: string, sources: (readonly [string, string])[]): Promise<void> {
-  await mkdir(path)
-  const nodes: Running<NodeSaid>[] = []
-  const add = async (): Promise<Running<NodeSaid>> => {
-    const invite = nodes[0]?.said.invite ?? ''
-    const node = await start<NodeSaid>('node-process.ts', [join(path, `${nodes.length}`), invite], PROFILE)
-    nodes.push(node)
-    return node
-  }
+  const directory = await mkdtemp(join(tmpdir(), 'cairn-bench-'))
   try {
-    const first = await add()
-    await add()
-    await add()
-    const roots: string[] = []
-    for (const [name, source] of sources) {
-      await settled(first, 3)
-      const put = await measure(`put x3, ${name}`, nodes, first, ['put', source])
-      if (put.replicas !== 3) throw new Error(`put: ${put.replicas} replicas`)
-      roots.push(put.cid as string)
+    if (flags.profile) await mkdir(PROFILES, { recursive: true })
+    const inputs = await makeInputs(directory, result)
+    for (let round = 1; round <= result.rounds; round++) {
+      await measureRound(join(directory, 'round'), inputs, result, peers)
+      console.error(`round ${round} of ${result.rounds}`)
     }
-    if (flags.put) return // no get
-    const fourth = await add()
-    for (const [i, [name]] of sources.entries()) {
-      await measure(`get, ${name}`, nodes, fourth, ['get', roots[i] as string])
+  } finally {
+    await rm(directory, { recursive: true })
+  }
+  const multiple = multipleOf(result)
+  if (multiple !== undefined) notes.unshift(multiple)
+  if (flags.profile) notes.push(`profiled, so the times are too high: see ${PROFILES}/`)
+  return result
+}
+
+async function makeInputs(directory: string, { mib, files }: Found): Promise<Input[]> {
+  const only = flags.only ?? (flags.smoke ? 'large' : undefined)
+  const names = ['large', 'small'].filter((name) => only === undefined || only === name)
+  const inputs: Input[] = []
+  for (const name of names) {
+    const [path, digested] = [join(directory, name), join(directory, `${name} digested`)]
+    for (const one of full ? [path, digested] : [path])
+      await (name === 'large' ? writeRandom(one, mib) : writeSmall(one, files))
+    const about =
+      name === 'large'
+        ? { name: `${mib} MiB`, bytes: mib * MIB }
+        : { name: `${files} files of 4 KiB`, bytes: files * FILE_BYTES }
+    inputs.push({ ...about, path, digested })
+  }
+  return inputs
+}
+
+/** All that is measured, once. In each round everything is new but what is put. */
+async function measureRound(
+  directory: string,
+  inputs: readonly Input[],
+  { samples, notes, mib }: Found,
+  peers: Peer[]
+): Promise<void> {
+  const inDirectory = async (name: string, act: (path: string) => Promise<void>): Promise<void> => {
+    const path = join(directory, name)
+    await mkdir(path, { recursive: true })
+    try {
+      await act(path)
+    } finally {
+      await rm(path, { recursive: true })
+    }
+  }
+  await inDirectory('limits', async (path) => {
+    const limits = await measureLimits(join(path, 'file'), mib)
+    for (const { name, ...cost } of limits)
+      samples.push({ stage: limitsOf({ mib }), who: name, bytes: mib * MIB, ...cost })
+  })
+  await inDirectory('three', (path) => measureThree(path, inputs, samples))
+  if (full) await inDirectory('one', (path) => measureOne(path, inputs, samples))
+  for (const peer of [...peers]) {
+    try {
+      for (const source of inputs) {
+        const record: Round['record'] = (stage, cost) =>
+          samples.push({ stage: `${stage}, ${source.name}`, who: peer.name, bytes: source.bytes, ...cost })
+        await inDirectory(peer.name, (path) => peer.measure({ directory: path, source, record }))
+      }
+    } catch (error) {
+      notes.push(`${peer.name}: given up: ${(error as Error).message}`)
+      peers.splice(peers.indexOf(peer), 1)
+    }
+  }
+}
+
+async function measureThree(directory: string, inputs: readonly Input[], samples: Sample[]): Promise<void> {
+  const nodes: Running<NodeSaid>[] = []
+  try {
+    const first = await addNodes(nodes, { directory, count: 3 })
+    const roots = await putAll('put on three', { nodes, inputs, samples, at: first, replicas: 3 })
+    await addNodes(nodes, { directory, count: 1 })
+    for (const [i, { name, bytes }] of inputs.entries()) {
+      const stage = `get, ${name}`
+      const task = ['get', roots[i] as string]
+      const said = await measure(task, { nodes, samples, stage, who: CAIRN, at: nodes[3] as typeof first })
+      if (said.bytes !== bytes) throw new Error(`get: ${said.bytes} bytes of ${bytes}`)
     }
   } finally {
     for (const node of nodes.reverse()) await node.end()
   }
 }
 
-/** Waits until as many members are alive. */
-async function settled(node: Running<NodeSaid>, alive: number): Promise<void> {
-  for (let tries = 0; tries < 600; tries++) {
-    const answer = await fetch(`${node.said.url}/v1/status`)
-    const status = (await answer.json()) as { alive: number }
-    if (status.alive >= alive) return
-    await new Promise((resolve) => setTimeout(resolve, 100))
+async function measureOne(directory: string, inputs: readonly Input[], samples: Sample[]): Promise<void> {
+  const nodes: Running<NodeSaid>[] = []
+  try {
+    const at = await addNodes(nodes, { directory, count: 1, config: { replicas: 1 } })
+    await putAll('add to one', { nodes, inputs, samples, at, replicas: 1 })
+  } finally {
+    for (const node of nodes) await node.end()
   }
-  throw new Error(`fewer than ${alive} members after a minute`)
+}
+
+interface Where {
+  nodes: readonly Running<NodeSaid>[]
+  samples: Sample[]
+  /** Whom the client asks. */
+  at: Running<NodeSaid>
+}
+
+/** All inputs, without digests and with them; the CIDs of those without. */
+async function putAll(
+  title: string,
+  { inputs, replicas, ...where }: Where & { inputs: readonly Input[]; replicas: number }
+): Promise<string[]> {
+  const roots: string[] = []
+  for (const { name, path, digested } of inputs) {
+    const stage = `${title}, ${name}`
+    const put = async (who: string, ...task: string[]): Promise<string> => {
+      const said = await measure(task, { ...where, stage, who })
+      if (said.replicas !== replicas) throw new Error(`${stage}: ${said.replicas} replicas`)
+      return said.cid as string
+    }
+    roots.push(await put(CAIRN, 'put', path))
+    if (full) await put(DIGESTED, 'put-digests', digested)
+  }
+  return roots
 }
 
 async function measure(
-  what: string,
-  nodes: Running<NodeSaid>[],
-  { said }: Running<NodeSaid>,
-  task: string[]
+  task: readonly string[],
+  { nodes, samples, stage, who, at }: Where & { stage: string; who: string }
 ): Promise<ClientSaid> {
+  const profile = (process: string): string => join(PROFILES, `${who}, ${stage}, ${process}.cpuprofile`)
+  if (flags.profile) for (const [i, node] of nodes.entries()) node.tell(profile(`node ${i}`))
   const before = nodes.map((node) => node.cpuSeconds())
-  const client = await start<ClientSaid>('client-process.ts', [said.url, said.token, ...task], PROFILE)
+  const client = await start<ClientSaid>('client-process.ts', [at.said.url, at.said.token, ...task], {
+    flags: flags.profile ? ['--cpu-prof', `--cpu-prof-name=${profile('client')}`] : []
+  })
+  const { said } = client
   const cpuSeconds = nodes.map((node, i) => node.cpuSeconds() - (before[i] as number))
   await client.end()
-  const { seconds, bytes } = client.said
-  rows.push({
-    what,
-    seconds,
-    mbPerSecond: bytes / 1e6 / seconds,
-    cpuSeconds: [client.said.cpuSeconds, ...cpuSeconds],
-    peakMiB: nodes.map((node) => node.peakMiB())
+  if (flags.profile) for (const node of nodes) node.tell('')
+  samples.push({
+    ...{ stage, who, seconds: said.seconds, bytes: said.bytes },
+    cpuSeconds: cpuSeconds.reduce((a, b) => a + b, said.cpuSeconds),
+    peakMiB: Math.max(...nodes.map((node) => node.peakMiB()))
   })
-  return client.said
+  return said
 }
 
-type Limits = Record<'sha256' | 'socket' | 'tls' | 'syncedWrite', { seconds: number; cpuSeconds: number }>
-
-/** What the parts cost by themselves, for the large file: a hash, one way over TCP and TLS, a write. */
-async function measureLimits(path: string): Promise<Limits> {
-  const block = randomBytes(MIB)
-  return {
-    sha256: await timed(async () => {
-      for (let i = 0; i < LARGE_MIB; i++) hash('sha256', block, 'buffer')
-    }),
-    socket: await timed(() => throughTcp(block)),
-    tls: await timed(() => throughTls(block)),
-    syncedWrite: await timed(async () => {
-      const file = await open(`${path}.copy`, 'w')
-      for (let i = 0; i < LARGE_MIB; i++) {
-        await file.write(block)
-        if (i % 16 === 15) await file.datasync()
-      }
-      await file.datasync()
-      await file.close()
-      await rm(`${path}.copy`)
-    })
-  }
-}
-
-async function timed(act: () => Promise<void>) {
-  const startedMs = performance.now()
-  const before = process.cpuUsage()
-  await act()
-  const { user, system } = process.cpuUsage(before)
-  return { seconds: (performance.now() - startedMs) / 1000, cpuSeconds: (user + system) / 1e6 }
-}
-
-async function throughTcp(block: Uint8Array): Promise<void> {
-  const server = createTcpServer((socket) => void sendAll(socket, block)).listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  await once(connectTcp({ host: '127.0.0.1', port }).resume(), 'close')
-  server.close()
-}
-
-async function sendAll(socket: Socket, block: Uint8Array): Promise<void> {
-  for (let i = 0; i < LARGE_MIB; i++) if (!socket.write(block)) await once(socket, 'drain')
-  socket.end()
-}
-
-async function throughTls(block: Uint8Array): Promise<void> {
-  const key = randomBytes(32)
-  const options = { minVersion: 'TLSv1.3', ciphers: 'TLS_AES_128_GCM_SHA256' } as const
-  const server = createServer({ ...options, pskCallback: () => key }, (socket) => {
-    void sendAll(socket, block)
-  }).listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  const pskCallback = () => ({ psk: key, identity: 'bench' })
-  const socket = connect({ ...options, host: '127.0.0.1', port, pskCallback }).resume()
-  await once(socket, 'close')
-  server.close()
-}
-
-function print(limits: Limits): void {
-  const scale = `${LARGE_MIB} MiB`
-  for (const [name, { seconds, cpuSeconds }] of Object.entries(limits)) {
-    console.log(
-      `${`${name}, ${scale}`.padEnd(34)} ${seconds.toFixed(2).padStart(7)} s ` +
-        `${cpuSeconds.toFixed(2).padStart(7)} CPU s`
-    )
-  }
-  // three nodes and the client hash, two legs go over TLS, three nodes write
-  const floor = 4 * limits.sha256.cpuSeconds + 2 * limits.tls.cpuSeconds + 3 * limits.syncedWrite.cpuSeconds
-  for (const [what, all] of Map.groupBy(rows, (row) => row.what)) {
-    const each = all.length > 1 ? '' : ` (${all[0]?.cpuSeconds.map((one) => one.toFixed(2)).join(' + ')})`
-    const cpu = all.map(({ cpuSeconds }) => cpuSeconds.reduce((a, b) => a + b, 0))
-    const peak = Math.max(...all.flatMap(({ peakMiB }) => peakMiB))
-    console.log(
-      `${what.padEnd(34)} ${range(all.map(({ seconds }) => seconds)).padStart(7)} s ` +
-        `${median(all.map(({ mbPerSecond }) => mbPerSecond)).toFixed(0)} MB/s, ` +
-        `${range(cpu)} CPU s${each}, peak ${peak.toFixed(0)} MiB`
-    )
-    if (what === `put x3, ${scale}`)
-      console.log(`${''.padEnd(34)} ${(median(cpu) / floor).toFixed(2).padStart(7)} x its limits' CPU`)
-  }
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b)
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN
-}
-
-/** One value as it is, several as median [least-most]. */
-function range(values: readonly number[]): string {
-  const middle = median(values).toFixed(2)
-  if (values.length === 1) return middle
-  return `${middle} [${Math.min(...values).toFixed(2)}-${Math.max(...values).toFixed(2)}]`
+/** Three nodes and the client hash, two legs go over TLS, three nodes write. */
+function multipleOf({ samples, mib }: Found): string | undefined {
+  const cpu = (stage: string, who: string): number =>
+    median(samples.filter((one) => one.stage === stage && one.who === who).map((one) => one.cpuSeconds))
+  const [hash, , tls, write] = LIMITS.map((name) => cpu(limitsOf({ mib }), name)) as [
+    number,
+    number,
+    number,
+    number
+  ]
+  const put = cpu(`put on three, ${mib} MiB`, CAIRN)
+  const times = (put / (4 * hash + 2 * tls + 3 * write)).toFixed(2)
+  return Number.isNaN(put)
+    ? undefined
+    : `put on three: ${times} times the CPU of its hashing (4), TLS (2) and writing (3)`
 }

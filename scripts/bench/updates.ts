@@ -6,19 +6,16 @@
 import { execFile } from 'node:child_process'
 import { randomFillSync } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { mkdir, mkdtemp, open, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs, promisify } from 'node:util'
-import { createClient } from '@cairn/client'
-import { type NodeSaid, type Running, start } from './processes.ts'
+import { MIB, writeRandom } from './inputs.ts'
+import { addNodes, type NodeSaid, type Running } from './processes.ts'
 
-const MIB = 1024 * 1024
 const NODES = 3
 const FILES = 16
-const MEET_MS = 30_000
-const LOOK_MS = 50
 /** Files that changed a moment ago are read again: see the command's `stat-cache.ts`. */
 const SETTLE_MS = 3_000
 const CAIRN = fileURLToPath(new URL('../../packages/cli/bin/cairn.mjs', import.meta.url))
@@ -30,26 +27,6 @@ const folder = await mkdtemp(join(tmpdir(), 'cairn-bench-updates-'))
 const running: Running<NodeSaid>[] = []
 const tree = join(folder, 'tree')
 const run = promisify(execFile)
-
-async function met(): Promise<void> {
-  const endMs = performance.now() + MEET_MS
-  const alive = async () =>
-    Promise.all(running.map(async ({ said }) => (await createClient(said).status()).alive))
-  while (!(await alive()).every((count) => count === NODES)) {
-    if (performance.now() > endMs) throw new Error('the nodes do not meet')
-    await new Promise((resolve) => setTimeout(resolve, LOOK_MS))
-  }
-}
-
-async function writeRandom(path: string, mib: number): Promise<void> {
-  const file = await open(path, 'w')
-  try {
-    const bytes = Buffer.alloc(MIB)
-    for (let i = 0; i < mib; i++) await file.write(randomFillSync(bytes))
-  } finally {
-    await file.close()
-  }
-}
 
 const loopback = (): number => Number(readFileSync('/sys/class/net/lo/statistics/rx_bytes', 'utf8'))
 
@@ -74,13 +51,7 @@ function tell(what: string, { ms, tookMs, bytes, blocks, unchanged }: Measured):
 }
 
 try {
-  for (let i = 0; i < NODES; i++) {
-    const invite = running[0]?.said.invite
-    running.push(
-      await start<NodeSaid>('node-process.ts', [join(folder, `n${i}`), ...(invite ? [invite] : [])])
-    )
-  }
-  await met()
+  await addNodes(running, { directory: folder, count: NODES })
   await mkdir(tree)
   const each = Math.max(1, Math.floor(Number(values.mib) / FILES))
   for (let i = 0; i < FILES; i++) await writeRandom(join(tree, `large-${i}`), each)

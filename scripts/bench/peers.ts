@@ -1,0 +1,148 @@
+/**
+ * Others of the field, measured beside Cairn in the same run: Helia, from a workspace of its own, and what
+ * is found on PATH. Each adds to one node and reads that from a second, which has nothing.
+ */
+import { execFile, execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { accessSync, constants, existsSync } from 'node:fs'
+import { delimiter, join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { cpuSecondsOf, peakMiBOf, start } from './processes.ts'
+import type { Sample } from './table.ts'
+
+/** For all that one process of a peer does in a round. */
+const LIMIT_MS = 600_000
+const HELIA = fileURLToPath(new URL('helia', import.meta.url))
+const run = promisify(execFile)
+
+/** What is put: a file or a directory. */
+export interface Source {
+  name: string
+  path: string
+  bytes: number
+}
+
+export interface Round {
+  /** Empty, of its own, removed afterwards. */
+  directory: string
+  source: Source
+  record(stage: 'add to one' | 'get', cost: Omit<Sample, 'stage' | 'who' | 'bytes'>): void
+}
+
+export interface Peer {
+  name: string
+  measure(round: Round): Promise<void>
+}
+
+/** Those that can be measured, and a line about each that can't. */
+export function findPeers(): { peers: Peer[]; notes: string[] } {
+  const peers: Peer[] = []
+  const notes: string[] = []
+  const missing = installHelia()
+  if (missing === undefined) peers.push({ name: 'Helia', measure: measureHelia })
+  else notes.push(`Helia: can't be installed: ${missing}`)
+  if (onPath('ipfs')) peers.push({ name: 'Kubo', measure: measureKubo })
+  else notes.push('ipfs: not found on PATH')
+  for (const name of ['ipfs-cluster-service', 'garage', 'sendme']) {
+    notes.push(`${name}: ${onPath(name) ? 'found, but nothing here drives it yet' : 'not found on PATH'}`)
+  }
+  return { peers, notes }
+}
+
+function onPath(name: string): boolean {
+  return (process.env.PATH ?? '').split(delimiter).some((directory) => {
+    try {
+      accessSync(join(directory, name), constants.X_OK)
+      return true
+    } catch {
+      return false // not there is the answer
+    }
+  })
+}
+
+/** Why it is not there; undefined once it is. */
+function installHelia(): string | undefined {
+  if (existsSync(join(HELIA, 'node_modules', 'helia'))) return undefined
+  try {
+    const args = ['ci', '--no-audit', '--no-fund', '--prefer-offline', '--loglevel=error']
+    execFileSync('npm', args, { cwd: HELIA, stdio: ['ignore', 2, 2] })
+    return undefined
+  } catch (error) {
+    return (error as Error).message
+  }
+}
+
+interface HeliaSaid {
+  address: string
+  cid: string
+  bytes: number
+  seconds: number
+  cpuSeconds: number
+}
+
+async function measureHelia({ directory, source, record }: Round): Promise<void> {
+  const act = (...args: string[]) => start<HeliaSaid>('helia/peer.mjs', args, { timeout: LIMIT_MS })
+  const adds = await act('add', join(directory, 'a'), source.path)
+  try {
+    const { seconds, cpuSeconds, address, cid } = adds.said
+    record('add to one', { seconds, cpuSeconds, peakMiB: adds.peakMiB() })
+    const before = adds.cpuSeconds()
+    const gets = await act('get', join(directory, 'b'), address, cid)
+    const { said } = gets
+    const peakMiB = Math.max(adds.peakMiB(), gets.peakMiB())
+    await gets.end()
+    if (said.bytes !== source.bytes) throw new Error(`${said.bytes} bytes of ${source.bytes}`)
+    const served = adds.cpuSeconds() - before
+    record('get', { seconds: said.seconds, cpuSeconds: said.cpuSeconds + served, peakMiB })
+  } finally {
+    await adds.end()
+  }
+}
+
+/** NOTE: written from Kubo's documentation, and never run: no machine of ours had it. */
+async function measureKubo({ directory, source, record }: Round): Promise<void> {
+  const daemons: Awaited<ReturnType<typeof startKubo>>[] = []
+  try {
+    const [adds, gets] = [await startKubo(join(directory, 'a')), await startKubo(join(directory, 'b'))]
+    daemons.push(adds, gets)
+    const timed = async (work: () => Promise<string>) => {
+      const before = daemons.map(({ pid }) => cpuSecondsOf(pid))
+      const startedMs = performance.now()
+      const said = await work()
+      const seconds = (performance.now() - startedMs) / 1000
+      const cpu = daemons.map(({ pid }, i) => cpuSecondsOf(pid) - (before[i] as number))
+      const peakMiB = Math.max(...daemons.map(({ pid }) => peakMiBOf(pid)))
+      return { said, measured: { seconds, cpuSeconds: cpu.reduce((a, b) => a + b, 0), peakMiB } }
+    }
+    // of the options the ones that give Cairn's CIDs
+    const options = ['--quieter', '--recursive', '--cid-version=1', '--raw-leaves', '--chunker=size-1048576']
+    const added = await timed(() => adds.ipfs('add', ...options, source.path))
+    record('add to one', added.measured)
+    const [address = ''] = (await adds.ipfs('id', '--format=<addrs>')).split('\n')
+    await gets.ipfs('swarm', 'connect', address)
+    const got = await timed(() => gets.ipfs('get', '--output', join(directory, 'got'), added.said))
+    record('get', got.measured)
+  } finally {
+    for (const daemon of daemons) await daemon.end()
+  }
+}
+
+async function startKubo(home: string) {
+  const env = { ...process.env, IPFS_PATH: home }
+  const ipfs = async (...args: string[]) =>
+    (await run('ipfs', args, { env, timeout: LIMIT_MS })).stdout.trim()
+  await ipfs('init', '--profile=test') // knows nobody, and listens on the loopback interface alone
+  const child = spawn('ipfs', ['daemon', '--routing=none'], { env, stdio: ['ignore', 'pipe', 'inherit'] })
+  const end = async (): Promise<void> => {
+    const ended = once(child, 'exit')
+    if (child.kill()) await ended
+  }
+  for await (const line of createInterface({ input: child.stdout })) {
+    if (!line.includes('Daemon is ready')) continue
+    child.stdout.resume()
+    return { pid: child.pid as number, ipfs, end }
+  }
+  throw new Error('the daemon of Kubo ended before it was ready')
+}
