@@ -31,7 +31,13 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'repair from a corrupt copy',
     file: SHELL,
     find: "if (!isGood) return told(key, 'corrupt')",
-    put: "if (!isGood && purpose === 'read') return told(key, 'corrupt')"
+    put: [
+      "if (!isGood && purpose === 'read') return told(key, 'corrupt')",
+      'if (!isGood) {',
+      '  write(diskOf(cluster, node), key, { ...block, claims: sharedClaims(block.claims), corrupt: true })',
+      "  return synced(cluster, node, () => told(key, 'held'))",
+      '}'
+    ].join('\n')
   },
   {
     name: 'what is read is not verified',
@@ -146,12 +152,6 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'core/src/release.ts',
     find: 'if (own.promised.size < own.replicas) continue',
     put: 'if (own.promised.size < own.replicas - 1) continue'
-  },
-  {
-    name: 'a promise while letting go',
-    file: 'core/src/release.ts',
-    find: '.filter((key) => !state.copies.has(key))',
-    put: ''
   },
   {
     name: 'absence read as garbage: what a holder lacks, it lets another let go of',

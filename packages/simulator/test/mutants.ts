@@ -13,7 +13,7 @@ const PLAYED = [
   'what is read is not verified',
   'a second claim is not kept',
   'a changed view is not looked at',
-  'settled is said of whatever is offered',
+  'leaving without handing over',
   'let go on N - 1 promises'
 ]
 const SIZE = { first: 1, seeds: 100, nodes: 8, minutes: 3 }
