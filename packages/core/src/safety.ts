@@ -146,8 +146,10 @@ function tellStray(
   const settled = state.strays.get(place)?.settled.size ?? 0
   const has = (id: PeerId) => (state.peers.get(id)?.differing.get(place)?.blocks ?? 0) > 0
   if (settled > 0 || acting.some(has)) return undefined
-  const below = state.mine.get(place)?.blocks ?? 0
-  return { below, copies: without.has(state.self) ? 0 : 1, unsure: false }
+  const { blocks, replicas } = state.mine.get(place) ?? { blocks: 0, replicas: 1 }
+  const copies = without.has(state.self) ? 0 : 1
+  // where one copy is enough this is no loss; whether a holder has another is about to be compared
+  return { below: copies < replicas ? blocks : 0, copies, unsure: true }
 }
 
 function tellSlot(

@@ -108,6 +108,17 @@ safety('what only a stranger holds is told by it, as one copy', () => {
   assert.is(toHandOver(stray.state, stray.holders).blocks, 0)
 })
 
+safety('where one copy is enough, that of a stranger is not called too few', () => {
+  const four = group(4)
+  const holders = actingHolders((four[0] as Node).holders, 8, 1)
+  const stray = four.find(({ id }) => !holders.includes(id)) as Node
+  keep(stray, [{ key: keyIn(8), replicas: 1 }])
+  compareFor(four, 20_000, { fetch: false })
+  const { blocks, short, unconfirmed } = sumOf(four)
+  assert.equal([blocks, short, unconfirmed.blocks], [1, [], 1])
+  assert.equal(sumOf(four, new Set([stray.id])).short, [{ copies: 0, blocks: 1, bytes: 1_000 }])
+})
+
 safety('handed over is what N have, or all that can take it', () => {
   const four = group(4)
   const [one] = four as [Node]

@@ -73,7 +73,9 @@ function tell(shell: Shell, answer: Answered & { type: 'surveyed' }, without?: r
   const { byCopies, bytesByCopies } = byCopiesOf(tally, wanted)
   const short = tally.short.reduce((sum, { blocks }) => sum + blocks, 0)
   const bytes = tally.short.reduce((sum, one) => sum + one.bytes, 0)
-  const verdict = verdictOf(byCopies, wanted)
+  const counted = verdictOf(byCopies, wanted)
+  // N of its own may be above the network's: what lies between them is in no number below that
+  const verdict = counted === 'healthy' && short > 0 ? 'under-replicated' : counted
   const fresh = tally.unconfirmed.blocks
   const comparing = fresh === 0 ? '' : `; ${fresh} changed a moment ago and are being compared`
   const reason =
@@ -91,6 +93,8 @@ function byCopiesOf(tally: Tally, wanted: number): Pick<Safety, 'byCopies' | 'by
   const bytesByCopies = [...byCopies]
   const whole = { blocks: tally.blocks, bytes: tally.bytes }
   for (const { copies, blocks, bytes } of tally.short) {
+    // below an N of its own, where the network's is 1: not one of those that have no copy at all
+    if (copies > 0 && wanted === 1) continue
     const at = Math.min(copies, wanted - 1)
     byCopies[at] = (byCopies[at] ?? 0) + blocks
     bytesByCopies[at] = (bytesByCopies[at] ?? 0) + bytes

@@ -7,8 +7,11 @@ import { type BlockKey, CairnError } from '@cairn/core'
 import type { DiskStore } from '@cairn/store'
 import type { CairnNode, ScrubOptions, ScrubResult } from './api.ts'
 
-/** Without a damaged copy coming back for so long, it is no longer waited for. Twice the repair delay. */
-const STALL_MS = 30_000
+/**
+ * Without a damaged copy coming back for so long, it is no longer waited for. Above the longest wait between
+ * two tries at fetching it (`retryMaxMs`).
+ */
+const STALL_MS = 45_000
 /** Between looks whether they are back. */
 const LOOK_MS = 200
 /** Looked up at a time: a disk may have lost more than anybody waits for in one look. */

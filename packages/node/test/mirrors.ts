@@ -68,7 +68,8 @@ mirrors(
       whole?.bytes,
       first.blocks.reduce((sum, { bytes }) => sum + bytes.length, 0)
     )
-    assert.equal(await counted(), [0, 7], 'no copy is counted for it')
+    // a slow holder's stand-in may hold some too, until it was compared with
+    await eventually(async () => `${await counted()}` === '0,7', 'no copy is counted for it')
     const second = await fileOf(SAME, 2)
     await point(one, 'photos', second)
     await eventually(has(three, 2), 'it follows')

@@ -124,6 +124,17 @@ uploads(
 )
 
 uploads(
+  'blocks below an N of their own, above the network’s, are short of copies and not lost',
+  scoped(async (use) => {
+    const net = use(await openNodes(2, { create: { open: false, replicas: 1 } }))
+    assert.is((await uploadOn(net.at(0)).put(blocksOf(5), { replicas: 3 })).replicas, 2)
+    await eventually(async () => (await net.at(0).status()).repairing.blocks === 5, 'all are known')
+    const { verdict, byCopies } = await net.at(0).status()
+    assert.equal([verdict, byCopies], ['under-replicated', [0, 5]])
+  })
+)
+
+uploads(
   'a put that is given up rejects with its reason and leaves no listener',
   scoped(async (use) => {
     const net = use(await openNodes(3))
