@@ -60,7 +60,7 @@ async function lieAndRepair(world: World, disk: Disk): Promise<void> {
 
 /** Who traced the process ends a moment after it. */
 async function remounted(disk: Disk): Promise<void> {
-  await eventually('the disk is let go of', 10_000, (tell) => {
+  await eventually('the disk is let go of', 60_000, (tell) => {
     try {
       disk.unmount()
       return true

@@ -7,6 +7,7 @@ import type { BlockKey } from '@cairn/core'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { expectCopies, keysToHold, makeTree, putTree, treeOf } from './support/data.ts'
+import { eventually } from './support/eventually.ts'
 import {
   cairn,
   clientOf,
@@ -95,9 +96,12 @@ scrub(
     })
     const expected = nodes.map(({ id }) => [id, 'done', id === other.id ? more.length : 0])
     assert.equal(said.sort(), expected.sort())
-    const history = await cairn(['scrub', '--home', other.home])
-    assert.match(history.stdout, /2 damaged copies found in all, 2 replaced/)
-    assert.is(history.stdout.match(/damaged, found .* ago, replaced after/g)?.length, 2)
+    const history = await eventually('both are noted', REPAIR_MS, async (tell) => {
+      const { stdout } = await cairn(['scrub', '--home', other.home])
+      tell(stdout)
+      return /2 damaged copies found in all, 2 replaced/.test(stdout) ? stdout : undefined
+    })
+    assert.is(history.match(/damaged, found .* ago, replaced after/g)?.length, 2)
 
     await stop(nodes)
     const idle = await cairn(['scrub', '--now', '--json', '--home', victim.home])

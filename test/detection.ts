@@ -2,7 +2,7 @@
  * How soon a loss is known to all, with defaults: issue 3, item 7. Times are asserted here because they are
  * the promise: 5 s for a process that was killed, 15 s for one that is silent with its sockets open.
  */
-// limit: 300 s
+// limit: 480 s
 import { setTimeout as wait } from 'node:timers/promises'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -50,41 +50,29 @@ function within(tookMs: readonly number[], limitMs: number, what: string): void 
 }
 
 detection(
-  'a killed process is dead to all others within 5 s, a frozen one within 15 s, and it returns when it thaws',
+  'a frozen process is dead to all within 15 s and, thawed, holds nobody for dead; a killed one within 5 s',
   withNodes(async ({ network }) => {
     const nodes = await network(5)
     const frozen = nodes[4] as Node
     const others = nodes.slice(0, 4)
     let sinceMs = performance.now()
     signal([frozen], 'SIGSTOP')
+    const stall = wait(STALL_MS) // the fault itself, not a wait for something
     within(await deadAfter(others, frozen, sinceMs), SILENT_MS, 'a frozen process')
+    await stall
     signal([frozen], 'SIGCONT')
     await met(nodes)
+    // what it believed in its first moments would be told, and refuted, by now
+    await wait(SILENT_MS)
     assert.equal(buried([frozen]), [], 'the one that was frozen held nobody for dead')
+    const wrong = buried(others).filter((line) => !line.endsWith(`: ${frozen.name}`))
+    assert.equal(wrong, [], 'nor did the others bury each other')
+    await met(nodes)
     const victim = nodes[3] as Node
     sinceMs = performance.now()
     await kill([victim])
     const rest = nodes.filter((node) => node !== victim)
     within(await deadAfter(rest, victim, sinceMs), KILLED_MS, 'a killed process')
-  })
-)
-
-detection(
-  'a stalled observer declares nobody dead',
-  withNodes(async ({ network }) => {
-    const nodes = await network(5)
-    const stalled = nodes[2] as Node
-    signal([stalled], 'SIGSTOP')
-    await wait(STALL_MS) // the fault itself, not a wait for something
-    signal([stalled], 'SIGCONT')
-    await met(nodes)
-    // what it believed in its first moments would be told, and refuted, by now
-    await wait(SILENT_MS)
-    assert.equal(buried([stalled]), [])
-    const others = nodes.filter((node) => node !== stalled)
-    const wrong = buried(others).filter((line) => !line.endsWith(`: ${stalled.name}`))
-    assert.equal(wrong, [], 'nor did the others bury each other')
-    await met(nodes)
   })
 )
 

@@ -119,6 +119,7 @@ async function converged(scene: Scene, limitMs: number): Promise<void> {
       const { alive, verdict, reason } = await statusOf(scene, by)
       tell(`${by} sees ${alive} alive, ${verdict}: ${reason}`)
       if (alive !== NODES || verdict !== 'healthy') return undefined
+      if (reason.includes('no answer from')) return undefined
     }
     return true
   })

@@ -14,6 +14,8 @@ import { randomBytes } from './support/world.ts'
 const MIB = 1024 * 1024
 /** Far above what stopping takes, far below what would end by itself: 15 s of a put's second tries. */
 const AT_ONCE_MS = 8_000
+/** For what takes a moment on an idle machine. */
+const LIMIT_MS = 60_000
 /** What the system itself keeps of an answer that nobody reads, in both sockets. */
 const SOCKET_BYTES = 8 * MIB
 /** More than all bounds on the way together. */
@@ -58,9 +60,9 @@ function held({ net, serving }: Site): number {
 }
 
 /** For some looks: a cancel may still be on its way. */
-async function idle(at: Site): Promise<void> {
+async function idle(at: Site, limitMs = LIMIT_MS): Promise<void> {
   let looks = 0
-  await eventually('nothing is held', AT_ONCE_MS, (tell) => {
+  await eventually('nothing is held', limitMs, (tell) => {
     tell(`${held(at)} bytes`)
     looks = held(at) === 0 ? looks + 1 : 0
     return looks > 3 || undefined
@@ -79,7 +81,7 @@ flow(
       for await (const _ of await at.client.get(cid, { signal: abort.signal })) abort.abort()
     })().catch((error) => error)
     assert.instance(failed, Error)
-    await idle(at)
+    await idle(at, AT_ONCE_MS)
     const sent = served(at)
     const onOther = (await at.net.at(1).status()).usage.bytes
     assert.ok(sent < onOther, `${sent} of ${onOther} bytes were sent`)
@@ -99,10 +101,10 @@ flow(
     const put = at.client.put(endless(), { ...BARE, signal: abort.signal })
     const failed = Promise.resolve(put).catch((error: unknown) => error)
     const under = () => at.net.at(0).flow().puttingBytes > 4 * MIB || undefined
-    await eventually('some of it is on its way', 20_000, under)
+    await eventually('some of it is on its way', LIMIT_MS, under)
     abort.abort()
     assert.instance(await failed, Error)
-    await idle(at)
+    await idle(at, AT_ONCE_MS)
     const blocks = async () => (await at.net.at(1).status()).usage.blocks
     const before = await blocks()
     await at.client.put('another', BARE)
@@ -125,7 +127,7 @@ flow(
     }
     const slow = await answerOf(at.serving.url, cids)
     let seen = -1
-    await eventually('it has come to a stop', 20_000, () => {
+    await eventually('it has come to a stop', LIMIT_MS, () => {
       const now = served(at)
       const stands = look() > 0 && now === seen
       seen = now

@@ -228,13 +228,15 @@ export async function met(nodes: readonly Node[], limitMs = MEET_MS): Promise<vo
   })
 }
 
-/** Until no node knows of a block with fewer than N copies. */
+/** Until no node knows of a block with fewer than N copies, and each has heard all others of it. */
 export async function healed(nodes: readonly Node[], limitMs: number): Promise<void> {
   await eventually('no block is below N copies', limitMs, async (tell) => {
     const seen = await Promise.all(nodes.map((node) => clientOf([node]).status()))
     const below = seen.map(({ byCopies, wanted }) => byCopies.slice(0, wanted).reduce((sum, n) => sum + n, 0))
     tell(`blocks below N as each sees it: ${below.join(', ')}; ${seen[0]?.reason}`)
-    return seen.every(({ verdict }, i) => verdict === 'healthy' && below[i] === 0) ? true : undefined
+    const heardAll = seen.every(({ reason }) => !reason.includes('no answer from'))
+    const whole = seen.every(({ verdict }, i) => verdict === 'healthy' && below[i] === 0)
+    return heardAll && whole ? true : undefined
   })
 }
 

@@ -112,6 +112,8 @@ start('two nodes meet by one string, one leaves, the other stops', async () => {
     assert.is(left.stdout, 'second has left\n')
     assert.is((await two.ended).exit, 0)
     assert.not.ok(isAlive(two.pid))
+    const known = async () => (await run('one', 'peers', '--json')).stdout.includes('"state":"left"')
+    assert.ok(await until(async () => (await known()) || undefined, { limitMs: LIMIT_MS }), 'it is known')
 
     const stopped = await run('one', 'stop')
     assert.is(stopped.exit, 0, stopped.stderr)

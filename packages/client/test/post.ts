@@ -35,8 +35,8 @@ async function serve(
 }
 
 async function until(is: () => boolean): Promise<void> {
-  for (let i = 0; i < 1_000 && !is(); i++) await wait(10)
-  assert.ok(is(), 'it is sent within ten seconds')
+  for (let i = 0; i < 6_000 && !is(); i++) await wait(10)
+  assert.ok(is(), 'it is sent within a minute')
 }
 
 async function ask(url: string, signal = new AbortController().signal): Promise<string> {

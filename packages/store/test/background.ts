@@ -11,7 +11,7 @@ background('deleted room comes back without a command', () =>
       await store.put(entries)
       const before = store.usage().diskBytes
       await store.delete(entries.slice(0, 18).map(({ key }) => key))
-      for (let i = 0; i < 500 && store.usage().diskBytes > before / 2; i++) {
+      for (let i = 0; i < 5_000 && store.usage().diskBytes > before / 2; i++) {
         await new Promise((resolve) => setTimeout(resolve, 10))
       }
       assert.ok(store.usage().diskBytes < before / 2, `${store.usage().diskBytes} of ${before}`)
@@ -23,7 +23,7 @@ background('the scrub goes round by itself, and what it has verified survives a 
   inScratch(async (directory) => {
     await withStore({ directory }, (store) => store.put([entry(1, 1000)]))
     await withStore({ directory }, async (store) => {
-      for (let i = 0; i < 500 && store.scrubStatus().oldestMs === 0; i++) {
+      for (let i = 0; i < 5_000 && store.scrubStatus().oldestMs === 0; i++) {
         await new Promise((resolve) => setTimeout(resolve, 10))
       }
       assert.ok(store.scrubStatus().oldestMs > 0)
