@@ -29,7 +29,7 @@ const BENCHMARKS: Readonly<Record<string, string>> = {
   busy: 'a hundred clients that upload at once: the first, the last, BUSY [--clients N] [--mib N]',
   freeze: 'what a holder that stops within a put or a get costs [--mib N] [--rounds N] [--json]',
   updates: 'a large tree under a name with 1 MiB changed: time and bytes on the wire [--mib N] [--rounds N]',
-  refs: 'updates of a name: latency, and time to the next when a voter is killed [--kills N]'
+  refs: 'updates of a name: latency, and time to the next when a node is killed [--kills N]'
 }
 
 const given = process.argv.slice(2)

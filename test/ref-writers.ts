@@ -10,7 +10,9 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { clientOf, kill, met, type Node, withNodes } from './support/nodes.ts'
 
-const UPDATES = 12
+/** Of each device, and as many reads: `CAIRN_UPDATES=1700` is 10,200 of both, all nodes killed in turn. */
+const UPDATES_IN_CI = 12
+const UPDATES = Number(process.env.CAIRN_UPDATES ?? UPDATES_IN_CI)
 /** What an update or a read may end with under faults: it happened, or not, and is tried again. */
 const UNDECIDED: readonly CairnError['code'][] = [
   ...(['TOO_FEW_REPLICAS', 'REF_CONFLICT', 'UNREACHABLE', 'TIMEOUT', 'BUSY', 'NOT_FOUND'] as const)
@@ -84,13 +86,26 @@ writers(
     const clients = [clientOf([a, b], { key }), clientOf([b, c], { key }), clientOf([c, a], { key })]
     const cid = `${(await clientOf([a]).put('what the name points to')).cid}`
     const told: Told[] = []
+    let kills = 0
+    let over = false
     const racing = Promise.all(clients.map((client, i) => write(client, `device ${i}`, cid, told)))
-    await kill([d])
-    await restart(d)
-    await racing
+    const racingOver = racing.finally(() => {
+      over = true
+    })
+    racingOver.catch(() => {}) // awaited below
+    const running = [d, a, b, c]
+    for (; kills === 0 || (UPDATES > UPDATES_IN_CI && !over); kills++) {
+      const at = kills % running.length
+      await kill([running[at] as Node])
+      running[at] = await restart(running[at] as Node)
+      if (UPDATES > UPDATES_IN_CI) await met(running)
+    }
+    await racingOver
     assert.equal(wrongs(told), [])
     const sets = told.filter(({ kind }) => kind === 'set')
-    console.log(`${sets.length} of ${3 * UPDATES} updates acknowledged, ${told.length - sets.length} reads`)
+    console.log(
+      `${sets.length} of ${3 * UPDATES} acknowledged, ${told.length - sets.length} reads; ${kills} kills`
+    )
     assert.ok(sets.length > UPDATES, `${sets.length} acknowledged`)
     const most = Math.max(...sets.map(({ sequence }) => sequence))
     const last = await clientOf([a], { key }).refs.set('site', cid, { settle: true })

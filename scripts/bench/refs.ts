@@ -1,45 +1,29 @@
 /**
  * Updates of a name on five nodes, each a process with a disk of its own: how long one takes until a majority
- * of three has it on disk, and how long the owner waits for the next when a voter is killed.
+ * of three has it on disk, and, when a voter or the node that the client talks to is killed, how long until
+ * the next update is acknowledged and the next read of the latest answered. The killed one is started again.
  */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { createClient, newSeed, refKey } from '@cairn/client'
-import { type NodeSaid, type Running, start } from './processes.ts'
+import { addNodes, allAlive, type NodeSaid, type Running, start } from './processes.ts'
 
 const NODES = 5
 const UPDATES = 200
-/** For the members to know each other. */
-const MEET_MS = 30_000
-const LOOK_MS = 50
 
 const { values } = parseArgs({ options: { kills: { type: 'string', default: '10' } } })
 const folder = await mkdtemp(join(tmpdir(), 'cairn-bench-refs-'))
 const running: Running<NodeSaid>[] = []
-let homes = 0
-
-async function begin(): Promise<Running<NodeSaid>> {
-  const invite = running[0]?.said.invite ?? ''
-  return start<NodeSaid>('node-process.ts', [join(folder, `n${homes++}`), invite])
-}
-
 const key = await refKey(newSeed())
-const clientOf = () => createClient({ urls: running.map(({ said }) => said), key })
-
-async function met(): Promise<Map<string, string>> {
-  const endMs = performance.now() + MEET_MS
-  for (;;) {
-    const nodes = await Promise.all(running.map(({ said }) => createClient(said).node()))
-    const peers = await Promise.all(running.map(({ said }) => createClient(said).peers()))
-    const alive = peers.map((known) => known.filter(({ state }) => state === 'alive').length)
-    if (alive.every((count) => count === running.length))
-      return new Map(nodes.map(({ id }, i) => [id, running[i]?.said.url ?? '']))
-    if (performance.now() > endMs)
-      throw new Error(`they see ${alive.join(', ')} of ${running.length} members`)
-    await new Promise((resolve) => setTimeout(resolve, LOOK_MS))
-  }
+/** Of all nodes, one of them first. */
+const clientOf = (first: number) => {
+  const urls = [...running.slice(first), ...running.slice(0, first)].map(({ said }) => said)
+  return createClient({ urls, key })
+}
+const met = async (): Promise<void> => {
+  await Promise.all(running.map((one) => allAlive(one, NODES)))
 }
 
 function told(ms: number[]): string {
@@ -55,10 +39,30 @@ async function timed(work: () => Promise<unknown>): Promise<number> {
   return performance.now() - startedMs
 }
 
+/** Kills one, and starts it again in its home once the name was updated and read. */
+async function killed(victim: number, first: number, cid: string): Promise<{ set: number; get: number }> {
+  const client = clientOf(first)
+  await client.refs.set('bench', 'same') // whoever has the key names living voters
+  await (running[victim] as Running<NodeSaid>).kill()
+  const set = await timed(() => client.refs.set('bench', cid, { metadata: { victim: `${victim}` } }))
+  const get = await timed(() => client.refs.get('bench', { latest: true }))
+  running[victim] = await start<NodeSaid>('node-process.ts', [join(folder, `${victim}`)])
+  await met()
+  return { set, get }
+}
+
+/** The next voter in turn, so that all are killed. */
+async function nextVoter(turn: number, but: number | undefined): Promise<number> {
+  const { electorate } = await clientOf(0).refs.get('bench')
+  const ids = await Promise.all(running.map(async ({ said }) => (await createClient(said).node()).id))
+  const voters = electorate.map(({ peer }) => ids.indexOf(peer)).filter((at) => at !== but)
+  return voters[turn % voters.length] as number
+}
+
 try {
-  for (let i = 0; i < NODES; i++) running.push(await begin())
-  let byId = await met()
-  let client = clientOf()
+  await addNodes(running, { directory: folder, count: NODES })
+  await met()
+  const client = clientOf(0)
   const { cid } = await client.put('what the name points to')
   await client.refs.set('bench', cid)
   const latencies: number[] = []
@@ -71,25 +75,20 @@ try {
     latest.push(await timed(() => client.refs.get('bench', { latest: true })))
   }
   console.log(`${UPDATES} reads of the latest: ${told(latest)}`)
-  const failovers: number[] = []
+  const kinds = ['a voter', 'the node that is talked to', 'a voter that is talked to'] as const
+  const all = kinds.map((kind) => ({ kind, set: [] as number[], get: [] as number[] }))
   for (let i = 0; i < Number(values.kills); i++) {
-    const { electorate } = await client.refs.get('bench')
-    // every other time the node that the client talks to, if that one votes
-    const urls = electorate.map(({ peer }) => byId.get(peer)).filter((url) => url !== undefined)
-    const first = running[0]?.said.url
-    const mine = first !== undefined && i % 2 === 0 && urls.includes(first)
-    const url = mine ? first : urls.find((one) => one !== first)
-    const at = running.findIndex(({ said }) => said.url === url)
-    await running[at]?.kill()
-    failovers.push(await timed(() => client.refs.set('bench', cid, { metadata: { kill: `${i}` } })))
-    running.splice(at, 1)
-    running.push(await begin())
-    byId = await met()
-    client = clientOf()
-    // who has the key renews the electorate once one of it is dead; a node does so for its own
-    await client.refs.set('bench', 'same')
+    const { kind, set, get } = all[i % kinds.length] as (typeof all)[number]
+    const first = i % NODES
+    const victim = kind === 'the node that is talked to' ? first : await nextVoter(i, first)
+    const took = await killed(victim, kind === 'a voter that is talked to' ? victim : first, `${cid}`)
+    set.push(took.set)
+    get.push(took.get)
   }
-  console.log(`${failovers.length} voters killed, one after another, to the next update: ${told(failovers)}`)
+  for (const { kind, set, get } of all) {
+    console.log(`${kind} killed, ${set.length} times: next update ${told(set)}; then the latest ${told(get)}`)
+  }
+  console.log(`all ${values.kills} kills: next update ${told(all.flatMap(({ set }) => set))}`)
 } finally {
   await Promise.all(running.map((one) => one.kill()))
   await rm(folder, { recursive: true, force: true })

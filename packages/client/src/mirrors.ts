@@ -18,7 +18,9 @@ import type { CID } from 'multiformats/cid'
 import type { RefKey } from './keys.ts'
 import type { NodeAt, Nodes } from './nodes.ts'
 
-import { type RefReceiptInfo, type Refs, type RefWithReceipts, signBody, toReceipts, toRef } from './refs.ts'
+import { toReceipts, toRef } from './ref-read.ts'
+import type { RefReceiptInfo, Refs, RefWithReceipts } from './ref-types.ts'
+import { signBody } from './ref-write.ts'
 import { wait } from './wait.ts'
 
 /** Between two looks of `waitFor`, ms. */

@@ -5,50 +5,48 @@
  */
 import { isFounded, newBallot } from './ballot.ts'
 import type { PeerId } from './block.ts'
-import type { RefWant } from './draft.ts'
+import { equalBytes } from './bytes.ts'
+import { draftRef, type RefWant } from './draft.ts'
 import { DATA_LIMITS as LIMITS } from './limits.ts'
 import { holders } from './placement.ts'
-import { ELECTORATE_MAX, ELECTORATE_MIN, majorityOf, type RefBody, refId, refSlot } from './ref.ts'
-import { emptyEntry, type KnownRef } from './ref-entry.ts'
+import { ELECTORATE_MAX, ELECTORATE_MIN, majorityOf, type RefBody, refId, refSigned, refSlot } from './ref.ts'
+import { emptyEntry, type KnownRef, mergeEntry } from './ref-entry.ts'
 import type { PlacedMember } from './score.ts'
 
-/** Why a draft must not be signed; undefined for one that may be. `chain` is of checked signatures. */
-export function doubtOf(
-  body: RefBody,
-  { want, chain, network }: { want: RefWant; chain: readonly KnownRef[]; network: string }
-): string | undefined {
+/**
+ * Why a draft must not be signed; undefined for one that may be. `chain` is of checked signatures. All but
+ * the next voters, and N of a first record, follows from that and from what is wanted: it is drafted anew.
+ */
+export function doubtOf(body: RefBody, { want, chain, network, sha256 }: Grounds): string | undefined {
   if (body.owner !== want.owner || body.name !== want.name || body.network !== network) return 'another ref'
   if (chain.some(({ record }) => record.owner !== want.owner || record.name !== want.name))
     return 'a past of another ref'
-  const hash = ''
-  const record = { ...body, id: '', hash, bytes: new Uint8Array() }
   const recovers = body.epoch > 0 && body.since === body.sequence
   if (recovers && want.recover !== true) return 'a recovery that was not asked for'
   if (body.predecessors.length === 0 && (body.sequence !== 1 || body.epoch !== 0)) return 'it follows nothing'
+  const record = { ...body, id: '', hash: '', bytes: new Uint8Array() }
   if (!isFounded(newBallot(), emptyEntry(''), { record, chain })) return 'voters that nothing names'
-  const before = chain
-    .map((one) => one.record)
-    .filter((one) => body.predecessors.includes(one.hash))
-    .reduce<RefBody | undefined>(
-      (best, one) => (best && best.sequence > one.sequence ? best : one),
-      undefined
-    )
-  return changed(body, want, before)
+  const entry = emptyEntry(refId(want, sha256))
+  mergeEntry(entry, chain, sha256)
+  const { replicas, electorate } = body
+  const draft = draftRef(entry, want, { network, replicas, electorate: () => electorate })
+  return draft.type === 'draft'
+    ? differing(body, draft.body)
+    : `a next record where it should tell: ${draft.type}`
 }
 
-function changed(body: RefBody, want: RefWant, before: RefBody | undefined): string | undefined {
-  const root = want.root === 'same' ? before?.root : want.root
-  // Of what is settled, or recovered, the latest acknowledged record is not always among what it follows.
-  const isPlain = body.predecessors.length < 2 && want.recover !== true
-  if ((isPlain || want.root !== 'same') && root?.join() !== body.root?.join()) return 'another root'
-  for (const key of ['replicas', 'lifetimeMs', 'keep'] as const) {
-    const wanted = want[key] ?? (isPlain ? before?.[key] : undefined)
-    if (wanted !== undefined && wanted !== body[key]) return `another ${key}`
-  }
-  const { metadata } = want
-  if (metadata !== undefined && JSON.stringify(metadata) !== JSON.stringify(body.metadata))
-    return 'other metadata'
-  return undefined
+interface Grounds {
+  want: RefWant
+  chain: readonly KnownRef[]
+  network: string
+  sha256: Sha256
+}
+
+function differing(body: RefBody, right: RefBody): string | undefined {
+  const same = (other: RefBody): boolean => equalBytes(refSigned(other), refSigned(right))
+  if (same(body)) return undefined
+  const fields = Object.keys(right) as (keyof RefBody)[]
+  return `another ${fields.find((field) => !same({ ...right, [field]: body[field] }))}`
 }
 
 /**

@@ -46,7 +46,7 @@ export type Draft =
   /** Several were begun, and none has a majority. */
   | { type: 'split'; rivals: RefRecord[] }
   /** The condition does not hold. */
-  | { type: 'moved'; best: RefRecord | undefined }
+  | { type: 'moved'; best: KnownRef | undefined }
   | { type: 'absent' }
 
 export interface DraftFacts {
@@ -67,7 +67,7 @@ export function draftRef(entry: RefEntry, want: RefWant, facts: DraftFacts): Dra
     if (begun.length > 1) return { type: 'split', rivals: begun.map(({ record }) => record) }
     return { type: 'finish', record: first.record, chain: chainOf(entry, first.record) }
   }
-  if (moved(before, want)) return { type: 'moved', best: before }
+  if (moved(before, want)) return { type: 'moved', best }
   if (want.root === 'same' && before?.root === undefined) return { type: 'absent' }
   // One alone that can't be finished is settled together with what it should have followed.
   const settled = begun.length === 1 && best !== undefined ? [best, ...begun] : begun
@@ -144,7 +144,7 @@ function recovery(entry: RefEntry, want: RefWant, facts: DraftFacts): Draft {
   const sequence = before.sequence + 1
   const body = bodyOf(want, facts, { before, follows: [before], sequence })
   // What it builds on is `before`: whatever else is acknowledged from here on is a fork.
-  return { type: 'draft', body: { ...body, epoch, since: sequence, voters: [body.electorate] }, chain: [] }
+  return { type: 'draft', body: { ...body, epoch, since: sequence, voters: [body.electorate] }, chain: known }
 }
 
 /** What a voter needs to see of the past: the records that this one follows, down to one acknowledged. */

@@ -58,7 +58,7 @@ export * from './random.ts'
 export * from './receipt.ts'
 export * from './ref.ts'
 export { type KnownRef, knownAcknowledged, type RefEntry, readEntry, recordsOf } from './ref-entry.ts'
-export { type RefReceipt, readVote } from './ref-receipt.ts'
+export { type RefReceipt, readVote, signVote } from './ref-receipt.ts'
 export { checkRefState } from './ref-table.ts'
 export {
   newRefWriter,

@@ -7,6 +7,7 @@ import type { Draft, RefWant } from './draft.ts'
 import { CairnError } from './errors.ts'
 import type { UpdateOutcome } from './primary.ts'
 import type { RefBody, RefRecord } from './ref.ts'
+import type { KnownRef } from './ref-entry.ts'
 import type { RefReceipt } from './ref-receipt.ts'
 
 /** Rounds of one update. Each that is not the last was lost to a rival, or finished what was begun. */
@@ -69,6 +70,11 @@ function end(result: RefResult): RefStep {
   return { type: 'end', result }
 }
 
+function acknowledged(known: readonly KnownRef[], record: RefRecord): RefStep {
+  const receipts = known.find((one) => one.record.hash === record.hash)?.receipts.values() ?? []
+  return end({ type: 'acknowledged', record, receipts: [...receipts] })
+}
+
 function propose(writer: RefWriter, record: RefRecord): RefStep {
   writer.proposed = record
   return { type: 'propose', record }
@@ -85,7 +91,7 @@ function drafted(writer: RefWriter, draft: Draft | { type: 'unknown' }): RefStep
     case 'draft': {
       const made = writer.signed.find(({ hash }) => draft.body.predecessors.includes(hash))
       const alone = draft.body.predecessors.length === 1
-      if (made !== undefined && alone) return end({ type: 'acknowledged', record: made, receipts: [] })
+      if (made !== undefined && alone) return acknowledged(draft.chain, made)
       return { type: 'sign', body: draft.body }
     }
     case 'finish':
@@ -93,9 +99,10 @@ function drafted(writer: RefWriter, draft: Draft | { type: 'unknown' }): RefStep
     case 'split':
       return split(writer, draft.rivals)
     case 'moved': {
-      const made = writer.signed.find(({ hash }) => hash === draft.best?.hash)
-      if (made !== undefined) return end({ type: 'acknowledged', record: made, receipts: [] })
-      return end({ type: 'moved', best: draft.best })
+      const best = draft.best?.record
+      const made = writer.signed.find(({ hash }) => hash === best?.hash)
+      if (made !== undefined) return acknowledged(draft.best === undefined ? [] : [draft.best], made)
+      return end({ type: 'moved', best })
     }
     case 'absent':
       return end({ type: 'absent' })

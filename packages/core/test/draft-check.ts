@@ -4,7 +4,7 @@ import * as assert from 'uvu/assert'
 import { draftRef, type RefWant } from '../src/draft.ts'
 import { doubtOf, isPlaced } from '../src/draft-check.ts'
 import { holders } from '../src/placement.ts'
-import { emptyEntry, type KnownRef } from '../src/ref-entry.ts'
+import { emptyEntry, type KnownRef, mergeEntry } from '../src/ref-entry.ts'
 import { cryptoOf, ids, NETWORK, OWNER, record, sha256, voted } from './support/refs.ts'
 
 const checks = suite('drafts that others made')
@@ -13,7 +13,8 @@ const liars = ids('x', 'y', 'z')
 
 /** An honest draft after these. */
 function drafted(chain: readonly KnownRef[], more: Partial<RefWant> = {}): RefBody {
-  const entry = { ...emptyEntry('id'), best: chain[0], rivals: chain.slice(1) }
+  const entry = emptyEntry(refId(want, sha256))
+  mergeEntry(entry, chain, sha256)
   const facts = { network: NETWORK, replicas: 3, electorate: () => ids('a', 'b', 'c') }
   const draft = draftRef(entry, { ...want, ...more }, facts)
   if (draft.type !== 'draft') throw new Error(draft.type)
@@ -21,7 +22,7 @@ function drafted(chain: readonly KnownRef[], more: Partial<RefWant> = {}): RefBo
 }
 
 const doubt = (body: RefBody, chain: readonly KnownRef[], more: Partial<RefWant> = {}) =>
-  doubtOf(body, { want: { ...want, ...more }, chain, network: NETWORK })
+  doubtOf(body, { want: { ...want, ...more }, chain, network: NETWORK, sha256 })
 const known = (one: RefRecord) => voted(one, ...one.electorate)
 
 checks('an honest draft is signed: a first one, a next, a settlement, a recovery', () => {
@@ -56,7 +57,25 @@ checks(
     assert.is(lie({ root: Uint8Array.of(1) }), 'another root')
     assert.is(lie({ replicas: 1 }), 'another replicas')
     assert.is(lie({ name: 'other' }), 'another ref')
-    assert.is(doubt(honest, [first], { metadata: [{ key: 'a', value: 'b' }] }), 'other metadata')
+    assert.is(lie({ lifetimeMs: 1 }), 'another lifetimeMs')
+    assert.is(lie({ keep: 0 }), 'another keep')
+    assert.is(lie({ since: 2 }), 'voters that nothing names')
+    assert.is(lie({ history: [{ sequence: 1, root: Uint8Array.of(7) }] }), 'another history')
+    assert.is(lie({ history: [] }), 'another history')
+    assert.is(lie({ metadata: [{ key: 'alone', value: 'x' }] }), 'another metadata')
+    assert.is(doubt(honest, [first], { metadata: [{ key: 'a', value: 'b' }] }), 'another metadata')
+    assert.is(doubt({ ...drafted([]), lifetimeMs: 1 }, []), 'another lifetimeMs')
+    assert.is(
+      doubt(honest, [first], { ifSequence: 7 }),
+      'a next record where it should tell: moved',
+      'the condition does not hold'
+    )
+    const recovered = drafted([first], { recover: true })
+    assert.is(
+      doubt({ ...recovered, keep: 9 }, [first], { recover: true }),
+      'another keep',
+      'no more of a recovery than was asked for'
+    )
   }
 )
 

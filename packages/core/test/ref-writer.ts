@@ -2,7 +2,7 @@ import { type RefWant, votersAfter } from '@cairn/core'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { newRefWriter, onRefWriter, type RefNews, type RefStep } from '../src/ref-writer.ts'
-import { OWNER, record } from './support/refs.ts'
+import { OWNER, record, voted } from './support/refs.ts'
 
 const writers = suite('writers')
 const first = record([])
@@ -78,7 +78,7 @@ writers('who was asked and is gone may have done it: what was signed is recognis
   const one = begin({ ifSequence: 1 })
   one.on({ type: 'signed', record: second })
   assert.is(one.on({ type: 'lost' }).type, 'draft')
-  assert.is(endOf(one.on({ type: 'drafted', draft: { type: 'moved', best: second } })), 'acknowledged')
+  assert.is(endOf(one.on({ type: 'drafted', draft: { type: 'moved', best: voted(second) } })), 'acknowledged')
   const two = begin()
   two.on({ type: 'signed', record: second })
   two.on({ type: 'lost' })
@@ -98,7 +98,7 @@ writers('it ends: after so many rounds, for want of voters, and when the conditi
   }
   assert.is(endOf(step), 'too-few')
   assert.is(endOf(begin().on({ type: 'drafted', draft: { type: 'unknown' } })), 'too-few')
-  assert.is(endOf(begin().on({ type: 'drafted', draft: { type: 'moved', best: first } })), 'moved')
+  assert.is(endOf(begin().on({ type: 'drafted', draft: { type: 'moved', best: voted(first) } })), 'moved')
   assert.is(endOf(begin().on({ type: 'drafted', draft: { type: 'absent' } })), 'absent')
   assert.is(endOf(begin().on({ type: 'updated', outcome: { type: 'failed', reason: 'x' } })), 'failed')
 })

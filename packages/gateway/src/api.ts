@@ -76,7 +76,8 @@ function answersOf(node: CairnNode): Answers {
       hint: 'this is the HTTP API of a Cairn node; the command `cairn status` shows how it is'
     }),
     healthz: () => ({ ok: true }),
-    node: async () => ({
+    // asked for by every client before anything else: nobody else is asked for it
+    node: () => ({
       id: node.id,
       name: node.name,
       version: node.version,
@@ -84,7 +85,7 @@ function answersOf(node: CairnNode): Answers {
       network: node.network,
       addresses: node.addresses(),
       home: node.home,
-      usage: (await node.status()).usage
+      usage: node.stored()
     }),
     status: (c) => node.status(askedLosses(query(c))),
     'status-of': (c) =>

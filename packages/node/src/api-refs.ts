@@ -73,7 +73,7 @@ export type RefDraft =
   | { type: 'draft'; body: Uint8Array; chain: { record: Uint8Array; receipts: Uint8Array[] }[] }
   | { type: 'finish'; record: Uint8Array }
   | { type: 'split'; rivals: Uint8Array[] }
-  | { type: 'moved'; best?: Uint8Array }
+  | { type: 'moved'; best?: { record: Uint8Array; receipts: Uint8Array[] } }
   | { type: 'absent' }
   | { type: 'unknown' }
 

@@ -318,6 +318,8 @@ export interface CairnNode {
   proofOf(root: CID, options?: ProofOptions): Promise<ProofResult>
   peers(): PeerInfo[]
   flow(): Flow
+  /** What is on this disk. */
+  stored(): Usage
   /**
    * Reads all of this disk again now. Damaged copies are put aside, and waited for until the others' copies
    * have come, as long as any comes. @throws BUSY when one is under way, or the signal's reason

@@ -117,6 +117,7 @@ export function faceOf(shell: Shell, { notes, closed, disk, stop }: Life): Cairn
         return { ...member, rttMs, connected: self || connected.has(member.id), self, audit }
       })
     },
+    stored: () => store.usage(),
     flow: () => ({
       puttingBytes: shell.uploads.held().bytes,
       ...transport.flow(),

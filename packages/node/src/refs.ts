@@ -305,7 +305,7 @@ function draftView(draft: Draft | { type: 'unknown' }): RefDraft {
     case 'split':
       return { type: 'split', rivals: draft.rivals.map(({ bytes }) => bytes) }
     case 'moved':
-      return draft.best === undefined ? { type: 'moved' } : { type: 'moved', best: draft.best.bytes }
+      return draft.best === undefined ? { type: 'moved' } : { type: 'moved', best: chainView(draft.best) }
     default:
       return draft
   }

@@ -196,6 +196,7 @@ export function loneNode({
         self: true
       }
     ],
+    stored: usage,
     flow: () => ({
       ...{ puttingBytes: 0, receivingBytes: 0, readingBytes: 0, servedBytes: 0, pushedBytes: 0 },
       ...{ receivedBytes: 0, fetchedBytes: 0, transfers: 0, repaired: { blocks: 0, bytes: 0 } },
