@@ -57,6 +57,11 @@ refs(
     const unsure = await cairn([...at(one), 'ref', 'recover', 'photos'])
     assert.is(unsure.exit, 2)
     assert.match(unsure.stderr, /may fork/)
+    const terms = ['--replicas', '2', '--lifetime', '30d', '--keep', '3']
+    const changed = await cairn([...at(one), '--json', 'ref', 'set', 'photos', 'photos', ...terms])
+    assert.is(changed.exit, 0, changed.stderr)
+    const { root, replicas, lifetimeMs, keep } = lastJson(changed.stdout)
+    assert.equal([root, replicas, lifetimeMs, keep], [first.cid, 2, 30 * 86_400_000, 3])
     assert.is((await cairn([...at(one), 'ref', 'rm', 'photos'])).exit, 0)
     assert.is((await cairn([...at(one), 'get', 'photos'])).exit, 4)
     assert.is((await cairn([...at(one), 'get', first.cid.slice(0, -2)])).exit, 2)
