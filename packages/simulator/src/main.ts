@@ -85,6 +85,11 @@ function progress(text: string): void {
   if (process.stderr.isTTY) process.stderr.write(`\r${text}\u001b[K`)
 }
 
+/** Since the start. */
+function seconds(): number {
+  return Math.round(performance.now() / 1_000)
+}
+
 function say(values: Values, result: object, text: string): void {
   progress('')
   process.stdout.write(`${values.json ? JSON.stringify(result) : text}\n`)
@@ -129,7 +134,7 @@ async function playSeeds(values: Values, settings: Settings, scenarios: Iterator
     }
     return false
   })
-  if (!values.json) say(values, {}, `${done} seeds, ${failed.length} broken`)
+  if (!values.json) say(values, {}, `${done} seeds, ${failed.length} broken, after ${seconds()} s`)
   if (failed[0] !== undefined) explain(values, settings, failed[0])
   return failed.length
 }
@@ -146,7 +151,7 @@ async function playTeeth(values: Values, settings: Settings): Promise<number> {
     say(values, found, `${found.name.padEnd(60)} ${how}`)
   })
   const alone = unsound.size > 0 ? `; seeds that break without them: ${[...unsound].join()}` : ''
-  const told = `${MUTANTS.length - missed} of ${MUTANTS.length} found${alone}`
+  const told = `${MUTANTS.length - missed} of ${MUTANTS.length} found${alone}, after ${seconds()} s`
   say(values, { planted: MUTANTS.length, missed, unsound: [...unsound] }, told)
   return missed + unsound.size
 }

@@ -158,23 +158,5 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'core/src/release.ts',
     find: 'if (own === undefined) unpromised.absent.push(copy)',
     put: 'if (own === undefined) keys.push(copy.key)'
-  },
-  {
-    name: "a promise without the asker's claims",
-    file: 'core/src/release.ts',
-    find: 'else if (!covers(own.claims, copy.claims)) unpromised.lacking.push(copy)',
-    put: ''
-  },
-  {
-    name: 'leased release: a promise of an attempt that ended counts',
-    file: 'core/src/release.ts',
-    find: 'own.attempt !== message.attempt || !own.asked.includes(from)',
-    put: 'false'
-  },
-  {
-    name: 'a fetch from the dead is waited for',
-    file: 'core/src/fetch.ts',
-    find: 'if (transfer.from !== peer) continue',
-    put: 'if (transfer.from !== peer || peer !== undefined) continue'
   }
 ]
