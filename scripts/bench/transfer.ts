@@ -21,8 +21,9 @@ import { type Found, median, rowsOf, type Sample, svgOf, textOf, writeDocs } fro
 const FILE_BYTES = 4_096
 /** CPU profiles go here, below where the command is run. */
 const PROFILES = 'cairn-profiles'
-const CAIRN = 'Cairn'
-const DIGESTED = 'Cairn, all four digests'
+/** How files are put; a get does the same work after either. */
+const PLAIN = { who: 'Cairn', verb: 'put' }
+const DIGESTED = { who: 'Cairn, all four digests', verb: 'put-digests' }
 
 const { values: flags } = parseArgs({
   options: {
@@ -51,11 +52,6 @@ interface ClientSaid {
   replicas?: number
   seconds: number
   cpuSeconds: number
-}
-
-/** Content to put without digests, and other content of the same kind to put with them. */
-interface Input extends Source {
-  digested: string
 }
 
 const found = flags.from === undefined ? await measureAll() : await readAll(flags.from)
@@ -103,19 +99,18 @@ async function measureAll(): Promise<Found> {
   return result
 }
 
-async function makeInputs(directory: string, { mib, files }: Found): Promise<Input[]> {
+async function makeInputs(directory: string, { mib, files }: Found): Promise<Source[]> {
   const only = flags.only ?? (flags.smoke ? 'large' : undefined)
   const names = ['large', 'small'].filter((name) => only === undefined || only === name)
-  const inputs: Input[] = []
+  const inputs: Source[] = []
   for (const name of names) {
-    const [path, digested] = [join(directory, name), join(directory, `${name} digested`)]
-    for (const one of full ? [path, digested] : [path])
-      await (name === 'large' ? writeRandom(one, mib) : writeSmall(one, files))
+    const path = join(directory, name)
+    await (name === 'large' ? writeRandom(path, mib) : writeSmall(path, files))
     const about =
       name === 'large'
         ? { name: `${mib} MiB`, bytes: mib * MIB }
         : { name: `${files} files of 4 KiB`, bytes: files * FILE_BYTES }
-    inputs.push({ ...about, path, digested })
+    inputs.push({ ...about, path })
   }
   return inputs
 }
@@ -123,7 +118,7 @@ async function makeInputs(directory: string, { mib, files }: Found): Promise<Inp
 /** All that is measured, once. In each round everything is new but what is put. */
 async function measureRound(
   directory: string,
-  inputs: readonly Input[],
+  inputs: readonly Source[],
   { samples, notes, mib }: Found,
   peers: Peer[]
 ): Promise<void> {
@@ -141,8 +136,11 @@ async function measureRound(
     for (const { name, ...cost } of limits)
       samples.push({ stage: limitsOf({ mib }), who: name, bytes: mib * MIB, ...cost })
   })
-  await inDirectory('three', (path) => measureThree(path, inputs, samples))
-  if (full) await inDirectory('one', (path) => measureOne(path, inputs, samples))
+  // new nodes for each way, so that neither finds the other's code made fast
+  for (const way of full ? [PLAIN, DIGESTED] : [PLAIN]) {
+    await inDirectory('three', (path) => measureThree(path, { inputs, samples, way }))
+    if (full) await inDirectory('one', (path) => measureOne(path, { inputs, samples, way }))
+  }
   for (const peer of [...peers]) {
     try {
       for (const source of inputs) {
@@ -157,16 +155,23 @@ async function measureRound(
   }
 }
 
-async function measureThree(directory: string, inputs: readonly Input[], samples: Sample[]): Promise<void> {
+interface Task {
+  inputs: readonly Source[]
+  way: typeof PLAIN
+  samples: Sample[]
+}
+
+async function measureThree(directory: string, task: Task): Promise<void> {
+  const { inputs, samples, way } = task
   const nodes: Running<NodeSaid>[] = []
   try {
-    const first = await addNodes(nodes, { directory, count: 3 })
-    const roots = await putAll('put on three', { nodes, inputs, samples, at: first, replicas: 3 })
+    const at = await addNodes(nodes, { directory, count: 3 })
+    const roots = await putAll('put on three', { ...task, nodes, at })
+    if (way !== PLAIN) return
     await addNodes(nodes, { directory, count: 1 })
     for (const [i, { name, bytes }] of inputs.entries()) {
-      const stage = `get, ${name}`
-      const task = ['get', roots[i] as string]
-      const said = await measure(task, { nodes, samples, stage, who: CAIRN, at: nodes[3] as typeof first })
+      const about = { nodes, samples, stage: `get, ${name}`, who: way.who, at: nodes[3] as typeof at }
+      const said = await measure(['get', roots[i] as string], about)
       if (said.bytes !== bytes) throw new Error(`get: ${said.bytes} bytes of ${bytes}`)
     }
   } finally {
@@ -174,11 +179,11 @@ async function measureThree(directory: string, inputs: readonly Input[], samples
   }
 }
 
-async function measureOne(directory: string, inputs: readonly Input[], samples: Sample[]): Promise<void> {
+async function measureOne(directory: string, task: Task): Promise<void> {
   const nodes: Running<NodeSaid>[] = []
   try {
     const at = await addNodes(nodes, { directory, count: 1, config: { replicas: 1 } })
-    await putAll('add to one', { nodes, inputs, samples, at, replicas: 1 })
+    await putAll('add to one', { ...task, nodes, at })
   } finally {
     for (const node of nodes) await node.end()
   }
@@ -191,21 +196,14 @@ interface Where {
   at: Running<NodeSaid>
 }
 
-/** All inputs, without digests and with them; the CIDs of those without. */
-async function putAll(
-  title: string,
-  { inputs, replicas, ...where }: Where & { inputs: readonly Input[]; replicas: number }
-): Promise<string[]> {
+/** Puts all inputs, on each node; their CIDs. */
+async function putAll(title: string, { inputs, way, ...where }: Where & Task): Promise<string[]> {
   const roots: string[] = []
-  for (const { name, path, digested } of inputs) {
+  for (const { name, path } of inputs) {
     const stage = `${title}, ${name}`
-    const put = async (who: string, ...task: string[]): Promise<string> => {
-      const said = await measure(task, { ...where, stage, who })
-      if (said.replicas !== replicas) throw new Error(`${stage}: ${said.replicas} replicas`)
-      return said.cid as string
-    }
-    roots.push(await put(CAIRN, 'put', path))
-    if (full) await put(DIGESTED, 'put-digests', digested)
+    const said = await measure([way.verb, path], { ...where, stage, who: way.who })
+    if (said.replicas !== where.nodes.length) throw new Error(`${stage}: ${said.replicas} replicas`)
+    roots.push(said.cid as string)
   }
   return roots
 }
@@ -242,7 +240,7 @@ function multipleOf({ samples, mib }: Found): string | undefined {
     number,
     number
   ]
-  const put = cpu(`put on three, ${mib} MiB`, CAIRN)
+  const put = cpu(`put on three, ${mib} MiB`, PLAIN.who)
   const times = (put / (4 * hash + 2 * tls + 3 * write)).toFixed(2)
   return Number.isNaN(put)
     ? undefined
