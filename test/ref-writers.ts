@@ -15,7 +15,8 @@ const UPDATES_IN_CI = 12
 const UPDATES = Number(process.env.CAIRN_UPDATES ?? UPDATES_IN_CI)
 /** What an update or a read may end with under faults: it happened, or not, and is tried again. */
 const UNDECIDED: readonly CairnError['code'][] = [
-  ...(['TOO_FEW_REPLICAS', 'REF_CONFLICT', 'UNREACHABLE', 'TIMEOUT', 'BUSY', 'NOT_FOUND'] as const)
+  ...(['TOO_FEW_REPLICAS', 'REF_CONFLICT', 'UNREACHABLE', 'TIMEOUT', 'BUSY', 'NOT_FOUND'] as const),
+  'BAD_MESSAGE' // a node that has just started knows too few members to bear out what another drafted
 ]
 
 interface Told {
