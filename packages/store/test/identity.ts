@@ -1,6 +1,7 @@
 import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CairnError } from '@cairn/core'
+import { ClassicLevel } from 'classic-level'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { adopt, identify } from '../src/identity.ts'
@@ -70,6 +71,9 @@ identity(
     inScratch(async (directory) => {
       await withStore({ directory }, (store) => store.put([entry(1)]))
       await change(directory, { format: 2, oldest: 1, later: 'kept' })
+      const index = new ClassicLevel(join(directory, 'index'))
+      await index.put('x', 'of the next version')
+      await index.close()
       await withStore({ directory }, async (store) => {
         assert.ok(await store.get(entry(1).key))
         await store.put([entry(2)])
@@ -79,6 +83,9 @@ identity(
         assert.is(store.identity.format, 2)
         assert.is((store.identity as { later?: string }).later, 'kept')
       })
+      await index.open()
+      assert.is(await index.get('x'), 'of the next version')
+      await index.close()
     })
 )
 
