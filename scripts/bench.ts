@@ -13,7 +13,7 @@ const BENCHMARKS: Readonly<Record<string, string>> = {
   audits: 'who is accused and who is found, in virtual time [rounds] [liars] [first seed]',
   faults: 'what lying members and damaged disks cost a reader: wrong bytes, added time, healing [blocks]',
   digests: 'what MD5, SHA-1, SHA-256 and SHA-512 cost a put [MiB]',
-  store: 'blocks on one disk, beside its limits and other stores [SIZE...] [--own] [--million]',
+  store: 'blocks on one disk, beside its limits and other stores [SIZE...] [--own] [--churn] [--million]',
   repair:
     'one of five killed, or stopped: time to full redundancy, bytes, readers beside it [--mib N] [--how]',
   reconcile: 'comparing two members: bytes and round trips for d differences among a million [BLOCKS]',

@@ -1,6 +1,6 @@
 /**
  * What a store does in a second, beside what the machine could, and beside other stores:
- * `npm run bench -- store [SIZE...] [--own] [--million]`.
+ * `npm run bench -- store [SIZE...] [--own] [--churn] [--million]`.
  * Every figure is a ratio to a limit measured in the same run, since disks and neighbours change by the hour.
  */
 import { execFileSync } from 'node:child_process'
@@ -11,6 +11,7 @@ import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { ownMounts } from '../../test/support/disk.ts'
+import { churn } from './store-churn.ts'
 import { million } from './store-million.ts'
 import { type Measured, type Plan, seconds } from './store-work.ts'
 
@@ -155,5 +156,5 @@ const names = installed && !process.argv.includes('--own') ? ORDER : (['cairn'] 
 if (process.argv.includes('--million')) {
   ownMounts(import.meta.url)
   await million()
-} else
-  for (const plan of PLANS) if (wanted.length === 0 || wanted.includes(plan.size)) await bench(plan, names)
+} else if (process.argv.includes('--churn')) await churn()
+else for (const plan of PLANS) if (wanted.length === 0 || wanted.includes(plan.size)) await bench(plan, names)
