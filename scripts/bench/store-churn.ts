@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { start } from './processes.ts'
 
 /** Of the capacity, in blocks that are kept; the rest is what was deleted, the index and the reserve. */
-const SHARES = [0.4, 0.6, 0.7, 0.8]
+const SHARES = [0.4, 0.6, 0.7]
 
 interface Churned {
   /** Bytes written for each put, at first, and while others go. */
