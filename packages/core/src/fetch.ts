@@ -6,11 +6,12 @@
  */
 import { BLOCK_BYTES_MAX, type BlockKey, type PeerId, slotOf } from './block.ts'
 import { count, createMeter, type Meter } from './eta.ts'
-import { answeredAfter, askedOnce, askedTwice, createHedge, type Hedge, hedgeAfter } from './hedge.ts'
+import { answeredAfter, askedOnce, askedTwice, createHedge, type Hedge } from './hedge.ts'
 import { actingHolders, type Holders, mayFetch, readOrder } from './holders.ts'
+import { failedAtMs, givenUpAtMs, lateAtMs, latenessNow, quietSinceMs, silentAtMs } from './lateness.ts'
 import { type DataConfig, DATA_LIMITS as LIMITS } from './limits.ts'
 import { forgetLoad, type Loads, loadOf, nearness, nowKnownSlow, timed } from './load.ts'
-import { createPace, type Pace, paced, patienceMs } from './pace.ts'
+import { createPace, type Pace, paced } from './pace.ts'
 import { createRation, paceOut, type Ration, windowFor } from './ration.ts'
 import {
   createWants,
@@ -189,7 +190,7 @@ export function onFetched(
   const tookMs = nowMs - transfer.startedMs
   if (transfer.heardMs === undefined) timed(fetches.loads, transfer.from, tookMs)
   if (transfer.purpose === 'read') {
-    const quietMs = nowMs - quietSinceMs(fetches, transfer)
+    const quietMs = nowMs - quietSinceMs(fetches.loads, transfer)
     if (transfer.heardMs === undefined) answeredAfter(fetches.hedge, quietMs)
     paced(fetches.readPace, quietMs)
     windowed(load.window, { tookMs, underWay: load.reading }, LIMITS.fetchWindow, nowMs)
@@ -240,17 +241,18 @@ function breakOff(fetches: Fetches, transfer: Transfer, why: Omit<Tried, 'peer'>
 export function fetchTick(fetches: Fetches, holders: Holders, nowMs: number): FetchAction[] {
   const actions: FetchAction[] = []
   paceOut(fetches.ration, fetches.repairing > 0, nowMs)
-  for (const transfer of [...fetches.transfers.values()]) {
-    if (nowMs >= givenUpAtMs(fetches, transfer)) {
+  const lateness = latenessNow(fetches)
+  for (const transfer of fetches.transfers.values()) {
+    if (nowMs >= givenUpAtMs(lateness, transfer)) {
       breakOff(fetches, transfer, { outcome: 'silent', reason: 'no answer in time' }, nowMs)
       actions.push({ type: 'cancel-fetch', transfer: transfer.id })
-    } else if (!transfer.silent && nowMs >= silentAtMs(fetches, transfer)) {
+    } else if (!transfer.silent && nowMs >= silentAtMs(lateness, transfer)) {
       transfer.silent = true
-      transfer.hedged = nowMs < failedAtMs(fetches, transfer)
+      transfer.hedged = nowMs < failedAtMs(lateness, transfer)
       nowKnownSlow(fetches.loads, transfer.from, nowMs - transfer.startedMs)
       fetches.wakeMs = nowMs
     }
-    if (!transfer.late && nowMs >= lateAtMs(fetches, transfer)) passBy(fetches, transfer, nowMs)
+    if (!transfer.late && nowMs >= lateAtMs(lateness, transfer)) passBy(fetches, transfer, nowMs)
   }
   if (Math.min(fetches.wakeMs, wantsDeadline(fetches.wants)) > nowMs) return actions
   fetches.wakeMs = Number.POSITIVE_INFINITY
@@ -352,9 +354,10 @@ function begin(
 
 export function fetchDeadline(fetches: Fetches): number {
   let next = Math.min(fetches.wakeMs, wantsDeadline(fetches.wants))
+  const lateness = latenessNow(fetches)
   for (const transfer of fetches.transfers.values()) {
-    next = Math.min(next, transfer.silent ? givenUpAtMs(fetches, transfer) : silentAtMs(fetches, transfer))
-    if (!transfer.late) next = Math.min(next, lateAtMs(fetches, transfer))
+    next = Math.min(next, transfer.silent ? givenUpAtMs(lateness, transfer) : silentAtMs(lateness, transfer))
+    if (!transfer.late) next = Math.min(next, lateAtMs(lateness, transfer))
   }
   return next
 }
@@ -373,46 +376,6 @@ export function fetchForget(fetches: Fetches, peer: PeerId, nowMs: number): Fetc
   }
   forgetLoad(fetches.loads, peer)
   return actions
-}
-
-/** Slices of the time allowed: one that answers others first is hedged later, but not for ever. */
-const PATIENCE = 5
-
-/** Of which nothing was heard yet is asked of another sooner, within the allowance. */
-function silentAtMs(fetches: Fetches, transfer: Transfer): number {
-  const { purpose, heardMs, keys } = transfer
-  const failedMs = failedAtMs(fetches, transfer)
-  if (purpose !== 'read' || heardMs !== undefined) return failedMs
-  const waitMs = hedgeAfter(fetches.hedge, keys.size)
-  return waitMs === undefined ? failedMs : Math.min(failedMs, quietSinceMs(fetches, transfer) + waitMs)
-}
-
-/** When it counts as silent, whatever is allowed: where all are slow, as on a slow link, only later. */
-function failedAtMs(fetches: Fetches, transfer: Transfer): number {
-  const { hedgeAfterMs, readTimeoutMs } = fetches.config
-  const { readPace } = fetches
-  const known = transfer.purpose === 'read' && readPace.meanMs !== undefined
-  const waitMs = known ? patienceMs(readPace, hedgeAfterMs, readTimeoutMs / 4) : hedgeAfterMs
-  return patientUntilMs(fetches, transfer, waitMs)
-}
-
-function quietSinceMs({ loads }: Fetches, { from, startedMs }: Transfer): number {
-  return Math.max(startedMs, loads.get(from)?.heardMs ?? 0)
-}
-
-function lateAtMs(fetches: Fetches, transfer: Transfer): number {
-  if (transfer.purpose === 'read') return Number.POSITIVE_INFINITY
-  const { repairHedgeMs, fetchTimeoutMs } = fetches.config
-  return patientUntilMs(fetches, transfer, patienceMs(fetches.pace, repairHedgeMs, fetchTimeoutMs / 2))
-}
-
-function patientUntilMs(fetches: Fetches, transfer: Transfer, waitMs: number): number {
-  const { startedMs, heardMs } = transfer
-  return Math.min(quietSinceMs(fetches, transfer) + waitMs, (heardMs ?? startedMs) + PATIENCE * waitMs)
-}
-
-function givenUpAtMs({ config }: Fetches, { startedMs, heardMs }: Transfer): number {
-  return (heardMs ?? startedMs) + config.fetchTimeoutMs
 }
 
 /** A key of a transfer is answered, or never will be. Returns the want that waited for this answer. */
@@ -496,12 +459,16 @@ function assign(fetches: Fetches, holders: Holders, known: Want, pass: Pass): vo
     pass.actions.push(...forget(fetches, known, false)) // another holder came back, or we are full
     return
   }
-  const { first, past } = candidatesFor(fetches, holders, known)
-  const free = (peer: PeerId) => hasRoom(fetches, peer, known)
+  const { sources, acting } = candidatesFor(fetches, holders, known)
+  const first = [...sources, ...acting]
   // Who should have it is waited for, while it answers: those past N are asked when there is nobody else.
   const busyUntilMs = Math.max(0, ...first.map((peer) => answersUntilMs(fetches, peer)))
   const busy = busyUntilMs > pass.nowMs
-  const from = first.find(free) ?? (busy ? undefined : past.find(free))
+  const past = read && !busy ? pastHolders(fetches, holders, known, first) : []
+  const near = (peers: readonly PeerId[]) => nearestFree(fetches, known, peers)
+  const from =
+    (read ? near(first) : (near(sources) ?? near(acting))) ??
+    past.find((peer) => hasRoom(fetches, peer, known))
   if (from === undefined) {
     if (busy) fetches.wakeMs = Math.min(fetches.wakeMs, busyUntilMs)
     if (first.length + past.length === 0) {
@@ -557,23 +524,38 @@ function allSilent({ pending }: Want): boolean {
   return true
 }
 
-/** Whom to ask next, best first: who said it has the block, its holders by nearness, then those past N. */
+/** Whom to ask next: who said it has the block, and its other holders. */
 function candidatesFor(
-  { loads, self }: Fetches,
+  { self }: Fetches,
   holders: Holders,
   known: Want
-): { first: PeerId[]; past: PeerId[] } {
-  const slot = slotOf(known.key)
+): { sources: PeerId[]; acting: PeerId[] } {
   const fresh = (peer: PeerId) => peer !== self && !known.asked.has(peer)
-  const byNearness = (peers: PeerId[]) => peers.sort((a, b) => nearness(loads, a) - nearness(loads, b))
-  const sources = [...known.sources].filter(fresh)
-  const acting = actingHolders(holders, slot, known.replicas).filter(
-    (peer) => fresh(peer) && !known.sources.has(peer)
-  )
-  if (!known.read) return { first: [...byNearness(sources), ...byNearness(acting)], past: [] }
-  const first = byNearness([...sources, ...acting])
-  const past = readOrder(holders, slot).filter((peer) => fresh(peer) && !first.includes(peer))
-  return { first, past }
+  const acting = actingHolders(holders, slotOf(known.key), known.replicas)
+  return {
+    sources: [...known.sources].filter(fresh),
+    acting: acting.filter((peer) => fresh(peer) && !known.sources.has(peer))
+  }
+}
+
+/** Of readers' blocks, those to ask past N. */
+function pastHolders({ self }: Fetches, holders: Holders, known: Want, first: readonly PeerId[]): PeerId[] {
+  const fresh = (peer: PeerId) => peer !== self && !known.asked.has(peer) && !first.includes(peer)
+  return readOrder(holders, slotOf(known.key)).filter(fresh)
+}
+
+/** The first of the nearest that have room. Not sorted: most looks, while all are busy, find none. */
+function nearestFree(fetches: Fetches, known: Want, peers: readonly PeerId[]): PeerId | undefined {
+  let nearest: PeerId | undefined
+  let atMs = Number.POSITIVE_INFINITY
+  for (const peer of peers) {
+    if (!hasRoom(fetches, peer, known)) continue
+    const awayMs = nearness(fetches.loads, peer)
+    if (nearest !== undefined && awayMs >= atMs) continue
+    nearest = peer
+    atMs = awayMs
+  }
+  return nearest
 }
 
 /** Nobody is left to ask: a read is over; a repair waits and begins again, some times. */
