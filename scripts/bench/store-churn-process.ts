@@ -6,9 +6,9 @@ import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import type { BlockKey } from '@cairn/core'
 import { openStore } from '@cairn/store'
+import { MIB } from './inputs.ts'
 import { type Sample, samples } from './store-work.ts'
 
-const MIB = 1024 * 1024
 const CAPACITY = 256 * MIB
 const BLOCK_BYTES = 64 * 1024
 /** Put and deleted before room is taken back: what the compactor would be at meanwhile. */

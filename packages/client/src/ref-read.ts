@@ -13,7 +13,8 @@ import {
   type RefReceipt,
   type RefRecord,
   readRef,
-  readVote
+  readVote,
+  termsOf
 } from '@cairn/core'
 import { CID } from 'multiformats/cid'
 import { type RefKey, verifies } from './keys.ts'
@@ -31,22 +32,21 @@ export interface Scene {
   key: RefKey | undefined
   /** The highest of each ref that was given to the caller. */
   seen: Map<string, { epoch: number; sequence: number }>
-  about: Promise<{ id: PeerId; network: string }> | undefined
+  /** Whom the first node says to be. */
+  firstId: Promise<PeerId> | undefined
   /** Of the first node that told. */
   network: string | undefined
 }
 
-export async function about(scene: Scene, signal: AbortSignal | undefined) {
-  scene.about ??= scene.nodes
+/** The first node's own id: whose refs are meant where no key says otherwise. */
+export async function firstId(scene: Scene, signal: AbortSignal | undefined): Promise<PeerId> {
+  scene.firstId ??= scene.nodes
     .json(scene.nodes.all[0] as NodeAt, { path: '/v1/node', signal })
-    .then((json) => {
-      const { id, network } = json as { id: PeerId; network: { id: string } }
-      return { id, network: network.id }
-    })
+    .then((json) => (json as { id: PeerId }).id)
   try {
-    return await scene.about
+    return await scene.firstId
   } catch (error) {
-    scene.about = undefined
+    scene.firstId = undefined
     throw error
   }
 }
@@ -195,12 +195,11 @@ function noRef(name: string): CairnError {
 
 /** Of a record; what its members are called is the node's to say. */
 export function refOf(record: RefRecord, told: Json = {}): Ref {
-  const { root, electorate, history, metadata, bytes, ...rest } = record
+  const { root, electorate, history, metadata, bytes } = record
   const cid = (at: Uint8Array | undefined) => (at === undefined ? undefined : CID.decode(at))
-  const { owner, name, epoch, sequence, hash, predecessors, replicas, lifetimeMs, keep } = rest
   const names = namesIn(told.electorate)
   return {
-    ...{ owner, name, epoch, sequence, hash, predecessors, replicas, lifetimeMs, keep },
+    ...termsOf(record),
     root: cid(root),
     electorate: electorate.map((peer) => ({ peer, name: names.get(peer) ?? peer })),
     history: history.map((past) => ({ sequence: past.sequence, root: cid(past.root) })),

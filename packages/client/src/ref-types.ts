@@ -1,5 +1,5 @@
 /** Refs as an application sees them. */
-import type { PeerId } from '@cairn/core'
+import type { PeerId, RefTerms } from '@cairn/core'
 import type { CID } from 'multiformats/cid'
 
 export interface RefReceiptInfo {
@@ -10,18 +10,9 @@ export interface RefReceiptInfo {
   receipt: Uint8Array
 }
 
-export interface Ref {
-  owner: PeerId
-  name: string
+export interface Ref extends RefTerms {
   /** Absent once the ref is removed. */
   root: CID | undefined
-  epoch: number
-  sequence: number
-  hash: string
-  predecessors: string[]
-  replicas: number
-  lifetimeMs: number
-  keep: number
   electorate: { peer: PeerId; name: string }[]
   history: { sequence: number; root: CID | undefined }[]
   metadata: Record<string, string>

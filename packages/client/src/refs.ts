@@ -6,7 +6,7 @@ import { CairnError, checkRefName, isRefName, type PeerId } from '@cairn/core'
 import { CID } from 'multiformats/cid'
 import type { RefKey } from './keys.ts'
 import type { Nodes } from './nodes.ts'
-import { about, list, read, type Scene } from './ref-read.ts'
+import { firstId, list, read, type Scene } from './ref-read.ts'
 import type { RefOptions, RefSetOptions, Refs, Resolved } from './ref-types.ts'
 import { setByKey, setByNode } from './ref-write.ts'
 import { wait } from './wait.ts'
@@ -19,8 +19,8 @@ const WATCH_MS = 500
 const LIKE_A_CID = /^(b[a-z2-7]{30,}|Qm\w{30,}|z\w{40,}|f01[0-9a-f]{30,})$/
 
 export function createRefs(nodes: Nodes, key: RefKey | undefined): Refs {
-  const scene: Scene = { nodes, key, seen: new Map(), about: undefined, network: undefined }
-  const owner = async (signal?: AbortSignal): Promise<PeerId> => key?.id ?? (await about(scene, signal)).id
+  const scene: Scene = { nodes, key, seen: new Map(), firstId: undefined, network: undefined }
+  const owner = async (signal?: AbortSignal): Promise<PeerId> => key?.id ?? firstId(scene, signal)
   const ownerOf = async ({ owner: given, signal }: RefOptions): Promise<PeerId> =>
     given === undefined ? owner(signal) : (given as PeerId)
   const get: Refs['get'] = async (name, options = {}) => {

@@ -96,6 +96,17 @@ export interface RefRecord extends RefBody {
   readonly bytes: Uint8Array
 }
 
+/** What of a record is shown as it stands; roots and the names of members each shows in a shape of its own. */
+export type RefTerms = Pick<
+  RefRecord,
+  'owner' | 'name' | 'epoch' | 'sequence' | 'hash' | 'predecessors' | 'replicas' | 'lifetimeMs' | 'keep'
+>
+
+export function termsOf(record: RefRecord): RefTerms {
+  const { owner, name, epoch, sequence, hash, predecessors, replicas, lifetimeMs, keep } = record
+  return { owner, name, epoch, sequence, hash, predecessors, replicas, lifetimeMs, keep }
+}
+
 const RECORD_DOMAIN = toUtf8('cairn-ref/1\0')
 const ID_DOMAIN = 'cairn-ref-id/1'
 

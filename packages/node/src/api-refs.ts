@@ -1,5 +1,5 @@
 /** Refs as an application, the gateway and the command see them. */
-import type { PeerId } from '@cairn/core'
+import type { PeerId, RefTerms } from '@cairn/core'
 import type { CID } from 'multiformats/cid'
 
 /** What an update is to change; the rest stays as it was. */
@@ -34,18 +34,9 @@ export interface RefReceiptView {
   receipt: Uint8Array
 }
 
-export interface RefRecordView {
-  owner: PeerId
-  name: string
+export interface RefRecordView extends RefTerms {
   /** Absent once the ref is removed. */
   root?: CID
-  epoch: number
-  sequence: number
-  hash: string
-  predecessors: string[]
-  replicas: number
-  lifetimeMs: number
-  keep: number
   /** Who votes on the next. */
   electorate: { peer: PeerId; name: string }[]
   history: { sequence: number; root?: CID }[]

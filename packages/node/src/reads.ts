@@ -32,9 +32,9 @@ export interface Reads {
   fetch(action: CoreAction & { type: 'fetch-blocks' }): void
   cancel(transfer: number): void
   over(action: CoreAction & { type: 'read-over' }): void
-  /** Fails all reads under way, and those to come. */
   /** Kept by repair since the start. */
   repaired(): { blocks: number; bytes: number }
+  /** Fails all reads under way, and those to come. */
   close(error: CairnError): void
 }
 

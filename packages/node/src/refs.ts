@@ -23,6 +23,7 @@ import {
   refFailure,
   refId,
   signRef,
+  termsOf,
   type UpdateOutcome
 } from '@cairn/core'
 import { CID } from 'multiformats/cid'
@@ -258,10 +259,9 @@ function cidOf(bytes: Uint8Array | undefined): CID | undefined {
 const rootText = (root: Uint8Array): string => `${CID.decode(root)}`
 
 function recordView(shell: Shell, record: RefRecord): RefRecordView {
-  const { owner, name, epoch, sequence, hash, predecessors, replicas, lifetimeMs, keep } = record
   const root = cidOf(record.root)
   return {
-    ...{ owner, name, epoch, sequence, hash, predecessors, replicas, lifetimeMs, keep },
+    ...termsOf(record),
     ...(root === undefined ? {} : { root }),
     electorate: record.electorate.map((peer) => ({ peer, name: shell.nameOf(peer) })),
     history: record.history.map(({ sequence: then, root: at }) => {
