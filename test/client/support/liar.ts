@@ -1,6 +1,6 @@
 /** A node that lies: what it is asked goes on to an honest one, and what it answers is another thing. */
 import { createServer, type IncomingMessage } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { listening } from './listening.ts'
 
 export type Json = Record<string, unknown>
 
@@ -30,14 +30,7 @@ export async function startLiar(upstream: string): Promise<Liar> {
     res.writeHead(lie === undefined ? asked.status : 200, { 'content-type': 'application/json' })
     res.end(lie === undefined ? text : JSON.stringify(lie))
   })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  liar.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-  liar.close = () =>
-    new Promise((resolve) => {
-      server.close(() => resolve())
-      server.closeAllConnections()
-    })
-  return liar
+  return Object.assign(liar, await listening(server))
 }
 
 async function bodyOf(req: IncomingMessage): Promise<string> {

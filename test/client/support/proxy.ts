@@ -1,6 +1,6 @@
 /** An HTTP proxy that does one thing wrong: what lies between a client and a node in the tests. */
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { listening } from './listening.ts'
 
 export type Fault =
   | { type: 'none' }
@@ -46,14 +46,7 @@ export async function startProxy(upstream: string, fault: Fault, only = /^\/v1\/
     if (faulty) proxy.done++
     forward(upstream, { req, res, fault: faulty ? proxy.fault : { type: 'none' } })
   })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  proxy.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-  proxy.close = () =>
-    new Promise((resolve) => {
-      server.close(() => resolve())
-      server.closeAllConnections()
-    })
-  return proxy
+  return Object.assign(proxy, await listening(server))
 }
 
 function forward(
