@@ -96,7 +96,7 @@ export interface RefRecord extends RefBody {
   readonly bytes: Uint8Array
 }
 
-/** What of a record is shown as it stands; roots and the names of members each shows in a shape of its own. */
+/** What of a record is shown as it stands; roots and names of members have other shapes for each who asks. */
 export type RefTerms = Pick<
   RefRecord,
   'owner' | 'name' | 'epoch' | 'sequence' | 'hash' | 'predecessors' | 'replicas' | 'lifetimeMs' | 'keep'
