@@ -1,5 +1,6 @@
 /** Disks that betray a node: bytes that turned, a replaced disk, a copy of a home that starts too. */
 // limit: 360 s
+// beside others
 import { cp, open, readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type BlockKey, seeded } from '@cairn/core'

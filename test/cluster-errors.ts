@@ -1,5 +1,6 @@
 /** What a person meets who mistypes or meddles: what, a code, what to do, and an exit code. */
 // limit: 360 s
+// beside others
 import { createHash } from 'node:crypto'
 import { readFile, writeFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:net'

@@ -3,6 +3,7 @@
  * copies only may be lost with them: exactly what `cairn whatif` had said.
  */
 // limit: 360 s
+// beside others
 import { randomBytes } from 'node:crypto'
 import { CairnError } from '@cairn/core'
 import type { CID } from 'multiformats/cid'

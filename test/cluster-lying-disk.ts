@@ -1,5 +1,6 @@
 /** One node of five has a disk that says "synced" and is not, and then loses power: the others repair it. */
 // limit: 180 s
+// beside others
 import { symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { suite } from 'uvu'

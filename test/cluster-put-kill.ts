@@ -1,5 +1,6 @@
 /** A node is killed while a put is under way: the put holds what it says, or says what it could not. */
 // limit: 300 s
+// beside others
 
 import type { Put, PutResult } from '@cairn/client'
 import { CairnError } from '@cairn/core'

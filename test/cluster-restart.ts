@@ -1,5 +1,6 @@
 /** Restarts: one node after the other under load, and all at once after a crash of everything. */
 // limit: 360 s
+// beside others
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { suite } from 'uvu'

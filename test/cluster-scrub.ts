@@ -1,5 +1,6 @@
 /** What a person does about a disk: reads it again under a running node, makes its index again under none. */
 // limit: 180 s
+// beside others
 import { open, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { walkPath } from '@cairn/blocks/fs'

@@ -3,6 +3,7 @@
  * else there; then the others come back, and neither name has lost or taken anything of the other.
  */
 // limit: 360 s
+// beside others
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { suite } from 'uvu'

@@ -4,6 +4,7 @@
  * asks for the latest is told less than was acknowledged before the question.
  */
 // limit: 180 s
+// beside others
 import { type Client, newSeed, type Ref, refKey } from '@cairn/client'
 import { CairnError } from '@cairn/core'
 import { suite } from 'uvu'

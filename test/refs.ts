@@ -3,6 +3,7 @@
  * reads while the nodes that carry the name are killed one after another.
  */
 // limit: 360 s
+// beside others
 import { mkdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { newSeed, refKey } from '@cairn/client'

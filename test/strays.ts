@@ -1,5 +1,6 @@
 /** A copy on a node that is no holder, kept for a reason of its own: its claim reaches the holders, once. */
 // limit: 240 s
+// beside others
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { cidOf, keyOf } from '@cairn/blocks'
