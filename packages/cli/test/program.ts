@@ -139,10 +139,12 @@ program(
       assert.match(missing.stderr, /try: check the path/)
     })
 
-    program('version prints the version', async () => {
-      const { exit, stdout } = await cairn(['version'])
-      assert.is(exit, 0)
-      assert.match(stdout, /^cairn \d+\.\d+\.\d+ /)
+    program('version prints the version, asked for either way', async () => {
+      for (const asked of ['version', '--version', '-V']) {
+        const { exit, stdout } = await cairn([asked])
+        assert.is(exit, 0, asked)
+        assert.match(stdout, /^cairn \d+\.\d+\.\d+ /, asked)
+      }
     })
   }
 )
