@@ -2,6 +2,7 @@
  * A process that uses a store until it is killed or its disk fails, and says line by line what was
  * acknowledged. Deterministic for a seed, so that the Nth system call is the same each time. With `-` for
  * a seed it uses the store once for each line of its stdin, a seed and perhaps `plain`, and says `over` then.
+ * With CAIRN_TEST_RESUME it tries again after a refusal until it is taken.
  */
 import fs from 'node:fs'
 import { createInterface } from 'node:readline'
@@ -11,6 +12,8 @@ import { sampleBlock, sampleClaim } from '@cairn/store/contract'
 
 const [directory = '', seed = '1', rounds = '8'] = process.argv.slice(2)
 const CAPACITY_BYTES = 32 * 1024 * 1024
+/** Within ten seconds and more. */
+const RESUME_ATTEMPTS = 500
 
 /** Synchronous: what was said stays said, whatever happens next. */
 function say(line: string): void {
@@ -50,6 +53,15 @@ class Use {
       say(bytes === undefined ? 'unread' : 'read')
     }
     await this.#put().catch((again) => say(`refused ${CairnError.is(again) ? again.code : again}`))
+    if (process.env.CAIRN_TEST_RESUME === undefined) return
+    for (let attempt = 1; attempt <= RESUME_ATTEMPTS; attempt++) {
+      const taken = await this.#put().then(
+        () => true,
+        () => false
+      )
+      if (taken) return say('resumed')
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
   }
 
   async #put(): Promise<void> {

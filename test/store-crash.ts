@@ -23,18 +23,17 @@ import { check, expectations } from './store-model.ts'
 
 const CHILD = fileURLToPath(new URL('store-child.ts', import.meta.url))
 const CAPACITY_BYTES = 32 * 1024 * 1024
-/** `write` is LevelDB's, and the child's own lines: hundreds, of which every so many is enough. */
-const WRITE_STEP = 24
 /** Of the calls of a recovery, the first so many. */
 const AGAIN_CALLS = 20
 
 const crash = suite('a store that is killed')
 
-/** System calls that change what is on disk. */
+/** System calls that change what is on disk; `write` is LevelDB's. */
 const CALLS = ['pwrite64', 'fdatasync', 'fsync', 'rename', 'unlink', 'write']
 /** Groups of several buffers are written with pwritev only where they go through the page cache. */
 const CACHE_CALLS = ['pwritev']
 const AGAIN = ['pwrite64', 'pwritev', 'ftruncate', 'unlink', 'fdatasync', 'fsync', 'rename']
+const ELSEWHERE = ''
 /** Where it is really killed. */
 const KILLS = ['pwritev:5', 'pwrite64:17', 'fdatasync:12', 'fsync:5', 'rename:4', 'unlink:5', 'write:130']
 
@@ -84,7 +83,7 @@ async function stopping(
 ): Promise<void> {
   const lines = join(work.directory, '..', 'said') // a file: what waits in a pipe would not be seen
   const said = await open(lines, 'w')
-  const trace = ['-o', '|cat >&3', '-s', '0', '-e', `trace=${calls}`, '-e', 'signal=SIGSTOP']
+  const trace = ['-o', '|cat >&3', '-y', '-s', '0', '-e', `trace=${calls}`, '-e', 'signal=SIGSTOP']
   const child = traced(work, [...trace, '-e', `inject=${calls}:signal=STOP:when=1+`], [said.fd, 'pipe'])
   const ended = new Promise((resolve) => child.once('close', resolve))
   const output = child.stdio[3] as Readable
@@ -96,8 +95,10 @@ async function stopping(
   try {
     for await (const line of createInterface({ input: output })) {
       const [, thread = '', what = ''] = /^(\d+) +(.*)/.exec(line) ?? []
-      const [, call] = /^(?:<\.\.\. )?(\w+)[( ]/.exec(what) ?? []
-      if (call !== undefined) last.set(thread, call)
+      const [, call] = /^(\w+)\(/.exec(what) ?? []
+      // a line of its own, or to wake a thread, changes nothing on the disk
+      const isElsewhere = call === 'write' && !what.includes(work.directory)
+      if (call !== undefined) last.set(thread, isElsewhere ? ELSEWHERE : call)
       if (what.startsWith('--- SIGSTOP')) reached.push(last.get(thread) ?? '')
       if (what.startsWith('--- stopped by')) stopped.add(thread)
       if (reached.length === 0 || over) continue
@@ -165,13 +166,9 @@ async function within(body: (path: string) => Promise<void>): Promise<void> {
 async function everyCall(work: Work, calls: readonly string[]): Promise<Record<string, number>> {
   const counts: Record<string, number> = {}
   await stopping(work, calls, async (reached, said) => {
-    let due = false
-    for (const call of reached) {
-      const count = (counts[call] ?? 0) + 1
-      counts[call] = count
-      due ||= call !== 'write' || count % WRITE_STEP === 0
-    }
-    if (due) await copyRecovers(work, said, `stopped at ${reached} of ${JSON.stringify(counts)}`)
+    const calls = reached.filter((call) => call !== ELSEWHERE)
+    for (const call of calls) counts[call] = (counts[call] ?? 0) + 1
+    if (calls.length > 0) await copyRecovers(work, said, `stopped at ${calls} of ${JSON.stringify(counts)}`)
     return true
   })
   return counts

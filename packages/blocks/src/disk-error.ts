@@ -1,5 +1,9 @@
 /** What the filesystem says, as an error of ours that names the file and the next step. */
+import { constants } from 'node:os'
 import { CairnError, type ErrorCode } from '@cairn/core'
+
+/** Node has no name for it: that of a number unknown to libuv. */
+const EDQUOT = `Unknown system error -${constants.errno.EDQUOT}`
 
 const MEANINGS: Readonly<Record<string, readonly [ErrorCode, string, string]>> = {
   ENOENT: ['NOT_FOUND', 'there is no such file', 'check the path'],
@@ -10,7 +14,7 @@ const MEANINGS: Readonly<Record<string, readonly [ErrorCode, string, string]>> =
   EPERM: ['FORBIDDEN', 'access is denied', 'check the permissions'],
   EROFS: ['READ_ONLY', 'the filesystem is read-only', 'choose another target'],
   ENOSPC: ['FULL', 'the disk is full', 'free some space and run the same command again: it resumes'],
-  EDQUOT: ['FULL', 'the quota is used up', 'free some space and run the same command again: it resumes'],
+  [EDQUOT]: ['FULL', 'the quota is used up', 'free some space and run the same command again: it resumes'],
   EMFILE: ['TOO_MANY_FILES', 'too many files are open', 'raise the limit: ulimit -n 65536'],
   ENFILE: ['TOO_MANY_FILES', 'too many files are open', 'close some programs'],
   ENAMETOOLONG: ['BAD_NAME', 'the name is too long for this filesystem', 'choose a shorter target'],

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { constants, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { CairnError } from '@cairn/core'
 import { suite } from 'uvu'
@@ -22,7 +22,7 @@ disk('what a filesystem says comes out typed, with the file and a next step', as
 disk('full, read-only and out of descriptors are told apart; the unknown is the disk itself', () => {
   const codes = {
     ENOSPC: 'FULL',
-    EDQUOT: 'FULL',
+    [`Unknown system error -${constants.errno.EDQUOT}`]: 'FULL', // what Node calls EDQUOT
     EROFS: 'READ_ONLY',
     EMFILE: 'TOO_MANY_FILES',
     EIO: 'DISK_FAILED'

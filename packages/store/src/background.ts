@@ -194,6 +194,11 @@ export class Background {
   }
 
   #scrubBytesPerSecond(): number {
-    return Math.max(SCRUB_BYTES_PER_SECOND_MIN, this.#context.room.segments / SCRUB_ROUND_S)
+    return scrubBytesPerSecond(this.#context.room.segments)
   }
+}
+
+/** What the round in the background may read, with so much on disk. */
+export function scrubBytesPerSecond(bytes: number): number {
+  return Math.max(SCRUB_BYTES_PER_SECOND_MIN, bytes / SCRUB_ROUND_S)
 }

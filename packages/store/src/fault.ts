@@ -2,6 +2,7 @@
  * What the operating system's refusals mean for a store. Room, files and write permission may come back,
  * so those are typed and retried; anything else that a disk says is a failed disk.
  */
+import { constants } from 'node:os'
 import { CairnError, type ErrorCode } from '@cairn/core'
 
 const MEANINGS: Record<string, ErrorCode> = {
@@ -42,7 +43,7 @@ export function fault(cause: unknown, doing: string): CairnError {
 
 function meaning(cause: unknown): ErrorCode {
   for (let error = cause; error instanceof Error; error = error.cause) {
-    const typed = MEANINGS[(error as NodeJS.ErrnoException).code ?? '']
+    const typed = MEANINGS[nameOf(error) ?? '']
     if (typed !== undefined) return typed
     const words = WORDS.find(([text]) => (error as Error).message.includes(text))
     if (words !== undefined) return MEANINGS[words[1]] as ErrorCode
@@ -59,7 +60,12 @@ export function fullError(capacity: number): CairnError {
 /** True for the errno `code`, wherever in the chain of causes. */
 export function isErrno(cause: unknown, code: string): boolean {
   for (let error = cause; error instanceof Error; error = error.cause) {
-    if ((error as NodeJS.ErrnoException).code === code) return true
+    if (nameOf(error) === code) return true
   }
   return false
+}
+
+/** Of a full quota Node knows the number only (libuv has no name for it). */
+function nameOf({ code, errno }: NodeJS.ErrnoException): string | undefined {
+  return errno === -constants.errno.EDQUOT ? 'EDQUOT' : code
 }

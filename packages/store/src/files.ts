@@ -30,6 +30,8 @@ export class Files {
   readonly directory: string
   readonly #open = new Map<number, OpenFile>()
   readonly #direct: DirectWriter | undefined
+  /** Those who want a segment opened while as many as may be are in use; their callers hold them back. */
+  readonly #waiting: (() => void)[] = []
 
   private constructor(directory: string, direct: boolean) {
     this.directory = directory
@@ -113,6 +115,7 @@ export class Files {
   async create(segment: number, page: Buffer): Promise<void> {
     try {
       await this.#direct?.close() // of the segment before, which is sealed now
+      this.#mayOpen(segment)
       const fd = await openFd(this.path(segment), 'wx+')
       this.#open.set(segment, { fd: Promise.resolve(fd), users: 0, closing: false })
     } catch (cause) {
@@ -149,6 +152,7 @@ export class Files {
   }
 
   async #using<T>(segment: number, doing: string, work: (fd: number) => Promise<T>): Promise<T> {
+    while (!this.#mayOpen(segment)) await new Promise<void>((resolve) => this.#waiting.push(resolve))
     const file = this.#acquire(segment)
     try {
       return await work(await file.fd)
@@ -156,6 +160,7 @@ export class Files {
       throw fault(cause, doing)
     } finally {
       file.users--
+      this.#waiting.shift()?.()
       await closeUnused(file)
     }
   }
@@ -166,18 +171,20 @@ export class Files {
     file.fd.catch(() => this.#forget(segment, file))
     this.#open.delete(segment) // and in again: the map's order is that of last use
     this.#open.set(segment, file)
-    if (this.#open.size > OPEN_FILES_MAX) this.#evict()
     return file
   }
 
-  #evict(): void {
-    for (const [segment, file] of this.#open) {
+  /** Lets go of what was used longest ago until there is room for the segment; false if all is in use. */
+  #mayOpen(segment: number): boolean {
+    if (this.#open.has(segment)) return true
+    for (const [other, file] of this.#open) {
+      if (this.#open.size < OPEN_FILES_MAX) break
       if (file.users > 0) continue
-      this.#forget(segment, file)
+      this.#forget(other, file)
       file.closing = true
       file.fd.then(closeFd).catch(() => undefined) // it was only read from
-      return
     }
+    return this.#open.size < OPEN_FILES_MAX
   }
 
   #forget(segment: number, file: OpenFile): void {

@@ -1,5 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { scrubBytesPerSecond } from '../src/background.ts'
 import { entry, inScratch, segmentNames, withStore } from './scratch.ts'
 
 const background = suite('Background')
@@ -18,6 +19,12 @@ background('deleted room comes back without a command', () =>
     })
   )
 )
+
+background('the budget of the scrub reads any store within seven days, a day of them off', () => {
+  for (const bytes of [0, 1, 1024 ** 3, 100 * 1024 ** 3, 16 * 1024 ** 4]) {
+    assert.ok(scrubBytesPerSecond(bytes) * 6 * 24 * 3600 >= bytes)
+  }
+})
 
 background('the scrub goes round by itself, and what it has verified survives a restart', () =>
   inScratch(async (directory) => {

@@ -1,3 +1,4 @@
+import { constants } from 'node:os'
 import { CairnError } from '@cairn/core'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -23,6 +24,13 @@ for (const [errno, code] of TABLE) {
     assert.ok(isErrno(error, errno))
   })
 }
+
+faults('a quota that is used up is FULL, though Node knows its number only', () => {
+  const { EDQUOT } = constants.errno
+  const cause = Object.assign(new Error('no'), { errno: -EDQUOT, code: `Unknown system error -${EDQUOT}` })
+  assert.is(fault(cause, 'cannot write').code, 'FULL')
+  assert.ok(isErrno(cause, 'EDQUOT'))
+})
 
 faults('what LevelDB says in words means the same', () => {
   const error = fault(new Error('IO error: /x/000005.log: No space left on device'), 'cannot write the index')

@@ -1,3 +1,4 @@
+import { readdirSync, readlinkSync } from 'node:fs'
 import { CairnError } from '@cairn/core'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -49,6 +50,18 @@ files('a read under way outlives the removal of its segment', () =>
   })
 )
 
+/** Descriptors of this process on files of the directory; 0 where that can't be seen. */
+function openSegments(directory: string): number {
+  if (process.platform !== 'linux') return 0
+  return readdirSync('/proc/self/fd').filter((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`).startsWith(directory)
+    } catch {
+      return false // closed meanwhile
+    }
+  }).length
+}
+
 files('far more segments than may be open at once are read and written', () =>
   withFiles(async (opened) => {
     for (let segment = 1; segment <= 300; segment++)
@@ -58,6 +71,10 @@ files('far more segments than may be open at once are read and written', () =>
       assert.is(String(await opened.read(segment, 0, 9)), String(segment))
     })
     await Promise.all(read)
+    for (let i = 0; i < 1000 && openSegments(opened.directory) > 128; i++) {
+      await new Promise((resolve) => setTimeout(resolve, 5)) // those let go of are being closed
+    }
+    assert.ok(openSegments(opened.directory) <= 128)
   })
 )
 
