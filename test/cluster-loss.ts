@@ -5,13 +5,25 @@
 // limit: 360 s
 // beside others
 import { randomBytes } from 'node:crypto'
+import { dirname } from 'node:path'
 import { CairnError } from '@cairn/core'
 import type { CID } from 'multiformats/cid'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { expectCopies, makeTree, putTree, readAll, treeOf } from './support/data.ts'
 import { eventually } from './support/eventually.ts'
-import { cairn, clientOf, healed, kill, lastJson, met, type Node, stop, withNodes } from './support/nodes.ts'
+import {
+  cairn,
+  clientOf,
+  healed,
+  kill,
+  lastJson,
+  met,
+  type Node,
+  signal,
+  stop,
+  withNodes
+} from './support/nodes.ts'
 import { overAndOver } from './support/rounds.ts'
 
 /** For two nodes' blocks to be copied again: a few seconds on an idle machine. */
@@ -21,14 +33,34 @@ const SMALL_FILES = 300
 
 /** Of two copies each: the two killed have both of one in ten. */
 const FRAIL_FILES = 60
+const MIRRORED_FILES = 60
 
 const loss = suite('loss')
 
-async function putFrail(nodes: readonly Node[]): Promise<CID[]> {
-  const client = clientOf(nodes)
+/** Half of them while a node is stopped, so that another has a copy besides: that one is no holder's. */
+async function putFrail(nodes: readonly Node[], stopped: Node): Promise<CID[]> {
+  const client = clientOf(nodes.filter((node) => node !== stopped))
   const put = (i: number) => client.put(randomBytes(1_000), { name: `frail-${i}`, replicas: 2, digests: [] })
-  const all = await Promise.all(Array.from({ length: FRAIL_FILES }, (_, i) => put(i)))
-  return all.map(({ cid }) => cid)
+  const some = async (from: number, count: number) =>
+    (await Promise.all(Array.from({ length: count }, (_, i) => put(from + i)))).map(({ cid }) => cid)
+  const first = await some(0, FRAIL_FILES / 2)
+  signal([stopped], 'SIGSTOP')
+  try {
+    return [...first, ...(await some(first.length, FRAIL_FILES / 2))]
+  } finally {
+    signal([stopped], 'SIGCONT')
+  }
+}
+
+/** Two copies of each of its blocks too, and a third on the mirror: whoever is lost besides, it is not. */
+async function mirrored(folder: string, nodes: readonly Node[], mirror: Node): Promise<CID> {
+  const path = await makeTree(`${folder}/mirrored`, { mebibytes: 1, small: MIRRORED_FILES })
+  const name = ['--name', 'mirrored', '--replicas', '2']
+  const put = await cairn(['put', path, ...name, '--json', '--home', nodes[0]?.home as string])
+  assert.is(put.exit, 0, put.stderr)
+  const added = await cairn(['mirror', 'add', 'mirrored', '--lag', '1s', '--wait', '--home', mirror.home])
+  assert.is(added.exit, 0, added.stderr)
+  return (await treeOf(path)).root
 }
 
 /** What the command says would be lost with them, by CID; once sums have all that was put a moment ago. */
@@ -71,7 +103,9 @@ async function loseTwo(nodes: readonly Node[], pair: readonly number[], path: st
   assert.is(put.cid.toString(), tree.root.toString())
   assert.is(put.replicas, 3, 'receipts of three members for every block')
   const victims = pair.map((k) => nodes[k] as Node)
-  const frail = await putFrail(nodes)
+  const frail = await putFrail(nodes, victims[0] as Node)
+  await met(nodes)
+  const spare = await mirrored(dirname(path), nodes, nodes.find((node) => !victims.includes(node)) as Node)
   await healed(nodes, REPAIR_MS) // what was put a moment ago is not yet in everyone's sum
   const toBeLost = await supposed(nodes, victims)
   const survivors = nodes.filter((node) => !victims.includes(node))
@@ -89,6 +123,7 @@ async function loseTwo(nodes: readonly Node[], pair: readonly number[], path: st
   const { done, errors } = await reading.end()
   assert.equal(errors, [], 'reads through the others while two are gone')
   assert.ok(done > 0, 'it was read at least once')
+  assert.ok((await readAll(clientOf(survivors), spare)) > 0, 'what a mirror has is there')
   console.log(
     `n${pair.map((k) => k + 1).join(' and n')} killed: known to all others after ` +
       `${detectedS.toFixed(1)} s, healed after ${healedS.toFixed(1)} s; read ${done} times meanwhile; ` +

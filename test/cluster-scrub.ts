@@ -100,7 +100,7 @@ scrub(
     const history = await eventually('both are noted', REPAIR_MS, async (tell) => {
       const { stdout } = await cairn(['scrub', '--home', other.home])
       tell(stdout)
-      return /2 damaged copies found in all, 2 replaced/.test(stdout) ? stdout : undefined
+      return /2 damaged copies found in all, 2 made good/.test(stdout) ? stdout : undefined
     })
     assert.is(history.match(/damaged, found .* ago, replaced after/g)?.length, 2)
 

@@ -135,7 +135,7 @@ export interface DamageStatus {
   found: number
   healed: number
   /** The newest first; times in milliseconds since 1970. */
-  latest: { cid: CID; foundMs: number; healedMs?: number }[]
+  latest: { cid: CID; foundMs: number; healedMs?: number; besides?: boolean }[]
 }
 
 /** How much of the node's disk was read again lately, and what was found. */
@@ -190,6 +190,8 @@ export interface ScrubResult {
   /** Copies that were not what their name says, and how many of those are back from other members. */
   damaged: number
   refetched: number
+  /** Of those, how many were held besides what the node must hold: N others have theirs. */
+  besides: number
 }
 
 /** `silent`: it did not answer, or not to the end. */

@@ -8,6 +8,7 @@ import type { BlockKey, PeerId } from './block.ts'
 import type { CompareAction, Listed } from './compare.ts'
 import type { Config } from './config.ts'
 import type { Crypto } from './crypto.ts'
+import type { DoomedAsked } from './doomed.ts'
 import type { FetchAction, Fetches, FetchOutcome } from './fetch.ts'
 import type { SlotSummary } from './fingerprint.ts'
 import type { Freeing, FreeingAction, FreeingEvent } from './freeing.ts'
@@ -63,6 +64,8 @@ export type CoreEvent =
   /** A caller asks how safe the network's data is, or who holds some blocks. */
   | { type: 'survey'; request: number; without?: readonly PeerId[] }
   | { type: 'inquire'; request: number; keys: readonly BlockKey[] }
+  /** Or which blocks would have no holder left, as one member tells; answered by `doomed`. */
+  | ({ type: 'ask-doomed' } & DoomedAsked)
   | RefEvent
   | MirrorEvent
 

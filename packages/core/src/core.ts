@@ -22,6 +22,7 @@ import { type CompareAction, placeOf } from './compare.ts'
 import { configure } from './config.ts'
 /** Of a node that is given no refs: nothing signed for it is anybody's. */
 import type { Core, CoreAction, CoreEvent, CoreOptions, Effect } from './core-types.ts'
+import { askDoomed, doomedListFailed, onDoomedListed } from './doomed.ts'
 import {
   createFetches,
   fetchDeadline,
@@ -78,7 +79,7 @@ import { livingCarriers } from './ref-table.ts'
 import { createRefs, onRefEvent, refsDeadline, refsTick } from './refs.ts'
 import { repairLost, repairMissing } from './repair.ts'
 import { type Count, toHandOver } from './safety.ts'
-import { mirrorScene, ownTally, refScene, viewOf } from './scenes.ts'
+import { mirrorScene, ownDoomed, ownTally, refScene, viewOf } from './scenes.ts'
 import { createSurveys, onSurveyLookedUp, startSurvey, surveysDeadline, surveysTick } from './survey.ts'
 import { ownMember } from './view.ts'
 import { isGossip, REASON_CHARS_MAX } from './wire.ts'
@@ -283,9 +284,11 @@ function apply(core: Core, event: CoreEvent, nowMs: number, dataMs: number): rea
       onSummaries(reconciler, holders, event.summaries)
       return []
     case 'listed':
+      if (event.token < 0) return onDoomedListed(surveys.doomed, event)
       if (event.token >= AUDIT_TOKENS_FROM) return onAuditSlot(core.auditing, event, dataMs)
       return onListed(reconciler, event)
     case 'list-failed':
+      doomedListFailed(surveys.doomed, event.token)
       onListFailed(reconciler.listings, event.token)
       return []
     case 'looked-up':
@@ -306,6 +309,8 @@ function apply(core: Core, event: CoreEvent, nowMs: number, dataMs: number): rea
     case 'survey':
     case 'inquire':
       return ask(core, event, dataMs)
+    case 'ask-doomed':
+      return askDoomed(surveys.doomed, event, (without) => ownDoomed(core, without), dataMs)
     case 'ref-read':
     case 'ref-draft':
     case 'ref-propose':

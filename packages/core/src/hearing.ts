@@ -4,6 +4,7 @@
  */
 import { auditHeard, onAuditMessage } from './auditing.ts'
 import type { PeerId } from './block.ts'
+import { onDoomedMessage } from './doomed.ts'
 import { hasRepairRoom } from './fetch.ts'
 import { onFreeingMessage } from './freeing.ts'
 import { heatTold, onHeatMessage } from './heat.ts'
@@ -18,6 +19,7 @@ import { onSurveyMessage, type SurveyAction } from './survey.ts'
 import {
   isAudit,
   isCompare,
+  isDoomed,
   isFreeing,
   isGossip,
   isHeat,
@@ -61,6 +63,9 @@ export function receive(
   if (isFreeing(message)) return onFreeingMessage(core.freeing, core, from, message)
   if (isScrub(message)) return onScrubMessage(from, message)
   if (isAudit(message)) return onAuditMessage(core.auditing, { from, message }, viewOf(core, dataMs))
+  if (isDoomed(message)) {
+    return onDoomedMessage(core.surveys.doomed, from, message, (without) => ownDoomed(core, without))
+  }
   if (!isCompare(message)) return surveyed(core, from, message, dataMs)
   const peer = { from, mayAsk: hasRepairRoom(core.fetches, from) }
   return onCompareMessage(core.reconciler, core.holders, peer, message, dataMs)
@@ -68,11 +73,20 @@ export function receive(
 
 /** Messages that cost work without our having asked for them. */
 import type { Core, CoreEvent, Effect } from './core-types.ts'
-import { ownTally, refScene, viewOf } from './scenes.ts'
+import { ownDoomed, ownTally, refScene, viewOf } from './scenes.ts'
 
 const QUESTIONS: readonly Message['type'][] = [
   ...(['compare', 'offer', 'survey', 'inquiry', 'bad-copy', 'release', 'more-claims', 'ended'] as const),
-  ...(['ref-list', 'ref-over', 'ask-hold', 'challenge', 'witness', 'accuse', 'ask-scrub'] as const)
+  ...([
+    'ref-list',
+    'ref-over',
+    'ask-hold',
+    'challenge',
+    'witness',
+    'accuse',
+    'ask-scrub',
+    'ask-doomed'
+  ] as const)
 ]
 
 function mayAsk(core: Core, from: PeerId, { type }: Message, nowMs: number): boolean {

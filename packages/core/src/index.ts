@@ -18,6 +18,7 @@ export {
 } from './core.ts'
 export type { Core, CoreAction, CoreEvent, CoreOptions } from './core-types.ts'
 export * from './crypto.ts'
+export type { DoomedKey } from './doomed.ts'
 export type { Draft, RefWant } from './draft.ts'
 export { doubtOf, isPlaced } from './draft-check.ts'
 export * from './errors.ts'

@@ -6,6 +6,7 @@
 import type { PeerId } from './block.ts'
 import { REPLICAS_MAX } from './claim.ts'
 import { list, struct, u8, varint } from './codec.ts'
+import type { Place } from './compare.ts'
 import type { Config } from './config.ts'
 import { etaOf, rateOf } from './eta.ts'
 import type { Fetches } from './fetch.ts'
@@ -66,11 +67,37 @@ export const tallyCodec = struct({
 
 /** What this member answers for. */
 export function tally(scene: TallyScene, { nowMs, without = NOBODY }: TallyAsked): Tally {
-  const { reconciler: state, holders, fetches } = scene
+  const { holders, fetches } = scene
   const total = emptyTally()
   total.wanted = fetches.wants.byKey.size
   total.rate = rateOf(fetches.repaired, nowMs)
   total.waitMs = vacantInMs(holders, nowMs)
+  for (const { value, told } of toldPlaces(scene, without)) {
+    add(total, value)
+    if (told.below > 0) addShort(total, told.copies, portion(value, told.below))
+    else if (told.unsure) add(total.unconfirmed, value)
+  }
+  total.short.sort((a, b) => a.copies - b.copies)
+  return total
+}
+
+/**
+ * Places of which this member tells that some blocks would have no copy left, in the order of their numbers.
+ * Copies held besides, and those of mirrors, are in no tally: whether one is left is asked key by key.
+ */
+export function doomedPlaces(scene: TallyScene, without: ReadonlySet<PeerId>): Place[] {
+  const doomed: Place[] = []
+  for (const { place, told } of toldPlaces(scene, without)) {
+    if (told.below > 0 && told.copies === 0) doomed.push(place)
+  }
+  return doomed.sort((a, b) => a - b)
+}
+
+/** Each place that this member answers for, and what it tells of it. */
+function* toldPlaces(
+  { reconciler: state, holders }: Pick<TallyScene, 'reconciler' | 'holders'>,
+  without: ReadonlySet<PeerId>
+): Generator<{ place: Place; value: SlotSummary; told: Told }> {
   const doubtful = doubtfulPlaces(state)
   for (const [place, value] of state.mine) {
     const all = actingHolders(holders, value.slot, value.replicas)
@@ -81,13 +108,8 @@ export function tally(scene: TallyScene, { nowMs, without = NOBODY }: TallyAsked
       : doubtful.has(place)
         ? tellSlot(state, acting, { place, value, without })
         : tellAgreed(state, acting, value, without)
-    if (told === undefined) continue
-    add(total, value)
-    if (told.below > 0) addShort(total, told.copies, portion(value, told.below))
-    else if (told.unsure) add(total.unconfirmed, value)
+    if (told !== undefined) yield { place, value, told }
   }
-  total.short.sort((a, b) => a.copies - b.copies)
-  return total
 }
 
 interface Told {

@@ -3,6 +3,7 @@
  * they are shown.
  */
 import type { PeerId } from './block.ts'
+import type { Place } from './compare.ts'
 import type { Core } from './core-types.ts'
 import { isWorthMirroring } from './heat.ts'
 import { livingMembers } from './holders.ts'
@@ -11,7 +12,7 @@ import { mirrorsOf } from './mirror-told.ts'
 import type { MirrorScene } from './mirrors.ts'
 import { knownRef } from './ref-table.ts'
 import type { RefScene } from './refs.ts'
-import { type Tally, tally } from './safety.ts'
+import { doomedPlaces, type Tally, tally } from './safety.ts'
 
 /** So long after a start, those of whom only the address is known are waited for. As a join takes. */
 const JOIN_WAIT_MS = 30_000
@@ -45,4 +46,9 @@ export function viewOf({ holders, membership }: Core, nowMs: number) {
 /** How safe is what we hold; as if some members were gone, on demand. */
 export function ownTally(core: Core, nowMs: number, without: readonly PeerId[] = []): Tally {
   return tally(core, { nowMs, without: new Set(without) })
+}
+
+/** Where that would be no copy at all, as far as holders go. */
+export function ownDoomed(core: Core, without: readonly PeerId[]): Place[] {
+  return doomedPlaces(core, new Set(without))
 }

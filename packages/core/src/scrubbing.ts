@@ -23,7 +23,8 @@ export const SCRUB_MESSAGES = {
     /** Bytes to read in all. */
     total: varint,
     damaged: varint,
-    refetched: varint
+    refetched: varint,
+    besides: varint
   })
 }
 /** On the wire: never reuse one. */

@@ -3,6 +3,7 @@
  * data is, or who holds some blocks. Silence is an answer of its own: it is counted, never filled in.
  */
 import type { BlockKey, PeerId } from './block.ts'
+import { createDoomings, type DoomedAction, type Doomings, doomedDeadline, doomedTick } from './doomed.ts'
 import { DATA_LIMITS as LIMITS } from './limits.ts'
 import { addTallies, type Tally } from './safety.ts'
 import type { SurveyMessage } from './wire.ts'
@@ -13,6 +14,7 @@ export const SURVEY_TIMEOUT_MS = 1_000
 const SURVEYS_MAX = 64
 
 export type SurveyAction =
+  | DoomedAction
   | { type: 'send'; to: PeerId; message: SurveyMessage }
   | { type: 'look-up'; token: number; keys: BlockKey[] }
   | { type: 'surveyed'; request: number; tally: Tally; silent: PeerId[] }
@@ -33,11 +35,13 @@ export interface Surveys {
   readonly open: Map<number, Survey>
   /** Others' inquiries that the store is looking up, by its token. */
   readonly lookups: Map<number, { to: PeerId; token: number; keys: readonly BlockKey[] }>
+  /** What would be lost, listed key by key. */
+  readonly doomed: Doomings
   nextToken: number
 }
 
 export function createSurveys(self: PeerId): Surveys {
-  return { self, open: new Map(), lookups: new Map(), nextToken: 1 }
+  return { self, open: new Map(), lookups: new Map(), doomed: createDoomings(self), nextToken: 1 }
 }
 
 /** Asks everybody; `keys` makes it an inquiry. */
@@ -142,11 +146,11 @@ function onHeld(surveys: Surveys, from: PeerId, token: number, held: Uint8Array)
 /** Ends what is answered or has waited long enough. */
 export function surveysTick(surveys: Surveys, nowMs: number): SurveyAction[] {
   const late = [...surveys.open].filter(([, { untilMs }]) => untilMs <= nowMs)
-  return late.flatMap(([token]) => finish(surveys, token, true))
+  return [...late.flatMap(([token]) => finish(surveys, token, true)), ...doomedTick(surveys.doomed, nowMs)]
 }
 
 export function surveysDeadline(surveys: Surveys): number {
-  let next = Number.POSITIVE_INFINITY
+  let next = doomedDeadline(surveys.doomed)
   for (const { untilMs } of surveys.open.values()) next = Math.min(next, untilMs)
   return next
 }

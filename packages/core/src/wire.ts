@@ -19,6 +19,7 @@ import {
 } from './codec.ts'
 import { COLLECT_MESSAGES, COLLECT_TAGS } from './collect.ts'
 import { COMPARE_MESSAGES, COMPARE_TAGS, type CompareMessage } from './compare.ts'
+import { DOOMED_MESSAGES, DOOMED_TAGS, type DoomedMessage } from './doomed.ts'
 import type { FreeingMessage } from './freeing.ts'
 import { GOSSIP_CASES, GOSSIP_TAGS, type Gossip } from './gossip.ts'
 import { HEAT_MESSAGES, HEAT_TAGS, type HeatMessage } from './heat.ts'
@@ -68,7 +69,7 @@ export type SurveyMessage = {
 }[keyof typeof SURVEY_MESSAGES]
 
 export type Message =
-  | (Gossip | CompareMessage | SurveyMessage | CopyMessage)
+  | (Gossip | CompareMessage | SurveyMessage | DoomedMessage | CopyMessage)
   | (FreeingMessage | RefMessage | AuditMessage | ScrubMessage | MirrorMessage | HeatMessage)
 
 const FREEING_MESSAGES = { ...RELEASE_MESSAGES, ...CLAIMING_MESSAGES, ...COLLECT_MESSAGES }
@@ -78,12 +79,12 @@ const messageCodec = union(
   {
     ...{ ...GOSSIP_CASES, ...COMPARE_MESSAGES, ...SURVEY_MESSAGES, ...COPY_MESSAGES },
     ...{ ...FREEING_MESSAGES, ...REF_MESSAGES, ...AUDIT_MESSAGES, ...SCRUB_MESSAGES },
-    ...{ ...MIRROR_MESSAGES, ...HEAT_MESSAGES }
+    ...{ ...MIRROR_MESSAGES, ...HEAT_MESSAGES, ...DOOMED_MESSAGES }
   },
   {
     ...{ ...GOSSIP_TAGS, ...COMPARE_TAGS, ...SURVEY_TAGS, ...COPY_TAGS },
     ...{ ...FREEING_TAGS, ...REF_TAGS, ...AUDIT_TAGS, ...SCRUB_TAGS },
-    ...{ ...MIRROR_TAGS, ...HEAT_TAGS }
+    ...{ ...MIRROR_TAGS, ...HEAT_TAGS, ...DOOMED_TAGS }
   }
 ) as Codec<unknown> as Codec<Message>
 
@@ -122,6 +123,10 @@ export function isAudit(message: Message): message is AuditMessage {
 
 export function isMirror(message: Message): message is MirrorMessage {
   return Object.hasOwn(MIRROR_MESSAGES, message.type)
+}
+
+export function isDoomed(message: Message): message is DoomedMessage {
+  return Object.hasOwn(DOOMED_MESSAGES, message.type)
 }
 
 export function isHeat(message: Message): message is HeatMessage {

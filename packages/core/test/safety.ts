@@ -5,7 +5,16 @@ import { decode, encode } from '../src/codec.ts'
 import { createFetches } from '../src/fetch.ts'
 import { actingHolders } from '../src/holders.ts'
 import { onView, peerOf } from '../src/reconcile.ts'
-import { addTallies, safeInMs, type Tally, takersIn, tally, tallyCodec, toHandOver } from '../src/safety.ts'
+import {
+  addTallies,
+  doomedPlaces,
+  safeInMs,
+  type Tally,
+  takersIn,
+  tally,
+  tallyCodec,
+  toHandOver
+} from '../src/safety.ts'
 import { compareFor, keep, type Node, node } from './support/comparing.ts'
 import { become, CONFIG, holdersOf, keyIn, peer } from './support/data.ts'
 
@@ -117,6 +126,21 @@ safety('where one copy is enough, that of a stranger is not called too few', () 
   const { blocks, short, unconfirmed } = sumOf(four)
   assert.equal([blocks, short, unconfirmed.blocks], [1, [], 1])
   assert.equal(sumOf(four, new Set([stray.id])).short, [{ copies: 0, blocks: 1, bytes: 1_000 }])
+})
+
+safety('places are named whose last holders would be lost, and those of whom a copy is held besides', () => {
+  const four = group(4)
+  const holders = actingHolders((four[0] as Node).holders, 8, 3)
+  const stray = four.find(({ id }) => !holders.includes(id)) as Node
+  for (const one of four) keep(one, [{ key: keyIn(8) }])
+  compareFor(four, 60_000)
+  const named = (...lost: PeerId[]) =>
+    four.map(({ id, state, holders }) => {
+      return doomedPlaces({ reconciler: state, holders, fetches: createFetches(id, CONFIG) }, new Set(lost))
+    })
+  assert.equal(named(...holders.slice(1)).flat(), [])
+  assert.equal(named(...holders).flat(), [3 * 65_536 + 8], 'by one of them')
+  assert.is(named(...holders)[four.indexOf(stray)]?.length, 0)
 })
 
 safety('handed over is what N have, or all that can take it', () => {

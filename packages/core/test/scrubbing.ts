@@ -4,7 +4,7 @@ import { onScrubMessage, SCRUB_MESSAGES, type ScrubMessage } from '../src/scrubb
 import { decodeMessage, encodeMessage, isScrub } from '../src/wire.ts'
 import { peer } from './support/data.ts'
 
-const COUNTS = { blocks: 1, bytes: 2 ** 40, total: 2 ** 41, damaged: 3, refetched: 2 }
+const COUNTS = { blocks: 1, bytes: 2 ** 40, total: 2 ** 41, damaged: 3, refetched: 1, besides: 1 }
 const ALL: ScrubMessage[] = [
   { type: 'ask-scrub', run: 'ab'.repeat(8) },
   { type: 'tell-scrub', run: 'ab'.repeat(8), state: 'running', ...COUNTS }

@@ -92,6 +92,13 @@ const refMessages = {
 
 /** One arbitrary for each type of message. */
 const MESSAGES: { [K in Message['type']]: fc.Arbitrary<unknown> } = {
+  'ask-doomed': fc.record({ token: varint, without: some(peerId), from: varint }),
+  'tell-doomed': fc.record({
+    token: varint,
+    keys: some(fc.record({ key, size: varint, replicas: fc.nat(255) })),
+    more: fc.boolean(),
+    next: varint
+  }),
   ping: fc.record({ seq: u32, digest, rumours }),
   ack: fc.record({ seq: u32, digest, rumours }),
   probe: fc.record({ seq: u32, target: peerId, rumours }),
@@ -162,7 +169,7 @@ const MESSAGES: { [K in Message['type']]: fc.Arbitrary<unknown> } = {
   'tell-scrub': fc.record({
     run: hex(8),
     state: fc.constantFrom('running', 'done', 'refused'),
-    ...{ blocks: varint, bytes: varint, total: varint, damaged: varint, refetched: varint }
+    ...{ blocks: varint, bytes: varint, total: varint, damaged: varint, refetched: varint, besides: varint }
   }),
   'ask-hold': fc.record({ token: varint, keys: some(key) }),
   hold: fc.record({ token: varint, signed: bytes(300) }),

@@ -71,7 +71,7 @@ function ofDisk({ usage, scrub, damage }: NodeStatus): Metric[] {
     gauge('cairn_scrub_verified_bytes', 'Read again and found good within seven days.', scrub.verified),
     gauge('cairn_scrub_bytes', 'What is to be read again within seven days.', scrub.total),
     counter('cairn_damaged_blocks_total', 'Copies found damaged on this disk, ever.', damage.found),
-    counter('cairn_healed_blocks_total', 'Of those, how many were replaced.', damage.healed)
+    counter('cairn_healed_blocks_total', 'Of those, how many were replaced, or need not be.', damage.healed)
   ]
 }
 

@@ -360,6 +360,8 @@ export interface ScrubResult {
   damaged: number
   /** Of those, how many are here again, from other members. */
   refetched: number
+  /** Of those, how many were held besides what this node must hold: N others have theirs. */
+  besides: number
 }
 
 /** What was found damaged on this disk since it was first used, and is whole again. */
@@ -367,7 +369,7 @@ export interface DamageStatus {
   found: number
   healed: number
   /** The newest first; times in milliseconds since 1970. */
-  latest: { cid: CID; foundMs: number; healedMs?: number }[]
+  latest: { cid: CID; foundMs: number; healedMs?: number; besides?: boolean }[]
 }
 
 /** `silent`: it did not answer, or not to the end. */

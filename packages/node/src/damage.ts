@@ -26,7 +26,14 @@ interface Entry {
   /** Milliseconds since 1970. */
   foundMs: number
   healedMs?: number
+  /** Of the block, when it was found. */
+  replicas?: number
+  /** Nothing brings it back: it was held besides, and N others have theirs. */
+  besides?: boolean
 }
+
+/** Which of these this node need not hold, and N others have. */
+export type Besides = (some: readonly { key: BlockKey; replicas: number }[]) => Promise<ReadonlySet<BlockKey>>
 
 interface Kept {
   v: number
@@ -37,16 +44,18 @@ interface Kept {
 
 export interface Damage {
   /** A copy was found damaged and put aside. */
-  found(key: BlockKey): void
+  found(key: BlockKey, replicas: number): void
   /** Whether a copy here was found damaged, and is not known to be whole again. */
   isDamaged(key: BlockKey): boolean
+  /** Whether it was held besides what this node must hold, so that nothing replaces it. */
+  isBesides(key: BlockKey): boolean
   status(): DamageStatus
   close(): Promise<void>
 }
 
 export async function openDamage(
   home: string,
-  { store, log }: { store: Pick<Store, 'heads'>; log: Shell['log'] }
+  { store, log, besides }: { store: Pick<Store, 'heads'>; log: Shell['log']; besides: Besides }
 ): Promise<Damage> {
   const path = join(home, FILE)
   const kept = await read(path, log)
@@ -64,11 +73,14 @@ export async function openDamage(
   const look = async (): Promise<void> => {
     const some = [...missing].slice(0, LOOKED_UP_MAX)
     const heads = await store.heads(some)
+    const absent = some.filter((_, i) => heads[i] === undefined)
+    const wanted = new Map(kept.entries.flatMap(({ key, replicas }) => (replicas ? [[key, replicas]] : [])))
+    const spared = await besides(absent.flatMap((key) => ({ key, replicas: wanted.get(key) ?? 0 })))
     some.forEach((key, i) => {
       missing.delete(key)
-      if (heads[i] === undefined)
+      if (heads[i] === undefined && !spared.has(key))
         missing.add(key) // at the end: the others have their turn
-      else heal(kept, key)
+      else heal(kept, key, spared.has(key))
     })
   }
   const arm = (): void => {
@@ -86,9 +98,9 @@ export async function openDamage(
   let closed = false
   if (missing.size > 0) arm()
   return {
-    found(key) {
+    found(key, replicas) {
       kept.found++
-      kept.entries.push({ key, foundMs: Date.now() })
+      kept.entries.push({ key, foundMs: Date.now(), replicas })
       for (const { key: old } of kept.entries.splice(0, kept.entries.length - ENTRIES_MAX))
         missing.delete(old)
       missing.add(key)
@@ -96,13 +108,15 @@ export async function openDamage(
       if (!closed) arm()
     },
     isDamaged: (key) => missing.has(key),
+    isBesides: (key) =>
+      !missing.has(key) && kept.entries.findLast((one) => one.key === key)?.besides === true,
     status() {
       const { found, healed, entries } = kept
       const latest = entries.slice(-SHOWN_MAX).reverse()
       return {
         found,
         healed,
-        latest: latest.map(({ key, ...when }) => ({ cid: cidOfKey(key, 'raw'), ...when }))
+        latest: latest.map(({ key, replicas: _, ...one }) => ({ cid: cidOfKey(key, 'raw'), ...one }))
       }
     },
     async close() {
@@ -114,11 +128,12 @@ export async function openDamage(
   }
 }
 
-function heal(kept: Kept, key: BlockKey): void {
+function heal(kept: Kept, key: BlockKey, besides: boolean): void {
   const healedMs = Date.now()
   for (const entry of kept.entries) {
     if (entry.key !== key || entry.healedMs !== undefined) continue
     entry.healedMs = healedMs
+    if (besides) entry.besides = true
     kept.healed++
   }
 }

@@ -27,7 +27,7 @@ import { blockBuffers } from './buffers.ts'
 import type { ByteChannel } from './channel.ts'
 import { type Claimer, claimerOf } from './claimer.ts'
 import { checkOptions, defaultCapacity, LISTEN_DEFAULT, type NodeOptions } from './config.ts'
-import { openDamage } from './damage.ts'
+import { type Besides, openDamage } from './damage.ts'
 import { type Ending, endingOf, withinLimit } from './ending.ts'
 import { faceOf } from './face.ts'
 import { hearTransport } from './hearing.ts'
@@ -50,6 +50,7 @@ import { scrubOf } from './scrub.ts'
 import { createNetworkScrubs } from './scrub-network.ts'
 import type { BulkServer } from './serve.ts'
 import type { Shell } from './shell.ts'
+import { keptByOthers } from './spared.ts'
 import { outOfRoom, startSummaries } from './summaries.ts'
 import { openTransport, type Transport } from './transport.ts'
 import { asCairnError, createUploads } from './uploads.ts'
@@ -119,7 +120,7 @@ async function start(options: NodeOptions, home: Home, ending: Ending, ways: Way
   })
   ending.add(async () => events.end())
   const early = earlyEvents()
-  const lost: BlockKey[] = []
+  const lost: [BlockKey, number | undefined][] = []
   const log: Shell['log'] = (level, text) => events.emit({ type: 'log', level, text, atMs: Date.now() })
   let shell: Shell | undefined
   const there = (): Shell => {
@@ -131,13 +132,14 @@ async function start(options: NodeOptions, home: Home, ending: Ending, ways: Way
     memory: blockBuffers.take,
     directory: home.store,
     capacity: settings.capacity,
-    onLost: (key) => (shell === undefined ? lost.push(key) : tellLost(shell, key)),
+    onLost: (...one) => (shell === undefined ? lost.push(one) : tellLost(shell, ...one)),
     onError: (error) => log('error', `${error.message}`)
   })
   ending.add(() => store.close())
-  const damage = await openDamage(home.path, { store, log })
+  const besides: Besides = async (some) => (shell === undefined ? new Set() : await keptByOthers(shell, some))
+  const damage = await openDamage(home.path, { store, log, besides })
   ending.add(() => damage.close())
-  const scrub = scrubOf(store, () => there().usable())
+  const scrub = scrubOf(store, () => there().usable(), damage.isBesides)
   if (store.copied) await adoptCopy(store, notes)
   const { credentials, addresses } = joinNetwork.credentials(created, options.join)
   const found = foundPeers()
@@ -181,7 +183,7 @@ async function start(options: NodeOptions, home: Home, ending: Ending, ways: Way
     scrub
   })
   early.opened(shell.dispatch)
-  for (const key of lost) tellLost(shell, key)
+  for (const one of lost) tellLost(shell, ...one)
   shell.dispatch({ type: 'found', members })
   shell.dispatch({ type: 'join', addresses })
   shell.mirrors.start()
@@ -263,9 +265,9 @@ function earlyEvents() {
 }
 
 /** A copy here was damaged: the core wants it back, and its slot has changed. */
-function tellLost(shell: Shell, key: BlockKey): void {
-  shell.damage.found(key)
-  shell.dispatch({ type: 'lost', key, replicas: shell.network.replicas })
+function tellLost(shell: Shell, key: BlockKey, replicas = shell.network.replicas): void {
+  shell.damage.found(key, replicas)
+  shell.dispatch({ type: 'lost', key, replicas })
   shell.changed()
   const reason = 'the copy on this disk was damaged; it is fetched again'
   shell.events.emit({ type: 'block-lost', cid: cidOfKey(key, 'raw'), reason, atMs: Date.now() })

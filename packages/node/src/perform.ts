@@ -121,6 +121,7 @@ export function perform(shell: Shell, action: CoreAction): void {
     case 'challenged':
     case 'surveyed':
     case 'inquired':
+    case 'doomed':
       shell.asked.get(action.request)?.resolve(action)
       shell.asked.delete(action.request)
       return

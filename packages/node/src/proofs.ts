@@ -19,9 +19,9 @@ import {
 } from '@cairn/core'
 import type { CID } from 'multiformats/cid'
 import type { ProofCount, ProofOptions, ProofResult } from './api.ts'
+import { ask } from './ask.ts'
 import { chance } from './audits.ts'
 import { reachableBlocks } from './dag.ts'
-import { ask } from './safety.ts'
 import type { Shell } from './shell.ts'
 
 interface Batch {

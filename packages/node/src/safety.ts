@@ -3,33 +3,15 @@
  * block.
  */
 import { keyOf } from '@cairn/blocks'
-import { type AuditEvent, type BlockKey, members, type PeerId, safeInMs, type Tally } from '@cairn/core'
+import { members, type PeerId, safeInMs, type Tally } from '@cairn/core'
 import type { CID } from 'multiformats/cid'
 import type { DagStatus, Forecast, Safety, Verdict } from './api.ts'
+import { ask, INQUIRY_KEYS, inquire } from './ask.ts'
 import { type Reached, reachable } from './dag.ts'
 import { forecastsOf } from './forecasts.ts'
 import { reasonOf, supposedReason } from './reasons.ts'
 import type { Answered, Shell } from './shell.ts'
-
-/** Keys of one inquiry; the core's limit. */
-const INQUIRY_KEYS = 512
-
-let nextRequest = 1
-
-type Question =
-  | { type: 'survey'; without?: readonly PeerId[] }
-  | { type: 'inquire'; keys: BlockKey[] }
-  | Omit<Extract<AuditEvent, { type: 'challenge' }>, 'request'>
-
-/** Puts a question to the members; the core answers it by its number, and always does. */
-export function ask(shell: Shell, event: Question): Promise<Answered> {
-  const request = nextRequest++
-  return new Promise((resolve, reject) => {
-    shell.usable()
-    shell.asked.set(request, { resolve, reject })
-    shell.dispatch({ ...event, request })
-  })
-}
+import { sparing } from './spared.ts'
 
 /** The network's safety, as all living members tell it together. */
 export interface SafetyTeller {
@@ -46,7 +28,9 @@ export function safetyOf(shell: Shell): SafetyTeller {
   })
   return {
     async tell(without) {
-      const answer = await surveyed(shell, without)
+      const counted = await surveyed(shell, without)
+      const tally = without === undefined ? counted.tally : await sparing(shell, counted.tally, without)
+      const answer = { ...counted, tally }
       const told = tell(shell, answer, without)
       const etaMs = without === undefined ? etaMsOf(shell, answer.tally) : undefined
       if (etaMs === undefined) return told
@@ -133,8 +117,10 @@ export async function safetyOfDag(shell: Shell, root: CID, asked: DagAsked): Pro
     batch = []
     if (some.length === 0) return
     signal?.throwIfAborted()
-    const answer = await ask(shell, { type: 'inquire', keys: some.map(({ cid }) => keyOf(cid)) })
-    if (answer.type !== 'inquired') throw new TypeError('an inquiry answered as a survey')
+    const answer = await inquire(
+      shell,
+      some.map(({ cid }) => keyOf(cid))
+    )
     for (const peer of answer.silent) counted.silent.add(peer)
     for (const reached of some) {
       const holders = answer.holders.get(keyOf(reached.cid)) ?? []

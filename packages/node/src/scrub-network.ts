@@ -20,7 +20,7 @@ const BEGIN_MS = 10_000
 const RUNS_MAX = 8
 
 type Told = Extract<ScrubMessage, { type: 'tell-scrub' }>
-const NOTHING = { blocks: 0, bytes: 0, total: 0, damaged: 0, refetched: 0 }
+const NOTHING = { blocks: 0, bytes: 0, total: 0, damaged: 0, refetched: 0, besides: 0 }
 
 export interface NetworkScrubs {
   heard(from: PeerId, message: ScrubMessage): void
@@ -89,8 +89,8 @@ export function createNetworkScrubs(shell: () => Shell, own: CairnNode['scrub'])
         const all = [shell().id, ...others].map((id): MemberScrub => {
           const said = told.get(id)
           const state = said === undefined || said.state === 'running' ? 'silent' : said.state
-          const { blocks, bytes, damaged, refetched } = said ?? NOTHING
-          return { peer: id, name: shell().nameOf(id), state, blocks, bytes, damaged, refetched }
+          const { blocks, bytes, damaged, refetched, besides } = said ?? NOTHING
+          return { peer: id, name: shell().nameOf(id), state, blocks, bytes, damaged, refetched, besides }
         })
         const { total: _, ...sum } = sumOf([...told.values()])
         return { ...sum, members: all }

@@ -19,7 +19,12 @@ const LOOKED_UP = 64
 
 export type Scrubbed = Pick<DiskStore, 'heads' | 'scrubNow' | 'scrubStatus' | 'usage'>
 
-export function scrubOf(disk: Scrubbed, usable: () => void): CairnNode['scrub'] {
+/** @param isBesides whether a copy was held besides what is held here, so that nothing brings it back */
+export function scrubOf(
+  disk: Scrubbed,
+  usable: () => void,
+  isBesides: (key: BlockKey) => boolean
+): CairnNode['scrub'] {
   let busy = false
   return async (options = {}) => {
     usable()
@@ -30,7 +35,7 @@ export function scrubOf(disk: Scrubbed, usable: () => void): CairnNode['scrub'] 
     }
     busy = true
     try {
-      return await scrub(disk, usable, options)
+      return await scrub({ disk, usable, isBesides }, options)
     } finally {
       busy = false
     }
@@ -38,27 +43,30 @@ export function scrubOf(disk: Scrubbed, usable: () => void): CairnNode['scrub'] 
 }
 
 async function scrub(
-  disk: Scrubbed,
-  usable: () => void,
+  { disk, usable, isBesides }: { disk: Scrubbed; usable: () => void; isBesides: (key: BlockKey) => boolean },
   { onProgress, signal }: ScrubOptions
 ): Promise<ScrubResult> {
   const total = disk.usage().bytes
   const { blocks, bytes, lost } = await disk.scrubNow({
     signal,
     onProgress: ({ blocks, bytes, lost }) =>
-      onProgress?.({ blocks, bytes, total, damaged: lost.length, refetched: 0 })
+      onProgress?.({ blocks, bytes, total, damaged: lost.length, refetched: 0, besides: 0 })
   })
   const damaged = new Set(lost)
   const missing = [...damaged]
+  let besides = 0
   const result = (): ScrubResult => ({
     ...{ blocks, bytes },
-    ...{ damaged: damaged.size, refetched: damaged.size - missing.length }
+    ...{ damaged: damaged.size, refetched: damaged.size - missing.length - besides, besides }
   })
   for (let waitedMs = 0; missing.length > 0 && waitedMs < STALL_MS; waitedMs += LOOK_MS) {
     await wait(LOOK_MS, undefined, signal === undefined ? {} : { signal }).catch(() => undefined)
     signal?.throwIfAborted()
     usable()
     if (await takeThoseBack(disk, missing)) waitedMs = 0
+    const waiting = missing.splice(0)
+    missing.push(...waiting.filter((key) => !isBesides(key)))
+    besides += waiting.length - missing.length
     onProgress?.({ ...result(), total })
   }
   return result()

@@ -64,5 +64,5 @@ export interface Asking {
 
 export type Answered = Extract<
   import('@cairn/core').CoreAction,
-  { type: 'surveyed' } | { type: 'inquired' } | { type: 'challenged' }
+  { type: 'surveyed' } | { type: 'inquired' } | { type: 'doomed' } | { type: 'challenged' }
 >

@@ -125,6 +125,28 @@ damage(
 )
 
 damage(
+  'a copy held besides, while a newcomer has taken its place, need not come back',
+  scoped(async (use) => {
+    const net = use(await openNodes(3, { create: { open: false, replicas: 3 } }))
+    const blocks = blocksOf(30)
+    await uploadOn(net.at(0)).put(blocks)
+    await eventually(healthy(net.at(0), 30), 'all have three')
+    await net.add()
+    await net.gathered()
+    await eventually(healthy(net.at(0), 30), 'all have three with the newcomer')
+    for (const { cid } of blocks) assert.ok(await flipBlock(net.home(0), keyOf(cid)))
+    const { damaged, refetched, besides } = await net.at(0).scrub()
+    assert.equal([damaged, refetched + besides], [30, 30])
+    assert.ok(besides > 0 && refetched > 0, `${besides} besides`)
+    await eventually(async () => (await net.at(0).status()).damage.healed === 30, 'all is made good')
+    const { damage } = await net.at(0).status()
+    const spared = damage.latest.filter((one) => one.besides === true).length
+    assert.ok(spared >= damage.latest.length + besides - 30, 'and is remembered so')
+    await eventually(healthy(net.at(0), 30), 'nobody lacks one')
+  })
+)
+
+damage(
   'what was found is remembered over a restart',
   scoped(async (use) => {
     const net = use(await openNodes(2, { create: { open: false, replicas: 2 } }))

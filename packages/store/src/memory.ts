@@ -58,8 +58,9 @@ export function memoryStore({ capacity, onLost }: StoreOptions): Store {
       const bytes = blocks.get(key)
       if (bytes === undefined) return undefined
       if (matches(key, bytes)) return bytes.slice()
+      const replicas = ledger.stat(key)?.replicas
       remove(key)
-      onLost?.(key)
+      onLost?.(key, replicas)
       return undefined
     },
 
@@ -77,8 +78,9 @@ export function memoryStore({ capacity, onLost }: StoreOptions): Store {
       const bytes = blocks.get(key)
       if (bytes === undefined) return undefined
       if (matches(key, bytes)) return ledger.stat(key)
+      const replicas = ledger.stat(key)?.replicas
       remove(key)
-      onLost?.(key)
+      onLost?.(key, replicas)
       return undefined
     },
 

@@ -31,7 +31,7 @@ export interface ReaderContext {
   files: Files
   catalog: Catalog
   write: (ops: readonly Op[]) => Promise<void>
-  onLost: (key: BlockKey) => void
+  onLost: (key: BlockKey, replicas: number | undefined) => void
   memory: (length: number) => Buffer
 }
 
@@ -113,15 +113,17 @@ export class Reader {
   async #lose(key: BlockKey, at: Position): Promise<void> {
     const { write, catalog, onLost } = this.#context
     try {
-      const held = (await catalog.row(key))?.block
+      const row = await catalog.row(key)
+      const held = row?.block
+      const replicas = (await this.#stat(key, row, new Map()))?.replicas // once it is lost nobody knows
       const isThere = held?.segment === at.segment && held.offset === at.offset
       if (isThere) await write([{ type: 'lose', key, at: { segment: at.segment, offset: at.offset } }])
       this.#losing.delete(key)
       // Once for each copy: a slower reader of the same one finds it gone, or whole again.
-      if (isThere) onLost(key)
+      if (isThere) onLost(key, replicas)
     } catch (cause) {
       if (!CairnError.is(cause)) throw cause
-      onLost(key) // it stays in `#losing`, so it is absent and told once
+      onLost(key, undefined) // it stays in `#losing`, so it is absent and told once
     }
   }
 

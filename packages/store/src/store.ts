@@ -185,5 +185,5 @@ export interface StoreOptions {
   /** Bytes that everything together may take, at least `CAPACITY_MIN` on a disk. */
   capacity: number
   /** A copy was found damaged and put aside: the block is missing from now on. */
-  onLost?: (key: BlockKey) => void
+  onLost?: (key: BlockKey, replicas: number | undefined) => void
 }

@@ -28,7 +28,7 @@ async function scrub(session: Session, command: Command): Promise<number> {
   if (network === true) {
     const result = await client.scrubNetwork({ signal, onProgress })
     out.result(result, () => networkText(result))
-    if (result.refetched < result.damaged) return EXIT.integrity
+    if (!isHealed(result)) return EXIT.integrity
     return result.members.every(({ state }) => state === 'done') ? EXIT.ok : EXIT.underReplicated
   }
   if (now !== true) {
@@ -40,7 +40,7 @@ async function scrub(session: Session, command: Command): Promise<number> {
   }
   const result = await client.scrub({ signal, onProgress })
   out.result(result, () => resultText(result))
-  return result.refetched === result.damaged ? EXIT.ok : EXIT.integrity
+  return isHealed(result) ? EXIT.ok : EXIT.integrity
 }
 
 function line({ bytes, total, damaged, refetched }: ScrubProgress): string {
@@ -50,13 +50,20 @@ function line({ bytes, total, damaged, refetched }: ScrubProgress): string {
     : `${read} · ${plural(damaged, 'damaged copy', 'damaged copies')}, ${refetched} back`
 }
 
-function resultText({ blocks, bytes, damaged, refetched }: ScrubResult): string {
+/** A copy that was held besides need not come back: as many others have theirs as must. */
+function isHealed({ damaged, refetched, besides }: ScrubResult): boolean {
+  return refetched + besides >= damaged
+}
+
+export function resultText({ blocks, bytes, damaged, refetched, besides }: ScrubResult): string {
   const read = `${plural(blocks, 'block')} (${size(bytes)}) read`
   if (damaged === 0) return `${read}, all of them good`
   const found = `${plural(damaged, 'damaged copy', 'damaged copies')} put aside`
-  const missing = damaged - refetched
-  if (missing === 0) return `${read}, ${found} and replaced by those of other members`
-  return `${read}, ${found}, ${count(refetched)} replaced; ${count(missing)} not yet: see cairn status`
+  const missing = damaged - refetched - besides
+  if (missing === 0 && besides === 0) return `${read}, ${found} and replaced by those of other members`
+  const spare = besides === 0 ? '' : `, ${count(besides)} not needed: other members hold enough`
+  const late = missing === 0 ? '' : `; ${count(missing)} not yet: see cairn status`
+  return `${read}, ${found}, ${count(refetched)} replaced${spare}${late}`
 }
 
 /** What each member read and found, and the sum. */
@@ -79,12 +86,13 @@ function networkText({ members, ...sum }: NetworkScrub): string {
 export function damageText({ found, healed, latest }: DamageStatus, nowMs: number): string[] {
   if (found === 0) return ['never found a damaged copy']
   const ago = (ms: number): string => `${duration(Math.max(0, nowMs - ms))} ago`
-  const lines = latest.map(({ cid, foundMs, healedMs }) => {
-    const end = healedMs === undefined ? 'not yet replaced' : `replaced after ${duration(healedMs - foundMs)}`
+  const lines = latest.map(({ cid, foundMs, healedMs, besides }) => {
+    const good = besides === true ? 'not needed here, other members hold enough' : 'replaced'
+    const end = healedMs === undefined ? 'not yet replaced' : `${good} after ${duration(healedMs - foundMs)}`
     return `  ${cid}  damaged, found ${ago(foundMs)}, ${end}`
   })
   return [
-    `${plural(found, 'damaged copy', 'damaged copies')} found in all, ${count(healed)} replaced`,
+    `${plural(found, 'damaged copy', 'damaged copies')} found in all, ${count(healed)} made good`,
     ...lines
   ]
 }

@@ -214,7 +214,7 @@ export function loneNode({
       return { ...sum, members: [{ peer: id, name, state: 'done', ...sum }] }
     },
     async scrub({ onProgress } = {}) {
-      const result = { blocks: blocks.size, bytes: bytesOf(), damaged: 0, refetched: 0 }
+      const result = { blocks: blocks.size, bytes: bytesOf(), damaged: 0, refetched: 0, besides: 0 }
       onProgress?.({ ...result, total: result.bytes })
       return result
     },
