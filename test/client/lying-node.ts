@@ -41,6 +41,8 @@ interface Site {
   /** A new one, that has seen nothing: it asks the liar first. */
   fresh(): Client
   honest: Client
+  /** Of the honest ones, with their tokens. */
+  urls: { url: string; token: string }[]
   close(): Promise<void>
 }
 
@@ -71,6 +73,7 @@ async function site(): Promise<Site> {
     fresh: () =>
       createClient({ urls: [{ ...(urls[0] as { token: string }), url: liar.url }, ...urls.slice(1)], key }),
     honest,
+    urls,
     async close() {
       await liar.close()
       await Promise.all(servings.map(({ close }) => close()))
@@ -160,6 +163,46 @@ lying(
       honestly(at, { name: 'site', sequence, root })
       assert.is(`${(await at.honest.refs.get('site', { latest: true })).root}`, root)
     }
+  })
+)
+
+lying(
+  'a node that has just started bears out nothing until it knows the others; one that never does is told',
+  during(async (at) => {
+    const [one = '', two = ''] = at.roots
+    const alone = at.net.at(0).id
+    await at.honest.refs.set('site', one)
+    at.signed.splice(0)
+    const pair = () =>
+      createClient({
+        urls: [at.urls[1] as { url: string }, { ...at.urls[0], url: at.liar.url }],
+        key: at.key
+      })
+    const knows = (answers: number): Lie => {
+      const draft = drafting(() => ({ electorate: [alone] }))
+      return (asked, answer) => {
+        if (at.liar.told - before >= answers) return undefined
+        if (asked.path !== '/v1/peers') return draft(asked, answer)
+        return { peers: (answer.peers as Json[]).filter(({ id }) => id === alone) }
+      }
+    }
+    let before = at.liar.told
+    at.liar.lie = knows(7)
+    assert.is((await pair().refs.set('site', two)).sequence, 2)
+    assert.is(at.liar.told - before, 7)
+    honestly(at, { name: 'site', sequence: 2, root: two })
+    before = at.liar.told
+    at.liar.lie = knows(Number.POSITIVE_INFINITY)
+    const error = await pair()
+      .refs.set('site', one)
+      .then(
+        () => undefined,
+        (error) => error
+      )
+    assert.ok(CairnError.is(error, 'BAD_MESSAGE'), String(error))
+    assert.match(error.hint ?? '', 'just started')
+    assert.equal(at.signed, [])
+    assert.is((await at.honest.refs.get('site', { latest: true })).sequence, 2)
   })
 )
 

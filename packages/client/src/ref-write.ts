@@ -54,6 +54,8 @@ import { wait } from './wait.ts'
 /** Times that an update goes to another node, since the one before was lost. */
 const CHANGES_MAX = 8
 const CHANGE_MS = 250
+/** A node that has just started learns within so long who its fellows are. As a join takes, with room. */
+const UNBORNE_MS = 5_000
 
 /** The first node's key, by that node and no other: the ref is its. */
 export async function setByNode(
@@ -96,7 +98,7 @@ export async function setByKey(
   const network = await networkOf(scene, signal)
   const want = wantOf(key.id, name, root, asked)
   const { writer, step } = newRefWriter(want)
-  const by: By = { scene, key, network, writer, signal, voters: [], failures: [] }
+  const by: By = { scene, key, network, writer, signal, voters: [], failures: new Map(), tries: 0 }
   let next: RefStep = step
   while (next.type !== 'end') {
     signal?.throwIfAborted()
@@ -119,7 +121,11 @@ interface By {
   signal: AbortSignal | undefined
   /** What a node calls those who voted. */
   voters: unknown
-  failures: { node: NodeAt; error: CairnError }[]
+  /** The last of each node. */
+  failures: Map<NodeAt, CairnError>
+  tries: number
+  /** When a node first knew other members than the draft of another names. */
+  unborneMs?: number
 }
 
 async function take(
@@ -161,12 +167,15 @@ async function take(
   } catch (error) {
     signal?.throwIfAborted()
     if (!CairnError.is(error) || !elsewhere(error)) throw error
-    by.failures.push({ node, error })
-    if (by.failures.length >= Math.min(CHANGES_MAX, 2 * scene.nodes.all.length)) throw allFailed(by.failures)
+    by.failures.set(node, error)
+    const isUnborne = by.unborneMs !== undefined && performance.now() < by.unborneMs + UNBORNE_MS
+    if (++by.tries >= Math.min(CHANGES_MAX, 2 * scene.nodes.all.length) && !isUnborne)
+      throw allFailed([...by.failures].map(([node, error]) => ({ node, error })))
     scene.nodes.avoid(node)
     // The first other node is asked at once: the one before is most likely gone.
-    if (by.failures.length > 1) await wait(CHANGE_MS, signal)
-    return onRefWriter(writer, { type: 'lost' })
+    if (by.tries > 1) await wait(CHANGE_MS, signal)
+    // Where nothing was proposed nothing can have been acknowledged: it is asked for again, as it was.
+    return step.type === 'draft' ? step : onRefWriter(writer, { type: 'lost' })
   }
 }
 
@@ -228,15 +237,14 @@ function knownOf({ record, receipts }: Json): { record: Uint8Array; receipts: Ui
 
 /** What is signed is what was asked for, after what was acknowledged, voted on by whom that names. */
 async function checkDraft(
-  { scene, network, signal }: By,
+  by: By,
   from: NodeAt,
   { body, chain }: Draft & { type: 'draft' },
   want: RefWant
 ): Promise<void> {
-  const refused = (why: string): CairnError =>
-    new CairnError('BAD_MESSAGE', `${from.url} drafted what must not be signed: ${why}`, {
-      hint: 'it lies, or is broken: use another node'
-    })
+  const { scene, network, signal } = by
+  const refused = (why: string, hint = 'it lies, or is broken: use another node'): CairnError =>
+    new CairnError('BAD_MESSAGE', `${from.url} drafted what must not be signed: ${why}`, { hint })
   const why = doubtOf(body, { want, chain, network, sha256 })
   if (why !== undefined) throw refused(why)
   const seen = scene.seen.get(`${want.owner} ${want.name}`)
@@ -246,8 +254,11 @@ async function checkDraft(
   const ask = <T>(path: string, read: (json: unknown) => T) =>
     firstTold(others, async (node) => read(await scene.nodes.json(node, { path, signal })))
   const members = await ask('/v1/peers', placedOf)
-  if (members !== undefined && !isPlaced(body, members, sha256))
-    throw refused('voters that are not in their place')
+  if (members !== undefined && !isPlaced(body, members, sha256)) {
+    // A lie, or one of the two has just started and knows few: soon both know the same.
+    by.unborneMs ??= performance.now()
+    throw refused('voters that no other node bears out', 'if a node has just started: again in a moment')
+  }
   if (body.predecessors.length > 0 || want.replicas !== undefined) return
   const replicas = await ask('/v1/node', (json) => (json as NodeInfo).network.replicas)
   if (replicas !== undefined && body.replicas !== replicas) throw refused('another N than the network has')

@@ -677,9 +677,20 @@ function finishGather(refs: Refs, scene: RefScene, open: Gather, mayWait: boolea
 function over(refs: Refs, scene: RefScene, { request, id, want }: Gather, quorum: boolean): RefAction[] {
   const entry = knownRef(refs.table, id)?.entry ?? { id, best: undefined, rivals: [], forks: [] }
   if (want === undefined) return [{ type: 'ref-read-over', request, entry, quorum }]
-  const known = entry.best !== undefined || entry.rivals.length > 0
-  // Of a ref of which nobody was there to tell, the next would be taken for the first.
-  if ((!quorum || scene.apart) && !known && want.anew !== true)
+  if (!mayDraft(refs, scene, entry, { want, quorum }))
     return [{ type: 'ref-drafted', request, draft: { type: 'unknown' } }]
   return [{ type: 'ref-drafted', request, draft: drafted(refs, scene, entry, want) }]
+}
+
+/** Of a ref of which nobody was there to tell, the next would be taken for the first. */
+function mayDraft(
+  { table }: Refs,
+  { apart }: RefScene,
+  { best, rivals }: RefEntry,
+  { want, quorum }: { want: RefWant; quorum: boolean }
+): boolean {
+  if (want.anew === true) return true
+  if (best === undefined && rivals.length === 0) return quorum && !apart
+  // Who knows nobody yet would be the next electorate alone; rightly so where it was already.
+  return !apart || want.recover === true || best?.record.electorate.join() === table.self
 }

@@ -156,6 +156,20 @@ suiteOfRefs('without a majority it ends in time, and says who was silent', () =>
   assert.is(propose(at, 1, record), 'acknowledged', 'by the same bytes, at another member')
 })
 
+suiteOfRefs('who knows nobody yet drafts no next record, unless it was to vote alone', () => {
+  for (const [count, drafted] of [[3, 'unknown'] as const, [1, 'draft'] as const]) {
+    const at = world(count)
+    set(at, 0, 1)
+    const again = start(0, 2, [...(at.states[0]?.values() ?? [])])
+    const scene = { holders: holdersOf(1), nowMs: 0, apart: true }
+    const want = { owner: OWNER, name: 'photos', root: Uint8Array.of(2) }
+    const told = onRefEvent(again, scene, { type: 'ref-draft', request: 1, want })
+    told.push(...refsTick(again, { ...scene, nowMs: 5_000 }))
+    const drafts = told.flatMap((one) => (one.type === 'ref-drafted' ? one.draft.type : []))
+    assert.equal(drafts, [drafted], `of ${count}`)
+  }
+})
+
 suiteOfRefs('a member put back to an older state does not vote twice', () => {
   const at = world(3)
   set(at, 0, 1)
