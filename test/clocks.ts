@@ -6,13 +6,11 @@
 // limit: 120 s
 // beside others
 import { randomBytes } from 'node:crypto'
-import { existsSync } from 'node:fs'
-import { readdir, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import type { CID } from 'multiformats/cid'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { eventually } from './support/eventually.ts'
+import { type FakeClock, fakeClock } from './support/faketime.ts'
 import { clientOf, healed, MEET_MS, met, type Node, type World, withNodes } from './support/nodes.ts'
 
 const HOUR_MS = 3_600_000
@@ -20,46 +18,39 @@ const FILE_BYTES = 3_000_000
 /** For a node to show the time that it was given: at once, but for a machine that is busy. */
 const SEEN_MS = 30_000
 
-/** Of Debian and its kin, for any processor. */
-async function faketime(): Promise<string | undefined> {
-  const folders = await readdir('/usr/lib').catch(() => [])
-  const paths = folders.map((folder) => `/usr/lib/${folder}/faketime/libfaketimeMT.so.1`)
-  return paths.find((path) => existsSync(path))
-}
-
 /** How far a node's clock is ahead of ours, in hours, by what it tells with each answer. */
 async function hoursAhead({ url }: Node): Promise<number> {
   const { headers } = await fetch(url)
   return Math.round((Date.parse(headers.get('date') ?? '') - Date.now()) / HOUR_MS)
 }
 
-async function setClock(world: World, name: string, hours: number): Promise<void> {
-  await writeFile(join(world.folder, `${name}.clock`), `${hours < 0 ? '' : '+'}${hours}h\n`)
+interface Timed {
+  nodes: Node[]
+  /** Of all but the first, which has the machine's own. */
+  clocks: FakeClock[]
 }
 
-/** The first has the machine's own clock; what jumps later has a file of its own, too. */
-async function startAll(world: World, library: string, hours: readonly number[]): Promise<Node[]> {
-  const first = await world.start('n1')
-  const invite = await clientOf([first]).invite()
-  const start = async (ahead: number, i: number): Promise<Node> => {
-    const name = `n${i + 2}`
-    await setClock(world, name, ahead)
-    const file = join(world.folder, `${name}.clock`)
-    const clock = [`LD_PRELOAD=${library}`, `FAKETIME_TIMESTAMP_FILE=${file}`, 'FAKETIME_NO_CACHE=1']
-    // its name in versions of the library, older and newer
-    const monotonic = ['DONT_FAKE_MONOTONIC=1', 'FAKETIME_DONT_FAKE_MONOTONIC=1']
-    return await world.start(name, { join: invite, before: ['env', ...clock, ...monotonic] })
+/** Undefined where no clock can be set. */
+async function startAll(world: World, hours: readonly number[]): Promise<Timed | undefined> {
+  const clocks: FakeClock[] = []
+  for (const [i, ahead] of hours.entries()) {
+    const clock = await fakeClock(world.folder, `n${i + 2}`, ahead)
+    if (clock === undefined) return undefined
+    clocks.push(clock)
   }
-  const nodes = [first, ...(await Promise.all(hours.map(start)))]
+  const first = await world.start('n1')
+  const join = await clientOf([first]).invite()
+  const rest = clocks.map(({ before }, i) => world.start(`n${i + 2}`, { join, before }))
+  const nodes = [first, ...(await Promise.all(rest))]
   await met(nodes)
-  return nodes
+  return { nodes, clocks }
 }
 
 /** Puts a file through a node whose clock jumps there and back meanwhile. */
-async function putAcross(world: World, node: Node, hours: number): Promise<{ cid: CID; bytes: Buffer }> {
+async function putAcross(node: Node, clock: FakeClock, hours: number): Promise<{ cid: CID; bytes: Buffer }> {
   const bytes = randomBytes(FILE_BYTES)
   const jump = async (to: number) => {
-    await setClock(world, 'n4', to)
+    await clock.set(to)
     const shows = async () => ((await hoursAhead(node)) === to ? true : undefined)
     await eventually(`its clock is ${to} hours ahead`, SEEN_MS, shows)
   }
@@ -80,15 +71,16 @@ const clocks = suite('clocks')
 clocks(
   'nodes whose clocks are days apart, and jump, lose nothing and nobody',
   withNodes(async (world) => {
-    const library = await faketime()
-    if (library === undefined) {
+    const timed = await startAll(world, [24, -24, 0, 0])
+    if (timed === undefined) {
       console.log('SKIPPED: there is no libfaketime')
       return
     }
-    const nodes = await startAll(world, library, [24, -24, 0, 0])
+    const { nodes, clocks } = timed
     assert.equal(await Promise.all(nodes.map(hoursAhead)), [0, 24, -24, 0, 0])
     const [, ahead, behind, jumping] = nodes as [Node, Node, Node, Node, Node]
-    const put = [await putAcross(world, jumping, 48), await putAcross(world, jumping, -48)]
+    const clock = clocks[2] as FakeClock
+    const put = [await putAcross(jumping, clock, 48), await putAcross(jumping, clock, -48)]
     for (const node of [ahead, behind]) {
       const bytes = randomBytes(FILE_BYTES)
       const { cid, replicas } = await clientOf([node]).put(bytes, { digests: [] })
