@@ -10,6 +10,7 @@ import {
   factsOf,
   feed,
   freshKeys,
+  hash256,
   kill,
   lifeOf,
   peerOf,
@@ -19,7 +20,6 @@ import {
   restart,
   runTo,
   seals,
-  sha256,
   simulateCluster
 } from '@cairn/simulator'
 import { suite } from 'uvu'
@@ -107,7 +107,7 @@ function liveAgain(seed: number, events: readonly Told<CoreEvent>[]): Told<strin
   }
   const id = peerOf(WATCHED)
   const facts = { ...factsOf(WATCHED), capacity: 2 ** 40, zone: undefined }
-  const crypto = { sha256, ...seals(id) }
+  const crypto = { sha256: hash256, ...seals(id) }
   const random = seeded((seed * 1_000_003 + WATCHED * 8_191) | 0)
   const refs = refsOf(createRefWorld(NODES), WATCHED)
   const about = { id, facts, incarnation: 0, life: lifeOf(0), config: CONFIG, random, crypto, refs }

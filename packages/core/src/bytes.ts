@@ -12,10 +12,15 @@ export function toHex(bytes: Uint8Array): string {
 export function fromHex(hex: string): Uint8Array {
   if (hex.length % 2 !== 0) throw new RangeError('not lower-case hexadecimal')
   const bytes = new Uint8Array(hex.length / 2)
-  for (let i = 0; i < bytes.length; i++) {
-    bytes[i] = 16 * digit(hex.charCodeAt(2 * i)) + digit(hex.charCodeAt(2 * i + 1))
-  }
+  putHex(bytes, 0, hex)
   return bytes
+}
+
+/** Writes what the digits stand for at a place where there is room for it. @throws RangeError as `fromHex` */
+export function putHex(into: Uint8Array, from: number, hex: string): void {
+  for (let i = 0, at = from; i < hex.length; i += 2, at++) {
+    into[at] = 16 * digit(hex.charCodeAt(i)) + digit(hex.charCodeAt(i + 1))
+  }
 }
 
 function digit(code: number): number {
@@ -44,6 +49,17 @@ export function concat(parts: readonly Uint8Array[]): Uint8Array {
 
 /** UTF-8 (RFC 3629); a lone surrogate becomes U+FFFD. Here because ES2023 alone has no TextEncoder. */
 export function toUtf8(text: string): Uint8Array {
+  const ascii = new Uint8Array(text.length)
+  let i = 0
+  for (; i < text.length; i++) {
+    const code = text.charCodeAt(i)
+    if (code >= 0x80) break
+    ascii[i] = code
+  }
+  return i === text.length ? ascii : anyToUtf8(text)
+}
+
+function anyToUtf8(text: string): Uint8Array {
   const bytes: number[] = []
   for (const char of text) {
     let code = char.codePointAt(0) as number

@@ -5,7 +5,7 @@
  * Integers are big-endian or LEB128 varints; lengths and counts are varints. `decode` accepts exactly
  * what `encode` writes: no trailing bytes, no longer form of a number.
  */
-import { fromHex, fromUtf8, toHex, toUtf8 } from './bytes.ts'
+import { fromUtf8, putHex, toHex, toUtf8 } from './bytes.ts'
 import { CairnError } from './errors.ts'
 
 export interface Codec<T> {
@@ -112,8 +112,22 @@ export function fixed(length: number): Codec<Uint8Array> {
 
 /** Exactly `length` bytes, kept in memory as lower-case hexadecimal. */
 export function hex(length: number): Codec<string> {
-  const raw = fixed(length)
-  return { write: (out, value) => raw.write(out, fromHex(value)), read: (from) => toHex(raw.read(from)) }
+  return {
+    write(out, value) {
+      if (value.length !== 2 * length)
+        throw new RangeError(`${value.length} digits where ${2 * length} belong`)
+      roomFor(out, length)
+      putHex(out.bytes, out.length, value)
+      out.length += length
+    },
+    read(from) {
+      const end = from.offset + length
+      if (end > from.bytes.length) bad('cut short')
+      const value = toHex(from.bytes.subarray(from.offset, end))
+      from.offset = end
+      return value
+    }
+  }
 }
 
 /** Up to `max` bytes, length first. */

@@ -18,6 +18,12 @@ interface Candidate {
 export interface Joining {
   /** By peer id, or by address where the peer is not known. */
   readonly candidates: Map<string, Candidate>
+  /** When the first of them is due, or sooner: asked with every event, while candidates seldom change. */
+  dueMs: number
+}
+
+export function createJoining(): Joining {
+  return { candidates: new Map(), dueMs: Number.POSITIVE_INFINITY }
 }
 
 /**
@@ -52,20 +58,29 @@ function consider(
   const { candidates } = state.joining
   if (candidates.has(key) || candidates.size >= LIMITS.candidates) return
   candidates.set(key, { ...to, tries: 0, dueMs: nowMs })
-}
-
-export function joiningDueMs(joining: Joining): number {
-  let due = Number.POSITIVE_INFINITY
-  for (const { dueMs } of joining.candidates.values()) due = Math.min(due, dueMs)
-  return due
+  state.joining.dueMs = Math.min(state.joining.dueMs, nowMs)
 }
 
 /** Nothing is due before. */
 export function delayJoining(joining: Joining, untilMs: number): void {
   for (const candidate of joining.candidates.values()) candidate.dueMs = Math.max(candidate.dueMs, untilMs)
+  joining.dueMs = firstDueMs(joining)
+}
+
+function firstDueMs({ candidates }: Joining): number {
+  let due = Number.POSITIVE_INFINITY
+  for (const { dueMs } of candidates.values()) due = Math.min(due, dueMs)
+  return due
 }
 
 export function tickJoining(state: Membership, nowMs: number): void {
+  const { joining } = state
+  if (nowMs < joining.dueMs) return
+  dialDue(state, nowMs)
+  joining.dueMs = firstDueMs(joining)
+}
+
+function dialDue(state: Membership, nowMs: number): void {
   const { random } = state
   const joined = livingCount(state) > 1
   let dials = 0

@@ -9,7 +9,7 @@ import { type Config, GOSSIP_LIMITS as LIMITS } from './config.ts'
 import type { Crypto } from './crypto.ts'
 import { compare, hearDigests, hearEntries, hearSummary } from './exchange.ts'
 import type { Gossip } from './gossip.ts'
-import { delayJoining, joiningDueMs, joinThrough, tickJoining, tryFound } from './join.ts'
+import { createJoining, delayJoining, joinThrough, tickJoining, tryFound } from './join.ts'
 import {
   checkFacts,
   type Facts,
@@ -92,7 +92,7 @@ export function createMembership(options: MembershipOptions, nowMs: number): Mem
     connected: new Set(),
     probing: createProbing(random, nowMs),
     exchange: { dueMs: nowMs },
-    joining: { candidates: new Map() },
+    joining: createJoining(),
     meters: new Map(),
     suspicionsDueMs: Number.POSITIVE_INFINITY,
     newsDueMs: Number.POSITIVE_INFINITY,
@@ -122,7 +122,7 @@ export function deadline(state: Membership): number {
   if (state.left) return Number.POSITIVE_INFINITY
   return Math.min(
     probingDueMs(state.probing),
-    joiningDueMs(state.joining),
+    state.joining.dueMs,
     state.suspicionsDueMs,
     state.newsDueMs,
     state.keepDueMs,

@@ -69,7 +69,7 @@ export interface Placement {
 }
 
 /** Slots that share one allocation: a node that is asked for few slots pays memory for few. */
-const PAGE_SLOTS = 256
+const PAGE_SLOTS = 64
 /** A list's length is one byte. */
 const DEPTH_MAX = 255
 

@@ -164,7 +164,7 @@ export function onView(state: Reconciler, holders: Holders): void {
   touch(state)
   for (const [place, value] of state.mine) look(state, holders, place, value)
   for (const [id, peer] of state.peers) {
-    for (let group = 0; group < state.byGroup.length; group++) peer.outdated.add(group)
+    peer.digested = false
     forgetKnown(peer)
     peer.round = undefined
     peer.answering = undefined

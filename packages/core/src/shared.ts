@@ -5,7 +5,7 @@
  * A slot is shared when both act as its holders.
  */
 import { type BlockKey, type PeerId, SLOTS } from './block.ts'
-import { concat, fromHex, toHex, toUtf8 } from './bytes.ts'
+import { concat, putHex, toHex, toUtf8 } from './bytes.ts'
 import {
   fromPlace,
   GROUP_DIGEST_BYTES,
@@ -36,8 +36,9 @@ export interface Peer {
   /** Places of ours that changed since they were last compared with it, and our version then. */
   readonly changed: Map<Place, number>
   readonly digests: Uint8Array
-  /** Groups whose digest is out of date; all of them after a change of the view. */
+  /** Groups whose digest is out of date; all that have places, while not `digested` since the view changed. */
   readonly outdated: Set<number>
+  digested: boolean
   root: string | undefined
   /** Our round under way. */
   round: Round | undefined
@@ -114,7 +115,7 @@ export function createPeer(id: PeerId): Peer {
     ...maps,
     ...{ covered: new Map(), listed: new Map(), claims: new Map() },
     digests: new Uint8Array(GROUPS * GROUP_DIGEST_BYTES),
-    outdated: new Set(Array.from({ length: GROUPS }, (_, group) => group)),
+    ...{ outdated: new Set(), digested: false },
     ...rounds,
     ...sweeps,
     comparedMs: Number.NEGATIVE_INFINITY,
@@ -144,21 +145,35 @@ export function digestsWith(
   holders: Holders,
   { self, peer, sha256 }: { self: PeerId; peer: Peer; sha256: Crypto['sha256'] }
 ): { digests: Uint8Array; root: string } {
-  if (peer.outdated.size > 0) {
-    for (const group of peer.outdated) {
-      const shared = sharedIn(held, holders, { self, peer: peer.id, group })
-      peer.digests.set(groupDigest(shared, sha256), group * GROUP_DIGEST_BYTES)
-    }
-    peer.outdated.clear()
-    peer.root = undefined
+  if (!peer.digested)
+    for (const [group, { size }] of held.byGroup.entries()) if (size > 0) peer.outdated.add(group)
+  peer.digested = true
+  for (const group of peer.outdated) {
+    const isEmpty = held.byGroup[group]?.size === 0
+    const shared = isEmpty ? [] : sharedIn(held, holders, { self, peer: peer.id, group })
+    if (setDigest(peer.digests, group, groupDigest(shared, sha256))) peer.root = undefined
   }
+  peer.outdated.clear()
   const { digests } = peer
   peer.root ??= rootOf(digests, sha256)
   return { digests, root: peer.root }
 }
 
+/** Whether it is another than before. */
+function setDigest(digests: Uint8Array, group: number, digest: Uint8Array): boolean {
+  const from = group * GROUP_DIGEST_BYTES
+  let isOther = false
+  for (let i = 0; i < GROUP_DIGEST_BYTES; i++) {
+    isOther ||= digests[from + i] !== digest[i]
+    digests[from + i] = digest[i] as number
+  }
+  return isOther
+}
+
+const ROOT_CONTEXT = toUtf8('cairn-compare/1')
+
 export function rootOf(digests: Uint8Array, sha256: Crypto['sha256']): string {
-  return toHex(sha256(concat([toUtf8('cairn-compare/1'), digests])).subarray(0, FINGERPRINT_BYTES))
+  return toHex(sha256(concat([ROOT_CONTEXT, digests])).subarray(0, FINGERPRINT_BYTES))
 }
 
 /** The hashes of a group's parts. */
@@ -202,14 +217,21 @@ export function markOf(fingerprint: string, round: number): number {
 }
 
 const EMPTY_GROUP = new Uint8Array(GROUP_DIGEST_BYTES)
+/** What a place adds to its group's hash: slot, N, fingerprint. */
+const PLACE_BYTES = 3 + FINGERPRINT_BYTES
 
 function groupDigest(shared: readonly SlotSummary[], sha256: Crypto['sha256']): Uint8Array {
   if (shared.length === 0) return EMPTY_GROUP
-  const parts: Uint8Array[] = []
+  const bytes = new Uint8Array(shared.length * PLACE_BYTES)
+  let at = 0
   for (const { slot, replicas, fingerprint } of shared) {
-    parts.push(Uint8Array.of(slot >> 8, slot & 255, replicas), fromHex(fingerprint))
+    bytes[at] = slot >> 8
+    bytes[at + 1] = slot & 255
+    bytes[at + 2] = replicas
+    putHex(bytes, at + 3, fingerprint)
+    at += PLACE_BYTES
   }
-  return sha256(concat(parts)).subarray(0, GROUP_DIGEST_BYTES)
+  return sha256(bytes).subarray(0, GROUP_DIGEST_BYTES)
 }
 
 /**

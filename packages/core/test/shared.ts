@@ -66,8 +66,24 @@ shared('hashes are worked out again only where a group is out of date', () => {
   assert.is(look(), before)
   assert.is(hashes, 0)
   known.outdated.add(1)
-  look()
+  assert.is(look(), before)
+  assert.is(hashes, 1, 'the group, and no root while that is as it was')
+  hashes = 0
+  for (const [place, value] of held([{ slot: 300, mark: 2 }]).mine) all.mine.set(place, value)
+  known.outdated.add(1)
+  assert.is.not(look(), before)
   assert.is(hashes, 2, 'the group and the root')
+})
+
+shared('what a group no longer has is in no hash any more', () => {
+  const all = held([{ slot: 5 }, { slot: 300 }])
+  const known = createPeer(peer(1))
+  const look = () => digestsWith(all, TWO, { self: peer(0), peer: known, sha256 }).root
+  look()
+  all.byGroup[1]?.clear()
+  known.outdated.add(1)
+  known.digested = false
+  assert.is(look(), rootOf(held([{ slot: 5 }])).root)
 })
 
 shared('only what both act for is shared', () => {

@@ -11,7 +11,8 @@ import {
   toHex,
   toUtf8
 } from '@cairn/core'
-import { type Cluster, diskOf, later, sha256 } from './cluster.ts'
+import { type Cluster, diskOf, later } from './cluster.ts'
+import { hash256 } from './hash.ts'
 import { feed, nodeOf, peerOf } from './run.ts'
 
 /** Of reading and hashing a round's blocks, ms. */
@@ -25,7 +26,7 @@ export function performAudit(cluster: Cluster, node: number, action: Auditing): 
     case 'make-challenge': {
       const { token, holder } = action
       later(cluster, node, ms, () => {
-        const nonce = sha256(toUtf8(`${cluster.nextId++}`)).slice(0, 16)
+        const nonce = hash256(toUtf8(`${cluster.nextId++}`)).slice(0, 16)
         const items = action.items.map(({ key }) => {
           const range = { key, offset: nonce[0] as number, length: 16 }
           return { ...range, digest: has(cluster, node, key) ? digestOf(nonce, holder, range) : undefined }
@@ -62,12 +63,12 @@ function isSomewhere(cluster: Cluster, key: BlockKey): boolean {
 }
 
 function digestOf(nonce: Uint8Array, holder: PeerId, { key, offset }: Range): Uint8Array {
-  return sha256(toUtf8(`${toHex(nonce)} ${holder} ${key} ${offset}`))
+  return hash256(toUtf8(`${toHex(nonce)} ${holder} ${key} ${offset}`))
 }
 
 /** Nothing right, or what another holder gives: who that is, is chance. */
 function lie(cluster: Cluster, node: number, nonce: Uint8Array, item: Range): Uint8Array {
-  if (cluster.ways.lie !== 'asks') return sha256(nonce)
+  if (cluster.ways.lie !== 'asks') return hash256(nonce)
   const others = cluster.nodes.flatMap(({ up }, other) =>
     up && other !== node && has(cluster, other, item.key) ? [other] : []
   )

@@ -2,7 +2,6 @@
  * Simulated nodes with the whole core: members, a disk each, and the bulk transfers between them. What
  * the shell does with libp2p and a store, this does in virtual time, action for action.
  */
-import { hash } from 'node:crypto'
 import {
   type Ack,
   type BlockKey,
@@ -30,6 +29,7 @@ import { performAudit } from './audits.ts'
 import { fetchBlocks, sendBlocks } from './bulk.ts'
 import { knownTo, performCollect } from './collect.ts'
 import { createDisk, erase, listSlot, type SimulatedDisk, SYNC_MS, summaries } from './disk.ts'
+import { hash256 } from './hash.ts'
 import { factsOf, seals } from './members.ts'
 import { createMirrorWorld, type MirrorWorld, performMirror } from './mirrors.ts'
 import type { Link } from './network.ts'
@@ -128,15 +128,13 @@ export interface Cluster extends Simulation<Message, CoreEvent, CoreAction> {
   nextId: number
 }
 
-export const sha256 = (bytes: Uint8Array): Uint8Array => new Uint8Array(hash('sha256', bytes, 'buffer'))
-
 /** As the shell writes and reads them. */
 const wire: Wire<Message> = { encode: encodeMessage, decode: decodeMessage }
 
 export function simulateCluster(options: ClusterOptions): Cluster {
   const { seed, nodes, link } = options
   const cores: NodeCore[] = []
-  const disks = Array.from({ length: nodes }, () => createDisk(sha256))
+  const disks = Array.from({ length: nodes }, () => createDisk(hash256))
   const refs = createRefWorld(nodes)
   const sim = createSimulation<Message, CoreEvent, CoreAction>({
     ...{ seed, nodes, link, wire, messageBytesMax: MESSAGE_BYTES_MAX },
@@ -144,7 +142,7 @@ export function simulateCluster(options: ClusterOptions): Cluster {
       const id = peerOf(node)
       const capacity = options.capacity?.(node) ?? 2 ** 40
       const facts = { ...factsOf(node), capacity, zone: options.zone?.(node) }
-      const crypto = { sha256, ...seals(id) }
+      const crypto = { sha256: hash256, ...seals(id) }
       const config = { ...options.config, ...options.configOf?.(node) }
       const incarnation = options.incarnation?.(node, life) ?? life
       const about = { id, facts, incarnation, life: lifeOf(life), config, random, crypto }
@@ -190,7 +188,7 @@ export function diskOf(cluster: Cluster, node: number): SimulatedDisk {
 /** Keys of blocks that nobody has put yet. */
 export function freshKeys(cluster: Cluster, count: number): BlockKey[] {
   return Array.from({ length: count }, () => {
-    const digest = sha256(toUtf8(`${cluster.options.seed} ${cluster.nextId++}`))
+    const digest = hash256(toUtf8(`${cluster.options.seed} ${cluster.nextId++}`))
     return blockKey(Uint8Array.of(0x12, 32, ...digest))
   })
 }
@@ -300,7 +298,7 @@ function perform(cluster: Cluster, node: number, action: CoreAction): void {
         for (const key of cluster.unreadable.has(node) ? [] : action.keys) {
           const known = knownTo(disk, key)
           if (known === undefined) continue
-          found.set(key, { claims: claimsDigest(known.claims, sha256), held: known.held })
+          found.set(key, { claims: claimsDigest(known.claims, hash256), held: known.held })
         }
         feed(cluster, node, { type: 'looked-up', token: action.token, found })
       })

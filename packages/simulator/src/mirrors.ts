@@ -10,8 +10,9 @@ import {
   type KeptMirror,
   type MirrorAction
 } from '@cairn/core'
-import { type Cluster, diskOf, later, sha256, tellChanges } from './cluster.ts'
+import { type Cluster, diskOf, later, tellChanges } from './cluster.ts'
 import { addClaims, erase, type SimulatedDisk, store } from './disk.ts'
+import { hash256 } from './hash.ts'
 import { feed, peerOf } from './run.ts'
 
 /** Of a small file with its sync. */
@@ -38,7 +39,7 @@ export function reopenMirrors(cluster: Cluster, node: number): void {
 }
 
 export function mirrorClaimAt(node: number, id: string, sequence: number, live = true): HeldClaim {
-  const claimant = claimantOf({ kind: 'mirror', owner: peerOf(node), id }, sha256)
+  const claimant = claimantOf({ kind: 'mirror', owner: peerOf(node), id }, hash256)
   return { claimant, sequence, live, replicas: 1, proof: new Uint8Array() }
 }
 

@@ -3,7 +3,8 @@
  * key signed is on the account, so that "on the line of" is a fact about hashes, not about sequences.
  */
 import { type PeerId, pick, type Random, type RefRecord, refId, seeded, toHex } from '@cairn/core'
-import { type Cluster, sha256, simulateCluster } from './cluster.ts'
+import { type Cluster, simulateCluster } from './cluster.ts'
+import { hash256 } from './hash.ts'
 import { cut, heal, LAN, LOSSY, partition } from './network.ts'
 import { readRefAt, setRef } from './ref-world.ts'
 import { feed, kill, peerOf, restart, runTo, setClock, stall } from './run.ts'
@@ -118,7 +119,7 @@ function setOne(chaos: RefChaos, node: number, op: RefOp): void {
 
 function readLatest(chaos: RefChaos, node: number, op: RefOp): void {
   const { cluster } = chaos
-  const id = refId({ owner: OWNER, name: NAME }, sha256)
+  const id = refId({ owner: OWNER, name: NAME }, hash256)
   readRefAt(cluster, node, { id, latest: true }, ({ best, rivals }, quorum) => {
     op.endedMs = cluster.nowMs
     // As the shell: what may have been acknowledged is decided before it is told; here it is no answer.

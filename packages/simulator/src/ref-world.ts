@@ -15,7 +15,8 @@ import {
   type RefWant,
   signRef
 } from '@cairn/core'
-import { type Cluster, later, sha256 } from './cluster.ts'
+import { type Cluster, later } from './cluster.ts'
+import { hash256 } from './hash.ts'
 import { seals } from './members.ts'
 import { feed } from './run.ts'
 
@@ -111,7 +112,7 @@ export function setRef(
         })
         return
       case 'sign': {
-        const record = signRef(next.body, { sha256, ...seals(want.owner) })
+        const record = signRef(next.body, { sha256: hash256, ...seals(want.owner) })
         cluster.refs.onSigned(record)
         go(onRefWriter(writer, { type: 'signed', record }))
         return

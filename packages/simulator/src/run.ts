@@ -5,6 +5,7 @@
  */
 
 import { type PeerId, type Random, seeded } from '@cairn/core'
+import { FNV_PRIME, folded } from './hash.ts'
 import {
   connect,
   copies,
@@ -90,9 +91,6 @@ export interface Simulation<Message, Event, Action> {
 
 /** Names that were given: one string each, so that looking members up need not hash it again. */
 const NAMES: PeerId[] = []
-
-/** Of FNV-1a. */
-const FNV_PRIME = 0x01000193
 
 /** A node's name, and its one address. */
 export function peerOf(node: number): PeerId {
@@ -290,8 +288,7 @@ function transmit<M, E, A>(sim: Simulation<M, E, A>, from: number, to: number, b
   for (const delay of copies(sim.network, from, to)) {
     enqueue(sim.queue, sim.nowMs + delay, () => {
       if (at(sim, to).life !== life) return
-      fold(sim, bytes.length)
-      foldBytes(sim, bytes)
+      sim.hash = folded(sim.hash, bytes)
       const message = sim.options.wire.decode(bytes)
       deliver(sim, to, { type: 'message', from: peerOf(from), message })
     })
@@ -330,10 +327,4 @@ function record<M, E, A>(sim: Simulation<M, E, A>, node: number, what: string): 
 
 function fold<M, E, A>(sim: Simulation<M, E, A>, value: number): void {
   sim.hash = Math.imul(sim.hash ^ value, FNV_PRIME) >>> 0
-}
-
-function foldBytes<M, E, A>(sim: Simulation<M, E, A>, bytes: Uint8Array): void {
-  let hash = sim.hash
-  for (let i = 0; i < bytes.length; i++) hash = Math.imul(hash ^ (bytes[i] as number), FNV_PRIME)
-  sim.hash = hash >>> 0
 }

@@ -9,6 +9,7 @@ import {
   feed,
   freeze,
   freshKeys,
+  hash256,
   kill,
   LAN,
   LOSSY,
@@ -20,7 +21,6 @@ import {
   restart,
   runTo,
   runUntil,
-  sha256,
   simulateCluster,
   stall
 } from '../src/index.ts'
@@ -135,7 +135,7 @@ cluster('a member whose disk was replaced by an empty one is filled again', () =
   const five = gathered({ seed: 5, nodes: 5, link: LAN, config: { repairDelayMs: 3_000 } })
   const keys = putAll(five, 0, 200)
   kill(five, 2)
-  five.disks[2] = createDisk(sha256)
+  five.disks[2] = createDisk(hash256)
   restart(five, 2)
   feed(five, 2, { type: 'join', addresses: [peerOf(0)] })
   heals(five, keys, 3)

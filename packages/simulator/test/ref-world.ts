@@ -4,6 +4,7 @@ import * as assert from 'uvu/assert'
 import {
   type Cluster,
   feed,
+  hash256,
   heal,
   kill,
   LAN,
@@ -14,7 +15,6 @@ import {
   runTo,
   runUntil,
   setRef,
-  sha256,
   simulateCluster
 } from '../src/index.ts'
 
@@ -38,7 +38,7 @@ function set(cluster: Cluster, node: number, n: number, more: object = {}): RefR
 }
 
 function get(cluster: Cluster, node: number, latest = false) {
-  const id = refId({ owner: OWNER, name: 'photos' }, sha256)
+  const id = refId({ owner: OWNER, name: 'photos' }, hash256)
   let told: { root: string | undefined; sequence: number; quorum: boolean; by: string[] } | undefined
   readRefAt(cluster, node, { id, latest }, ({ best }, quorum) => {
     const { root, sequence = 0 } = best?.record ?? {}
