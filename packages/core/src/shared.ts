@@ -36,7 +36,7 @@ export interface Peer {
   /** Places of ours that changed since they were last compared with it, and our version then. */
   readonly changed: Map<Place, number>
   readonly digests: Uint8Array
-  /** Groups whose digest is out of date; all that have places, while not `digested` since the view changed. */
+  /** Groups whose digest is out of date; with `digested` false, as after a change of the view, all. */
   readonly outdated: Set<number>
   digested: boolean
   root: string | undefined
