@@ -29,7 +29,7 @@ const NODES = 4
 /** A disk that was emptied has all of its blocks again so soon. */
 const HEAL_MS = 60_000
 /** Between two faults. */
-const REST_MS = 1_000
+const REST_MS = 4_000
 
 interface Told {
   kind: 'set' | 'read'
@@ -163,11 +163,17 @@ async function startTimed(world: World, flags: readonly string[]): Promise<Site>
 }
 
 /** Each fault to each node in turn, with a time of rest after each. */
-async function harass(site: Site, isOver: () => boolean): Promise<Map<string, number>> {
+async function harass(
+  site: Site,
+  { told, undecided }: Account,
+  isOver: () => boolean
+): Promise<Map<string, number>> {
   const counts = new Map<string, number>()
   const all = Object.entries(FAULTS)
   for (let i = 0; !isOver(); i++) {
     const [name, fault] = all[i % all.length] as [string, Fault]
+    const lost = [...undecided.values()].reduce((sum, n) => sum + n, 0)
+    console.error(`${told.length + lost} operations, ${told.length} decided; now: ${name}`)
     await fault(site, Math.floor(i / all.length))
     counts.set(name, (counts.get(name) ?? 0) + 1)
     await met(site.nodes)
@@ -213,7 +219,7 @@ writers(
       over = true
     })
     racingOver.catch(() => {}) // awaited below
-    if (isLong) console.log(`faults: ${say(await harass(site, () => over))}`)
+    if (isLong) console.log(`faults: ${say(await harass(site, account, () => over))}`)
     else await FAULTS.killed?.(site, NODES - 1)
     await racingOver
     const { told, undecided } = account
