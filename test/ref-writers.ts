@@ -17,9 +17,12 @@ import * as assert from 'uvu/assert'
 import { type FakeClock, fakeClock } from './support/faketime.ts'
 import { clientOf, healed, kill, met, type Node, signal, type World, withNodes } from './support/nodes.ts'
 
-/** Of each device, and as many reads: `CAIRN_UPDATES=1700` is 10,200 of both, under all faults in turn. */
+/** Of each device and name, and as many reads: `CAIRN_UPDATES=220` is 10,560 in all, under faults in turn. */
 const UPDATES_IN_CI = 12
 const UPDATES = Number(process.env.CAIRN_UPDATES ?? UPDATES_IN_CI)
+const IS_LONG = UPDATES > UPDATES_IN_CI
+/** Each is updated by three devices; while one waits for a node that is stopped, so do all others. */
+const NAMES = Array.from({ length: IS_LONG ? 8 : 1 }, (_, i) => `site-${i}`)
 /** What an update or a read may end with under faults: it happened, or not, and is tried again. */
 const UNDECIDED: readonly CairnError['code'][] = [
   ...(['TOO_FEW_REPLICAS', 'REF_CONFLICT', 'UNREACHABLE', 'TIMEOUT', 'BUSY', 'NOT_FOUND'] as const)
@@ -32,6 +35,7 @@ const HEAL_MS = 60_000
 const REST_MS = 4_000
 
 interface Told {
+  name: string
   kind: 'set' | 'read'
   startedMs: number
   endedMs: number
@@ -54,9 +58,9 @@ interface Account {
 async function attempt(account: Account, kind: Told['kind'], work: () => Promise<Ref>): Promise<void> {
   const startedMs = performance.now()
   try {
-    const { sequence, hash, record } = await work()
+    const { name, sequence, hash, record } = await work()
     const after = readRef(record, account.network, READ).predecessors
-    account.told.push({ kind, startedMs, endedMs: performance.now(), sequence, hash, after })
+    account.told.push({ name, kind, startedMs, endedMs: performance.now(), sequence, hash, after })
   } catch (error) {
     if (!CairnError.is(error) || !UNDECIDED.includes(error.code)) throw error
     const what = `${kind} ${error.code}`
@@ -64,12 +68,19 @@ async function attempt(account: Account, kind: Told['kind'], work: () => Promise
   }
 }
 
-async function write(client: Client, mark: string, cid: string, account: Account): Promise<void> {
+interface Writing {
+  client: Client
+  name: string
+  mark: string
+  cid: string
+}
+
+async function write({ client, name, mark, cid }: Writing, account: Account): Promise<void> {
   for (let i = 0; i < UPDATES; i++) {
     await attempt(account, 'set', () => {
-      return client.refs.set('site', cid, { metadata: { by: `${mark} ${i}` }, settle: i % 2 === 0 })
+      return client.refs.set(name, cid, { metadata: { by: `${mark} ${i}` }, settle: i % 2 === 0 })
     })
-    await attempt(account, 'read', () => client.refs.get('site', { latest: true }))
+    await attempt(account, 'read', () => client.refs.get(name, { latest: true }))
   }
 }
 
@@ -182,13 +193,31 @@ async function harass(
   return counts
 }
 
+/** All that was told of a name is one line, which goes on from where it was. */
+async function isOneLine(client: Client, name: string, { told, cid }: { told: Told[]; cid: string }) {
+  const own = told.filter((one) => one.name === name)
+  assert.equal(wrongs(own), [], name)
+  const most = Math.max(0, ...own.map(({ sequence }) => sequence))
+  const last = await client.refs.set(name, cid, { settle: true })
+  assert.ok(last.sequence > most, `${name}: ${last.sequence} after ${most}`)
+  assert.equal((await client.refs.get(name, { latest: true })).forks, [])
+}
+
 const say = (counts: ReadonlyMap<string, number>): string =>
   [...counts].map(([what, n]) => `${n} ${what}`).join(', ')
 
 const writers = suite('writers of one name')
 
 writers('the checker finds what is wrong', () => {
-  const one = { kind: 'set' as const, startedMs: 0, endedMs: 1, sequence: 2, hash: 'a', after: ['z'] }
+  const one = {
+    name: 'x',
+    kind: 'set' as const,
+    startedMs: 0,
+    endedMs: 1,
+    sequence: 2,
+    hash: 'a',
+    after: ['z']
+  }
   assert.equal(wrongs([one, { ...one, kind: 'read', startedMs: 2, endedMs: 3 }]), [])
   assert.is(wrongs([one, { ...one, hash: 'b' }]).length, 2)
   const old = { ...one, kind: 'read' as const, sequence: 1, hash: 'z' }
@@ -202,9 +231,8 @@ writers('the checker finds what is wrong', () => {
 writers(
   'no acknowledged update is lost or reordered while a node is killed and comes back',
   withNodes(async (world) => {
-    const isLong = UPDATES > UPDATES_IN_CI
     const flags = ['--repair-delay', '1s']
-    const site = isLong
+    const site = IS_LONG
       ? await startTimed(world, flags)
       : { nodes: await world.network(NODES, { flags }), clocks: [], world }
     const key = await refKey(newSeed())
@@ -214,25 +242,26 @@ writers(
     const { network } = await clientOf([a]).node()
     const account: Account = { network: network.id, told: [], undecided: new Map() }
     let over = false
-    const racing = Promise.all(clients.map((client, i) => write(client, `device ${i}`, cid, account)))
+    const racing = Promise.all(
+      NAMES.flatMap((name) =>
+        clients.map((client, i) => write({ client, name, mark: `device ${i}`, cid }, account))
+      )
+    )
     const racingOver = racing.finally(() => {
       over = true
     })
     racingOver.catch(() => {}) // awaited below
-    if (isLong) console.log(`faults: ${say(await harass(site, account, () => over))}`)
+    if (IS_LONG) console.log(`faults: ${say(await harass(site, account, () => over))}`)
     else await FAULTS.killed?.(site, NODES - 1)
     await racingOver
     const { told, undecided } = account
-    assert.equal(wrongs(told), [])
     const sets = told.filter(({ kind }) => kind === 'set')
-    const counts = `${sets.length} of ${3 * UPDATES} acknowledged, ${told.length - sets.length} reads`
+    const asked = 3 * NAMES.length * UPDATES
+    const reads = told.length - sets.length
+    const counts = `${sets.length} of ${asked} updates acknowledged, ${reads} of ${asked} reads`
     console.log([counts, ...(undecided.size === 0 ? [] : [say(undecided)])].join('; '))
     assert.ok(sets.length > 0)
-    const most = Math.max(...sets.map(({ sequence }) => sequence))
-    const client = clientOf([a], { key })
-    const last = await client.refs.set('site', cid, { settle: true })
-    assert.ok(last.sequence > most, `${last.sequence} after ${most}`)
-    assert.equal((await client.refs.get('site', { latest: true })).forks, [])
+    for (const name of NAMES) await isOneLine(clientOf([a], { key }), name, { told, cid })
   })
 )
 

@@ -62,9 +62,11 @@ export function draftRef(entry: RefEntry, want: RefWant, facts: DraftFacts): Dra
   const before = best?.record
   if (want.recover === true) return recovery(entry, want, facts)
   const begun = headsOf(entry)
-  const [first] = begun
-  if (first !== undefined && want.settle !== true) {
-    if (begun.length > 1) return { type: 'split', rivals: begun.map(({ record }) => record) }
+  const [first, second] = begun
+  // A first record alone has nothing to be settled with: who voted for another tells of that when asked.
+  const isAlone = best === undefined && second === undefined
+  if (first !== undefined && (want.settle !== true || isAlone)) {
+    if (second !== undefined) return { type: 'split', rivals: begun.map(({ record }) => record) }
     return { type: 'finish', record: first.record, chain: chainOf(entry, first.record) }
   }
   if (moved(before, want)) return { type: 'moved', best }

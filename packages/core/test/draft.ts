@@ -61,6 +61,16 @@ drafts('rivals are told, and settled only when asked', () => {
   )
 })
 
+drafts('a first record that is alone is finished, for there is nothing to settle it with', () => {
+  const other = record([], { root: Uint8Array.of(9) })
+  for (const settle of [false, true]) {
+    const draft = drafted([voted(first, 'a')], { settle })
+    assert.is(draft.type === 'finish' && draft.record.hash, first.hash, `settle ${settle}`)
+  }
+  const settling = bodyOf(drafted([voted(first, 'a'), voted(other, 'b')], { settle: true }))
+  assert.equal([...settling.predecessors].sort(), [first.hash, other.hash].sort())
+})
+
 drafts('a settlement that was begun stands for the rivals that it names', () => {
   const settling = record([second, rival])
   const entry = entryOf(voted(first, 'a', 'b'), voted(second, 'a'), voted(rival, 'b'), voted(settling, 'c'))

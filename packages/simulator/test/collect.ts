@@ -1,7 +1,7 @@
 /**
  * Collecting, and members that were away for longer than the others remember them: for a year, for good, or
- * until all who knew them are gone. Times are scaled: a member is forgotten after half a minute, not a week, and
- * a year is twenty times that.
+ * until all who knew them are gone. Times are scaled: a member is forgotten after half a minute, not a week,
+ * and a year is twenty times that.
  */
 // limit: 180 s
 import type { BlockKey } from '@cairn/core'
