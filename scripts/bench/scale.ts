@@ -3,11 +3,16 @@
  * lost: how long until each of the others knows of a death (a host that falls silent with its sockets
  * open), false deaths, and what a member sends. With `--svg` it draws what it found.
  *
- * Run: npm run bench -- scale [--nodes 10,100,1000] [--deaths 4] [--svg docs/membership.svg]
+ * With --acquainted all know all at the start, and nobody joins: ten thousand would take hours to gather. The
+ * rows are kept in a file of JSON (--rows), so that another run adds to them and draws all.
+ *
+ * Run: npm run bench -- scale [--nodes 10,100,1000] [--deaths 4] [--rows FILE] [--svg docs/membership.svg]
+ *      of 10,000: NODE_OPTIONS=--max-old-space-size=14000, --acquainted --deaths 1
  */
-import { writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import {
+  acquaint,
   falseDeaths,
   feed,
   freeze,
@@ -22,6 +27,8 @@ const { values: flags } = parseArgs({
   options: {
     nodes: { type: 'string', default: '10,100,1000' },
     deaths: { type: 'string', default: '4' },
+    acquainted: { type: 'boolean', default: false },
+    rows: { type: 'string' },
     svg: { type: 'string' }
   }
 })
@@ -32,14 +39,15 @@ const SEED = 1
 const LOOK_MS = 1_000
 const GATHER_MS = 600_000
 /** Until nobody talks of the gathering any more, and how long what is sent is counted. */
-const SETTLE_MS = 40_000
-const QUIET_MS = 60_000
+const SETTLE_MS = flags.acquainted ? 20_000 : 40_000
+const QUIET_MS = flags.acquainted ? 20_000 : 60_000
 const DETECT_MS = 120_000
 const DAY_MS = 86_400_000
 
 interface Row {
   nodes: number
-  gatheredS: number
+  /** Undefined: all knew all from the start. */
+  gatheredS: number | undefined
   /** From the death to each of the others' verdict, s. */
   p50: number
   p99: number
@@ -49,7 +57,7 @@ interface Row {
   messages: number
 }
 
-const rows: Row[] = []
+const rows: Row[] = flags.rows === undefined ? [] : await kept(flags.rows)
 console.log(
   '| members | gathered, s | death known p50, s | p99, s | false deaths in node-days | B/s | messages/s |'
 )
@@ -57,21 +65,25 @@ console.log('|---|---|---|---|---|---|---|')
 for (const nodes of SIZES) {
   const row = measure(nodes)
   rows.push(row)
+  rows.sort((a, b) => a.nodes - b.nodes)
+  if (flags.rows !== undefined) await writeFile(flags.rows, `${JSON.stringify(rows, undefined, 2)}\n`)
   const { gatheredS, p50, p99, bytes, messages } = row
   const deaths = `${row.falseDeaths} in ${row.nodeDays.toFixed(2)}`
-  const cells = [nodes, gatheredS.toFixed(0), p50.toFixed(1), p99.toFixed(1), deaths, bytes.toFixed(0)]
+  const cells = [
+    nodes,
+    gatheredS?.toFixed(0) ?? '-',
+    p50.toFixed(1),
+    p99.toFixed(1),
+    deaths,
+    bytes.toFixed(0)
+  ]
   console.log(`| ${[...cells, messages.toFixed(1)].join(' | ')} |`)
 }
 if (flags.svg !== undefined) await writeFile(flags.svg, drawing(rows))
 
 function measure(nodes: number): Row {
   const sim = simulateMembers({ seed: SEED, nodes, link: LOSSY })
-  for (let node = 1; node < nodes; node++) feed(sim, node, { type: 'join', addresses: [peerOf(0)] })
-  while (!knowAll(sim)) {
-    if (sim.nowMs > GATHER_MS) throw new Error(`${nodes} members: not gathered in ${GATHER_MS / 1000} s`)
-    runTo(sim, sim.nowMs + LOOK_MS)
-  }
-  const gatheredS = sim.nowMs / 1000
+  const gatheredS = flags.acquainted ? meetBefore(sim) : gathered(sim)
   runTo(sim, sim.nowMs + SETTLE_MS)
   const { bytes, messages, nowMs } = sim
   runTo(sim, nowMs + QUIET_MS)
@@ -107,10 +119,30 @@ function measure(nodes: number): Row {
   }
 }
 
+function meetBefore(sim: Members): undefined {
+  acquaint(sim)
+}
+
+function gathered(sim: Members): number {
+  const nodes = sim.nodes.length
+  for (let node = 1; node < nodes; node++) feed(sim, node, { type: 'join', addresses: [peerOf(0)] })
+  while (!knowAll(sim)) {
+    if (sim.nowMs > GATHER_MS) throw new Error(`${nodes} members: not gathered in ${GATHER_MS / 1000} s`)
+    runTo(sim, sim.nowMs + LOOK_MS)
+  }
+  return sim.nowMs / 1000
+}
+
+async function kept(path: string): Promise<Row[]> {
+  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return '[]'
+    throw error
+  })
+  return (JSON.parse(text) as Row[]).filter(({ nodes }) => !SIZES.includes(nodes))
+}
+
 function knowAll({ states, nodes }: Members): boolean {
-  return (
-    states.length === nodes.length && states.every(({ table }) => table.living.items.length === nodes.length)
-  )
+  return states.length === nodes.length && states.every(({ table }) => table.living.length === nodes.length)
 }
 
 /** Three panels over the number of members, as powers of ten. */

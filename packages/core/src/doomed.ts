@@ -62,7 +62,7 @@ export interface DoomedAsked {
 
 export interface Doomings {
   readonly self: PeerId
-  readonly open: Map<number, { request: number; of: PeerId; untilMs: number }>
+  readonly open: Map<number, { request: number; of: PeerId; from: Place; untilMs: number }>
   /** Pages being listed here, by their token. */
   readonly served: Map<
     number,
@@ -86,7 +86,7 @@ export function askDoomed(
 ): DoomedAction[] {
   if (state.open.size >= PAGES_MAX) return [{ type: 'doomed', request, keys: undefined, next: undefined }]
   const token = state.nextToken++
-  state.open.set(token, { request, of, untilMs: nowMs + PAGE_TIMEOUT_MS })
+  state.open.set(token, { request, of, from, untilMs: nowMs + PAGE_TIMEOUT_MS })
   const message: Ask = { type: 'ask-doomed', token, without: [...without], from }
   return of === state.self ? listPage(state, of, message, places) : [{ type: 'send', to: of, message }]
 }
@@ -175,5 +175,7 @@ function answered(state: Doomings, from: PeerId, token: number, page: DoomedPage
   const asked = state.open.get(token)
   if (asked?.of !== from) return []
   state.open.delete(token)
-  return [{ type: 'doomed', request: asked.request, ...page }]
+  // One that goes back would be asked for ever.
+  const next = page.next !== undefined && page.next > asked.from ? page.next : undefined
+  return [{ type: 'doomed', request: asked.request, keys: page.keys, next }]
 }

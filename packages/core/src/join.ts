@@ -106,7 +106,7 @@ function waitMs({ config }: Membership, { peer, tries }: Candidate, joined: bool
 
 /** A member that lives has this address: it need not be dialled, but is kept for when we are alone. */
 function isKnown({ table }: Membership, addresses: readonly string[]): boolean {
-  return table.living.items.some((id) => {
+  return table.living.some((id) => {
     const own = table.known.get(id)?.member.addresses ?? []
     return addresses.some((address) =>
       own.some((one) => one === address || one.startsWith(`${address}/p2p/`))

@@ -94,6 +94,7 @@ export function createMembership(options: MembershipOptions, nowMs: number): Mem
     exchange: { dueMs: nowMs },
     joining: createJoining(),
     meters: new Map(),
+    metersSecond: 0,
     suspicionsDueMs: Number.POSITIVE_INFINITY,
     newsDueMs: Number.POSITIVE_INFINITY,
     keepDueMs: Number.POSITIVE_INFINITY,
@@ -262,8 +263,8 @@ function keep(state: Membership, nowMs: number): void {
   const { table, random, self } = state
   state.keepDueMs = Number.POSITIVE_INFINITY
   state.keptMs = nowMs
-  const all = table.living.items.length <= LIMITS.kept
-  const ids = all ? table.living.items : drawSome(table.living, LIMITS.kept, random, () => true)
+  const all = table.living.length <= LIMITS.kept
+  const ids = all ? table.living : drawSome(table.living, LIMITS.kept, random, () => true)
   const kept = ids
     .filter((id) => id !== self)
     .map((id) => ({ id, addresses: table.known.get(id)?.member.addresses ?? [] }))
@@ -336,13 +337,13 @@ function leaveNow(state: Membership, nowMs: number): void {
 function withinMeter(state: Membership, peer: PeerId, nowMs: number): boolean {
   const { meters } = state
   const second = Math.floor(nowMs / 1_000)
-  const meter = meters.get(peer)
-  if (meter?.second === second) return ++meter.count <= LIMITS.messagesPerSecond
-  meters.delete(peer)
-  meters.set(peer, { second, count: 1 })
+  if (second !== state.metersSecond) meters.clear() // or each would hold all that it ever heard
+  state.metersSecond = second
+  const count = (meters.get(peer) ?? 0) + 1
+  meters.set(peer, count)
   for (const [oldest] of meters) {
     if (meters.size <= LIMITS.meters) break
     meters.delete(oldest)
   }
-  return true
+  return count <= LIMITS.messagesPerSecond
 }

@@ -187,7 +187,7 @@ function nextTarget(state: Membership): PeerId | undefined {
       const id = probing.ring[probing.next++] as PeerId
       if (isProbed(state, id)) return id
     }
-    probing.ring = shuffle(random, [...table.living.items])
+    probing.ring = shuffle(random, [...table.living])
     probing.next = 0
   }
   return undefined

@@ -8,7 +8,7 @@
  */
 
 import type { PeerId } from './block.ts'
-import type { Member } from './member.ts'
+import type { Member, MemberState } from './member.ts'
 import { isLiving } from './member.ts'
 import { pick, type Random } from './random.ts'
 
@@ -16,14 +16,15 @@ import { pick, type Random } from './random.ts'
 export const PART_BITS = 8
 export const PARTS = 2 ** PART_BITS
 
+/** Never changed, so that tables of one process may share it: ten thousand with ten thousand members each. */
 export interface Known {
-  member: Member
+  readonly member: Member
   /** When it got into this state, by our clock. */
-  sinceMs: number
+  readonly sinceMs: number
   /** Of a member that left: its own. */
-  signature: Uint8Array | undefined
+  readonly signature: Uint8Array | undefined
   /** No longer compared or told. */
-  quiet: boolean
+  readonly quiet: boolean
   readonly part: number
   readonly tag: number
 }
@@ -33,61 +34,59 @@ export interface Digest {
   b: number
 }
 
-/** A set of ids with a random draw in constant time and a fixed order of iteration. */
-export interface Draw {
-  readonly items: PeerId[]
-  readonly at: Map<PeerId, number>
-}
-
 export interface Table {
   readonly known: Map<PeerId, Known>
-  readonly parts: Set<Known>[]
+  /** By the part of the id space: an array is a tenth of a set, and a part has tens of members. */
+  readonly parts: Known[][]
   readonly sums: Uint32Array
-  readonly living: Draw
-  readonly dead: Draw
+  readonly living: PeerId[]
+  readonly dead: PeerId[]
 }
 
 export function createTable(): Table {
   return {
     known: new Map(),
-    parts: Array.from({ length: PARTS }, () => new Set<Known>()),
+    parts: Array.from({ length: PARTS }, () => []),
     sums: new Uint32Array(2 * PARTS),
-    living: { items: [], at: new Map() },
-    dead: { items: [], at: new Map() }
+    living: [],
+    dead: []
   }
 }
 
 /** Adds a member or replaces what was known of it. */
-export function put(table: Table, member: Member, sinceMs: number, signature?: Uint8Array): Known {
-  const before = table.known.get(member.id)
-  if (before !== undefined) weigh(table, before, -1)
-  const known = before ?? { ...place(member.id), member, sinceMs, signature, quiet: false }
-  known.member = member
-  known.sinceMs = sinceMs
-  known.signature = signature
-  known.quiet = false
-  table.known.set(member.id, known)
-  table.parts[known.part]?.add(known)
+export function put(table: Table, member: Member, sinceMs: number, signature?: Uint8Array): void {
+  const { part, tag } = table.known.get(member.id) ?? place(member.id)
+  enterKnown(table, { member, sinceMs, signature, quiet: false, part, tag })
+}
+
+/** As `put`, of what another table may know as well. */
+export function enterKnown(table: Table, known: Known): void {
+  const { id } = known.member
+  const before = table.known.get(id)
+  table.known.set(id, known)
+  const part = table.parts[known.part] as Known[]
+  if (before === undefined) part.push(known)
+  else {
+    weigh(table, before, -1)
+    part[part.indexOf(before)] = known
+  }
   weigh(table, known, 1)
-  toggle(table.living, member.id, isLiving(member.state))
-  toggle(table.dead, member.id, member.state === 'dead')
-  return known
+  move(table, id, before?.member.state, known.member.state)
 }
 
 export function remove(table: Table, id: PeerId): void {
   const known = table.known.get(id)
   if (known === undefined) return
   weigh(table, known, -1)
-  table.parts[known.part]?.delete(known)
+  const part = table.parts[known.part] as Known[]
+  part.splice(part.indexOf(known), 1)
   table.known.delete(id)
-  toggle(table.living, id, false)
-  toggle(table.dead, id, false)
+  move(table, id, known.member.state, undefined)
 }
 
 /** Leaves it out of comparisons from now on. */
 export function quieten(table: Table, known: Known): void {
-  weigh(table, known, -1)
-  known.quiet = true
+  enterKnown(table, { ...known, quiet: true })
 }
 
 export function digestOf(table: Table): Digest {
@@ -123,12 +122,17 @@ export function versionOf(known: Known): number {
   return versions(known).a
 }
 
-export function draw(from: Draw, random: Random): PeerId | undefined {
-  return from.items[pick(random, from.items.length)]
+export function draw(from: readonly PeerId[], random: Random): PeerId | undefined {
+  return from[pick(random, from.length)]
 }
 
 /** Up to `count` distinct random items that pass, in at most 4 draws for each and a few more. */
-export function drawSome(from: Draw, count: number, random: Random, fits: (id: PeerId) => boolean): PeerId[] {
+export function drawSome(
+  from: readonly PeerId[],
+  count: number,
+  random: Random,
+  fits: (id: PeerId) => boolean
+): PeerId[] {
   const drawn: PeerId[] = []
   for (let tries = 4 * count + 8; tries > 0 && drawn.length < count; tries--) {
     const id = draw(from, random)
@@ -137,18 +141,21 @@ export function drawSome(from: Draw, count: number, random: Random, fits: (id: P
   return drawn
 }
 
-function toggle(set: Draw, id: PeerId, wanted: boolean): void {
-  const index = set.at.get(id)
-  if (wanted === (index !== undefined)) return
-  if (index === undefined) {
-    set.at.set(id, set.items.push(id) - 1)
-    return
+/** From one list of ids to another; deaths are rare, and ten thousand ids looked through in microseconds. */
+function move(table: Table, id: PeerId, from: MemberState | undefined, to: MemberState | undefined): void {
+  const before = listOf(table, from)
+  const after = listOf(table, to)
+  if (before === after) return
+  if (before !== undefined) {
+    const last = before.pop() as PeerId
+    if (last !== id) before[before.indexOf(id)] = last
   }
-  const last = set.items.pop() as PeerId
-  set.at.delete(id)
-  if (last === id) return
-  set.items[index] = last
-  set.at.set(last, index)
+  after?.push(id)
+}
+
+function listOf({ living, dead }: Table, state: MemberState | undefined): PeerId[] | undefined {
+  if (state === undefined) return undefined
+  return isLiving(state) ? living : state === 'dead' ? dead : undefined
 }
 
 function sum(sums: Uint32Array, start: number, width: number): Digest {

@@ -54,7 +54,9 @@ export interface Membership {
   readonly probing: Probing
   readonly exchange: Exchange
   readonly joining: Joining
-  readonly meters: Map<PeerId, { second: number; count: number }>
+  /** Messages of each peer in the present second. */
+  readonly meters: Map<PeerId, number>
+  metersSecond: number
   /** Of the suspicions: none is due before. */
   suspicionsDueMs: number
   newsDueMs: number
@@ -73,7 +75,7 @@ export function ownMember(state: Membership): Member {
 
 /** Living members, ourselves included. */
 export function livingCount(state: Membership): number {
-  return state.table.living.items.length
+  return state.table.living.length
 }
 
 export function send(state: Membership, to: PeerId, message: Gossip): void {
@@ -262,7 +264,7 @@ export function makeRoom(state: Membership, id: PeerId): boolean {
   if (known.has(id) || known.size < MEMBER_LIMITS.members) return true
   let oldest: PeerId | undefined
   let sinceMs = Number.POSITIVE_INFINITY
-  for (const gone of dead.items) {
+  for (const gone of dead) {
     const entry = known.get(gone)
     if (entry !== undefined && entry.sinceMs < sinceMs) {
       oldest = gone

@@ -91,6 +91,24 @@ doomed('of a slot with more keys than a page has, a page is told', () => {
   assert.equal([page.keys?.length, page.next], [DATA_LIMITS.inquiryKeys, placesTo(2)[1]])
 })
 
+doomed('a page that goes on where it began, or before, is the last', () => {
+  for (const [next, expected] of [
+    [6, 6],
+    [5, undefined],
+    [0, undefined]
+  ]) {
+    const one = createDoomings(peer(1))
+    const [sent] = askDoomed(one, askOf(peer(2), 5), () => [], 0)
+    assert.ok(sent?.type === 'send')
+    const { token } = sent.message
+    const told: DoomedMessage = { type: 'tell-doomed', token, keys: [], more: true, next: next as number }
+    assert.equal(
+      onDoomedMessage(one, peer(2), told, () => []),
+      [{ type: 'doomed', request: 7, keys: [], next: expected }]
+    )
+  }
+})
+
 doomed('with nothing to tell the store is not asked', () => {
   const own = createDoomings(peer(1))
   assert.equal(

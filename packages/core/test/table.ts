@@ -6,6 +6,7 @@ import {
   digestOf,
   draw,
   drawSome,
+  enterKnown,
   membersOf,
   PART_BITS,
   partDigests,
@@ -61,8 +62,8 @@ table('has one digest for one content, however it came about', () => {
     const fresh = tableOf(shuffle(random, [...last.values()]))
     assert.equal(digestOf(history), digestOf(fresh))
     assert.equal(partDigests(history, PART_BITS), partDigests(fresh, PART_BITS))
-    assert.equal([...history.living.items].sort(), [...fresh.living.items].sort())
-    assert.equal([...history.dead.items].sort(), [...fresh.dead.items].sort())
+    assert.equal([...history.living].sort(), [...fresh.living].sort())
+    assert.equal([...history.dead].sort(), [...fresh.dead].sort())
   }
 })
 
@@ -98,8 +99,20 @@ table('leaves the quiet ones out, until there is news of them', () => {
   assert.equal(digestOf(two), digestOf(tableOf([member(1), member(2, 1)])))
 })
 
+table('what two tables share changes in neither when it changes in the other', () => {
+  const [one, two] = [tableOf([member(1), member(2)]), createTable()]
+  for (const known of one.known.values()) enterKnown(two, known)
+  assert.equal([digestOf(two), [...two.living]], [digestOf(one), [...one.living]])
+  const before = digestOf(one)
+  put(two, member(2, 0, 'dead'), 1)
+  quieten(two, two.known.get('peer-1' as PeerId) as never)
+  assert.equal(digestOf(one), before)
+  assert.equal([one.living.length, one.dead.length, two.dead.length], [2, 0, 1])
+  assert.equal(digestOf(two), digestOf(tableOf([member(2, 0, 'dead')])))
+})
+
 table('spreads members evenly over its parts', () => {
-  const parts = tableOf(Array.from({ length: 10_240 }, (_, i) => member(i))).parts.map(({ size }) => size)
+  const parts = tableOf(Array.from({ length: 10_240 }, (_, i) => member(i))).parts.map(({ length }) => length)
   const chi = parts.reduce((sum, size) => sum + (size - 40) ** 2 / 40, 0)
   assert.ok(chi < 330, `chi-square ${chi} with 255 degrees of freedom: above 330 once in a thousand`)
   assert.is(usefulBits(tableOf([member(1)])), 0)

@@ -18,6 +18,8 @@ import type { Shell } from './shell.ts'
 
 /** Blocks that are asked for one by one; of more, those beyond are told as their holders count. */
 const KEYS_MAX = 65_536
+/** Of one member: as many make up that number of keys, a place of one key each. */
+const PAGES_MAX = 256
 
 interface Told {
   keys: Map<BlockKey, DoomedKey>
@@ -45,7 +47,7 @@ async function doomedKeys(shell: Shell, without: readonly PeerId[]): Promise<Tol
   const told: Told = { keys: new Map(), count: { blocks: 0, bytes: 0 } }
   for (const { id, state } of members(shell.core.membership)) {
     let from: number | undefined = state === 'dead' || state === 'left' ? undefined : 0
-    while (from !== undefined && told.keys.size < KEYS_MAX) {
+    for (let pages = 0; from !== undefined && pages < PAGES_MAX && told.keys.size < KEYS_MAX; pages++) {
       const page = await ask(shell, { type: 'ask-doomed', of: id, without, from })
       if (page.type !== 'doomed') throw new TypeError('a page of what is doomed answered as something else')
       for (const one of page.keys ?? []) {

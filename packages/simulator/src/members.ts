@@ -7,10 +7,12 @@ import {
   deadline,
   decode,
   encode,
+  enterKnown,
   equalBytes,
   GOSSIP_LIMITS,
   type Gossip,
   gossipCodec,
+  type Known,
   type Member,
   type MemberState,
   type Membership,
@@ -103,6 +105,17 @@ function seal(by: PeerId, bytes: Uint8Array): Uint8Array {
   const signature = new Uint8Array(SIGNATURE_BYTES)
   signature.set(toUtf8(`${by} ${hash >>> 0}`).subarray(0, SIGNATURE_BYTES))
   return signature
+}
+
+/**
+ * All know all, as after a gathering that is long over: of ten thousand each would hear ten thousand. What
+ * each knows of a member is one and the same until it changes.
+ */
+export function acquaint({ states }: Members): void {
+  const own = states.map(({ self, table }) => table.known.get(self) as Known)
+  for (const { table, self } of states) {
+    for (const known of own) if (known.member.id !== self) enterKnown(table, known)
+  }
 }
 
 /** Everyone joins through node 0, and all come to know all. @throws Error when they do not */
