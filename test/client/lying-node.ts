@@ -214,6 +214,12 @@ function madeUp(at: Site, hash: string): Json[] {
   })
 }
 
+const codeOf = (work: Promise<unknown>): Promise<string> =>
+  work.then(
+    () => 'done',
+    (error) => (CairnError.is(error) ? error.code : String(error))
+  )
+
 const unread = { sha256, verify: () => true }
 
 lying(
@@ -302,6 +308,12 @@ lying(
         what
       )
     }
+    // the same past, told to one that has seen more: the node may be honest, and know less
+    const knowing = createClient({ url: at.liar.url, token: at.net.at(0).token, key: at.key })
+    await knowing.refs.get('site')
+    at.liar.lie = lies['a past that is over'] as Lie
+    assert.is(await codeOf(knowing.refs.set('site', one)), 'TOO_FEW_REPLICAS')
+    assert.equal(at.signed, [])
     // what we signed and gave to the liar alone, told as set already
     const given: Lie = ({ path, body }, answer) => {
       if (isProposal(path)) proposed = String(body.record)
@@ -313,11 +325,7 @@ lying(
     proposed = ''
     at.liar.lie = given
     const alone = createClient({ url: at.liar.url, token: at.net.at(0).token, key: at.key })
-    const code = await alone.refs.set('site', one).then(
-      () => 'acknowledged',
-      (error) => (CairnError.is(error) ? error.code : String(error))
-    )
-    assert.is(code, 'BAD_MESSAGE')
+    assert.is(await codeOf(alone.refs.set('site', one)), 'BAD_MESSAGE')
     assert.ok(proposed !== '')
   })
 )

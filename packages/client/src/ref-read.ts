@@ -82,7 +82,7 @@ export async function read(
   const found = await ask(latest)
   // A node that lags behind what this client saw is asked to ask the others; then others are asked.
   const now = isBehind(found) ? await ask(true) : found
-  if (now === undefined) throw noRef(name)
+  if (now === undefined) throw await noRef(scene, { owner, name }, signal)
   note(scene, key, now)
   return now
 }
@@ -181,15 +181,23 @@ export async function list(
   return all.filter((ref) => owner === undefined || ref.owner === owner)
 }
 
-function behind(node: NodeAt, name: string): CairnError {
+export function behind(node: NodeAt, name: string): CairnError {
   return new CairnError('TOO_FEW_REPLICAS', `${node.url} knows of no ${name} as late as was seen`, {
     hint: 'the members that have the later one are away: try again'
   })
 }
 
-function noRef(name: string): CairnError {
-  return new CairnError('NOT_FOUND', `there is no ref ${name}`, {
-    hint: 'cairn ref ls shows those there are'
+/** With a key of one's own a name is that key's: who meant the node's is told how that is called. */
+async function noRef(
+  scene: Scene,
+  { owner, name }: { owner: PeerId; name: string },
+  signal: AbortSignal | undefined
+): Promise<CairnError> {
+  const isOwn = scene.key?.id === owner
+  const node = isOwn ? await firstId(scene, signal).catch(() => undefined) : undefined
+  const told = node === undefined || node === owner ? '' : `; the one of the node is ${node}/${name}`
+  return new CairnError('NOT_FOUND', `there is no ref ${name}${isOwn ? ' of this key' : ''}`, {
+    hint: `cairn ref ls shows those there are${told}`
   })
 }
 

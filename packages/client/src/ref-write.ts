@@ -32,6 +32,7 @@ import { toPeers } from './json.ts'
 import type { RefKey } from './keys.ts'
 import { allFailed, elsewhere, type NodeAt } from './nodes.ts'
 import {
+  behind,
   type Json,
   networkOf,
   note,
@@ -248,7 +249,8 @@ async function checkDraft(
   const why = doubtOf(body, { want, chain, network, sha256 })
   if (why !== undefined) throw refused(why)
   const seen = scene.seen.get(`${want.owner} ${want.name}`)
-  if (seen !== undefined && compareRefs(body, seen) <= 0) throw refused(`${seen.sequence} was seen already`)
+  // It may be honest, and have started while those that know more were away.
+  if (seen !== undefined && compareRefs(body, seen) <= 0) throw behind(from, want.name)
   // The next voters, and N of a first record, another node must know for what they are.
   const others = scene.nodes.ranked().filter((node) => node !== from)
   const ask = <T>(path: string, read: (json: unknown) => T) =>

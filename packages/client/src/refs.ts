@@ -88,6 +88,11 @@ async function resolveWhere(
   const sequence = wanted === undefined ? ref.sequence : Number(wanted)
   const at = sequence === ref.sequence ? ref : ref.history.find((past) => past.sequence === sequence)
   if (at?.root !== undefined) return { root: at.root, path, ref: { owner: ref.owner, name } }
+  if (at !== undefined) {
+    throw new CairnError('NOT_FOUND', `${name} was removed, as ${sequence}`, {
+      hint: 'cairn ref ls shows those there are'
+    })
+  }
   const known = [ref, ...ref.history].map((past) => past.sequence).join(', ')
   throw new CairnError('NOT_FOUND', `${name} has no root at ${sequence}`, {
     hint: `its record tells of ${known}`
