@@ -1,15 +1,16 @@
 /**
  * A client of its own process for benchmarks: one `put PATH` (without digests), `put-digests PATH` (with
- * those that it makes by default) or `get CID`, timed, told in one line.
+ * those that it makes by default), `get CID` or `get-through CID` (all of it from the node that it is given),
+ * timed, told in one line.
  */
 import { statSync } from 'node:fs'
 import { walkPath } from '@cairn/blocks/fs'
 import { createClient } from '@cairn/client'
 
 const [url = '', token = '', verb = '', what = ''] = process.argv.slice(2)
-const client = createClient({ url, token })
+const client = createClient({ url, token, direct: verb !== 'get-through' })
 const [startedMs, before] = [performance.now(), process.cpuUsage()]
-const done = verb === 'get' ? await get(what) : await put(what, verb === 'put' ? { digests: [] } : {})
+const done = verb.startsWith('get') ? await get(what) : await put(what, verb === 'put' ? { digests: [] } : {})
 const seconds = (performance.now() - startedMs) / 1000
 const { user, system } = process.cpuUsage(before)
 console.log(JSON.stringify({ ...done, seconds, cpuSeconds: (user + system) / 1e6 }))

@@ -14,16 +14,24 @@ const [{ serveNode }, { createNode, putLoopFirst }] = await Promise.all([
 ])
 
 const [home = '', join = '', config = '{}'] = process.argv.slice(2)
-const { replicas = 3, ...rest } = JSON.parse(config) as { replicas?: number }
+const {
+  replicas = 3,
+  capacity = 16 * 1024 ** 3,
+  ...rest
+} = JSON.parse(config) as {
+  replicas?: number
+  capacity?: number
+}
 const node = await createNode({
   home,
-  capacity: 16 * 1024 ** 3,
+  capacity,
   // by default what a newcomer lacks is fetched by the get that is measured, not by repair beside it
   config: { repairDelayMs: 600_000, ...rest },
   ...(join === '' ? { create: { open: false, replicas } } : { join })
 })
 putLoopFirst()
 const served = await serveNode(node, { port: 0, onStop: () => process.exit() })
+node.announceHttp(served.url)
 console.log(JSON.stringify({ url: served.url, token: node.token, invite: node.invite() }))
 let profiled: { session: Session; path: string } | undefined
 for await (const path of createInterface({ input: process.stdin })) {

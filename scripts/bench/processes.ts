@@ -42,7 +42,13 @@ export interface More {
   directory: string
   count: number
   /** What differs from what `node-process.ts` takes. */
-  config?: { replicas?: number; repairDelayMs?: number; probeIntervalMs?: number; probeTimeoutMs?: number }
+  config?: {
+    replicas?: number
+    capacity?: number
+    repairDelayMs?: number
+    probeIntervalMs?: number
+    probeTimeoutMs?: number
+  }
 }
 
 /** Starts so many nodes more in the network of those that run; returns the first of all once it sees all. */

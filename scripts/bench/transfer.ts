@@ -1,9 +1,10 @@
 /**
  * The whole path, every node and the client a process of its own: put on three of three nodes, all
- * receipts in, get through a fourth that holds nothing, add to a network of one; a large file and many
- * small ones. Beside it the limits of the same run, and with `--all` (what `npm run bench` without a name
- * gives) five rounds, what the digests of a put cost, and others of the field. With other work on the
- * machine, trust CPU seconds, not MB/s.
+ * receipts in, get by way of a fourth that holds nothing (blocks come straight from the holders), add to a
+ * network of one; a large file and many small ones. Beside it the limits of the same run, and with `--all`
+ * (what `npm run bench` without a name gives) five rounds, what the digests of a put cost, a get of which
+ * each byte goes through the fourth node, and others of the field. With other work on the machine, trust
+ * CPU seconds, not MB/s.
  *
  * Run: npm run bench -- [transfer] [--all] [--mib N] [--files N] [--rounds N] [--only large|small]
  *   [--smoke] [--json] [--svg FILE] [--docs FILE] [--from JSON] [--profile]
@@ -19,10 +20,13 @@ import { addNodes, type NodeSaid, type Running, start } from './processes.ts'
 import { type Found, median, rowsOf, type Sample, svgOf, textOf, writeDocs } from './table.ts'
 
 const FILE_BYTES = 4_096
+/** Of a node that is read through: so small beside the others that hardly any slot is its own. */
+const READER_BYTES = 512 * 1024 ** 2
 /** CPU profiles go here, below where the command is run. */
 const PROFILES = 'cairn-profiles'
-/** How files are put; a get does the same work after either. */
+/** How files are put and got; a get does the same work after either way of a put. */
 const PLAIN = { who: 'Cairn', verb: 'put' }
+const THROUGH = { who: 'Cairn, through one node', verb: 'get-through' }
 const DIGESTED = { who: 'Cairn, all four digests', verb: 'put-digests' }
 
 const { values: flags } = parseArgs({
@@ -168,11 +172,14 @@ async function measureThree(directory: string, task: Task): Promise<void> {
     const at = await addNodes(nodes, { directory, count: 3 })
     const roots = await putAll('put on three', { ...task, nodes, at })
     if (way !== PLAIN) return
-    await addNodes(nodes, { directory, count: 1 })
-    for (const [i, { name, bytes }] of inputs.entries()) {
-      const about = { nodes, samples, stage: `get, ${name}`, who: way.who, at: nodes[3] as typeof at }
-      const said = await measure(['get', roots[i] as string], about)
-      if (said.bytes !== bytes) throw new Error(`get: ${said.bytes} bytes of ${bytes}`)
+    // each by way of a node of its own, which has nothing yet
+    for (const { who, verb } of full ? [{ ...PLAIN, verb: 'get' }, THROUGH] : [{ ...PLAIN, verb: 'get' }]) {
+      await addNodes(nodes, { directory, count: 1, config: { capacity: READER_BYTES } })
+      for (const [i, { name, bytes }] of inputs.entries()) {
+        const about = { nodes, samples, stage: `get, ${name}`, who, at: nodes.at(-1) as typeof at }
+        const said = await measure([verb, roots[i] as string], about)
+        if (said.bytes !== bytes) throw new Error(`get: ${said.bytes} bytes of ${bytes}`)
+      }
     }
   } finally {
     for (const node of nodes.reverse()) await node.end()

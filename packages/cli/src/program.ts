@@ -65,6 +65,7 @@ export function buildProgram(program: Program): Command {
     .addOption(
       new Option('--timeout <TIME>', 'give up after, e.g. 30s').argParser((text) => parseDuration(text))
     )
+    .option('--no-direct', 'ask the node for every block, not also its holders (CAIRN_DIRECT=0)')
     .option('--no-color', 'no colours (NO_COLOR)')
     .helpOption('-h, --help', 'help for a command')
     .helpCommand(false)

@@ -18,6 +18,7 @@ export interface GlobalOptions {
   json?: boolean
   quiet?: boolean
   timeout?: number
+  direct?: boolean
   color?: boolean
 }
 
@@ -128,7 +129,8 @@ async function openSession(globals: GlobalOptions, out: Output, stopped: AbortSi
     async client() {
       const name = globals.key ?? (process.env.CAIRN_KEY || undefined)
       const key = name === undefined ? undefined : await keyOf(home, name)
-      return clientOf(await session.targets(), key)
+      const direct = globals.direct !== false && process.env.CAIRN_DIRECT !== '0'
+      return clientOf(await session.targets(), { key, direct })
     }
   }
   return session
@@ -145,10 +147,14 @@ async function keyOf(home: string, name: string): Promise<RefKey> {
 }
 
 /** One client over several nodes, each with a token of its own: the first that answers serves. */
-export async function clientOf(targets: readonly Target[], key?: RefKey): Promise<Client> {
+export async function clientOf(
+  targets: readonly Target[],
+  { key, direct }: { key?: RefKey | undefined; direct?: boolean } = {}
+): Promise<Client> {
   const { createClient } = await import('@cairn/client')
   const urls = targets.map(({ url, token }) => (token === undefined ? url : { url, token }))
-  return createClient({ urls, ...(key === undefined ? {} : { key }) })
+  const how = direct === undefined ? {} : { direct }
+  return createClient({ urls, ...how, ...(key === undefined ? {} : { key }) })
 }
 
 /** A flag, else its environment variable (commander reads both), else the settings. */

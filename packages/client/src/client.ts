@@ -103,6 +103,11 @@ export interface ClientOptions {
   stallMs?: number
   /** Signs this client's refs, in the place of the first node. Its secret half stays here. */
   key?: RefKey
+  /**
+   * Blocks are asked of their holders straight, where these say where they are, can be reached and let
+   * anybody read; else of the nodes given. By default where this library has sockets of its own: on Node.
+   */
+  direct?: boolean
   /** A put tries again for so long while nodes that it needs can't be reached, ms. */
   holdOutMs?: number
 }
@@ -236,10 +241,11 @@ export function createClient(options: ClientOptions): Client {
   }))
   // called through, not kept: a browser's fetch wants its window as `this`
   const fetch: Fetch = options.fetch ?? ((input, init) => globalThis.fetch(input, init))
-  const nodes = createNodes(listed, fetch, options.fetch === undefined ? post : undefined)
+  const ownPost = options.fetch === undefined ? post : undefined
+  const nodes = createNodes(listed, fetch, ownPost)
   /** The name that was last read by: what is read next is most likely of it, and at its mirrors too. */
   let named: string | undefined
-  const fetchAny = createFetchBlock(nodes, stallMs)
+  const fetchAny = createFetchBlock(nodes, { stallMs, direct: options.direct ?? ownPost !== undefined })
   const fetchBlock: FetchBlock = (cid, asked) => fetchAny(cid, { ref: named, ...asked })
   const first = nodes.all[0] as NodeAt
   const blockOf = (signal?: AbortSignal) => (cid: CID) => fetchBlock(cid, { signal })

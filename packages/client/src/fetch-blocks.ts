@@ -6,16 +6,17 @@
 import { type Block, readCar } from '@cairn/blocks'
 import { CairnError } from '@cairn/core'
 import type { CID } from 'multiformats/cid'
+import { createDirect, type Direct, REST_MS, type Source, slotFor } from './direct.ts'
 import { allFailed, type NodeAt, type Nodes, reasonOf, waitAfter } from './nodes.ts'
+import { guardProgress } from './progress.ts'
 
 /** Blocks of one request: of small ones many must share it, as a request costs a millisecond of both ends. */
 const BATCH_BLOCKS = 64
-/** Requests at once, of one client. */
+/** Requests at once, of one client: through nodes that were given, and to holders straight. */
 const REQUESTS_MAX = 4
+const DIRECT_MAX = 16
 /** Without progress for so long, the next node is asked, ms. */
 export const STALL_MS = 5_000
-/** What counts as progress, bytes: a node that drips is as good as silent. */
-const PROGRESS_BYTES = 16 * 1024
 /** The last node that is left gets so many times as long: it may be looking for the block itself. */
 const LAST_NODE_PATIENCE = 6
 /** Times that a busy node is asked again for one block. */
@@ -31,11 +32,16 @@ export type FetchBlock = (cid: CID, options?: FetchOptions) => Promise<Uint8Arra
 
 interface Wanted {
   readonly cid: CID
+  /** Undefined: it is not asked of holders straight. */
+  readonly slot: number | undefined
   readonly ref: string | undefined
   readonly resolve: (bytes: Uint8Array) => void
   readonly reject: (error: unknown) => void
   /** What was wrong at each node that can't give it. */
   readonly failures: Map<NodeAt, CairnError>
+  /** Its holders that can be asked straight, as of that version; and those that didn't give it in time. */
+  holders: { version: number; all: readonly Source[] }
+  readonly passed: Set<Source>
   busy: number
   settled: boolean
   /** Called once nobody waits any more: by an answer, an error or an abort. */
@@ -44,21 +50,40 @@ interface Wanted {
 
 interface Queue {
   readonly nodes: Nodes
+  readonly direct: Direct | undefined
   readonly stallMs: number
   readonly waiting: Wanted[]
   /** Until when a busy node is left alone. */
   readonly restUntilMs: Map<NodeAt, number>
+  /** Under way: through nodes that were given, and to holders straight. */
   requests: number
+  straight: number
   scheduled: boolean
 }
 
-export function createFetchBlock(nodes: Nodes, stallMs = STALL_MS): FetchBlock {
-  const queue: Queue = { nodes, stallMs, waiting: [], restUntilMs: new Map(), requests: 0, scheduled: false }
+export interface FetchHow {
+  stallMs?: number | undefined
+  /** Holders are asked straight, where that can be. */
+  direct: boolean
+}
+
+const NOBODY = { version: -1, all: [] }
+
+export function createFetchBlock(nodes: Nodes, { stallMs = STALL_MS, direct }: FetchHow): FetchBlock {
+  const queue: Queue = {
+    nodes,
+    direct: direct ? createDirect(nodes) : undefined,
+    stallMs,
+    waiting: [],
+    restUntilMs: new Map(),
+    ...{ requests: 0, straight: 0, scheduled: false }
+  }
   return (cid, { signal, ref } = {}) => {
     if (signal?.aborted) return Promise.reject(signal.reason)
     const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>()
     const wanted: Wanted = {
       cid,
+      slot: queue.direct === undefined ? undefined : slotFor(cid),
       ref,
       resolve(bytes) {
         settle()
@@ -69,6 +94,8 @@ export function createFetchBlock(nodes: Nodes, stallMs = STALL_MS): FetchBlock {
         reject(error)
       },
       failures: new Map(),
+      holders: NOBODY,
+      passed: new Set(),
       busy: 0,
       settled: false,
       onSettled: () => {}
@@ -81,6 +108,7 @@ export function createFetchBlock(nodes: Nodes, stallMs = STALL_MS): FetchBlock {
     }
     signal?.addEventListener('abort', abort, { once: true })
     queue.waiting.push(wanted)
+    queue.direct?.wanted()
     schedule(queue)
     return promise
   }
@@ -97,22 +125,42 @@ function schedule(queue: Queue): void {
 }
 
 function pump(queue: Queue): void {
-  while (queue.requests < REQUESTS_MAX) {
-    const batch = takeBatch(queue)
-    if (batch === undefined) return
-    queue.requests++
+  for (let batch = takeBatch(queue); batch !== undefined; batch = takeBatch(queue)) {
+    const { source, wanted } = batch
+    if (source === undefined) queue.requests++
+    else queue.straight++
+    if (source !== undefined) {
+      source.requests++
+      source.blocks += wanted.length
+    }
     void request(queue, batch).finally(() => {
-      queue.requests--
+      if (source === undefined) queue.requests--
+      else queue.straight--
+      if (source !== undefined) source.requests--
       schedule(queue)
     })
   }
 }
 
-interface Batch {
+/** Whom to ask: a node that was given, or a holder straight. */
+interface Choice {
   readonly node: NodeAt
+  readonly source: Source | undefined
+}
+
+interface Batch extends Choice {
   readonly wanted: Wanted[]
   /** No other node is left for some of it. */
   readonly last: boolean
+}
+
+/** Holders that it may be asked of straight, whether they have room for a question now or not. */
+function sourcesFor({ direct }: Queue, wanted: Wanted, now: number): readonly Source[] {
+  const { slot, passed, holders } = wanted
+  if (direct === undefined || slot === undefined) return NOBODY.all
+  if (holders.version !== direct.version)
+    wanted.holders = { version: direct.version, all: direct.holdersOf(slot) }
+  return wanted.holders.all.filter((source) => source.restUntilMs <= now && !passed.has(source))
 }
 
 /** The first that wait and may be asked of one node, shared out over the requests that may go now. */
@@ -121,26 +169,61 @@ function takeBatch(queue: Queue): Batch | undefined {
   const { waiting } = queue
   const ranked = queue.nodes.ranked()
   const now = performance.now()
+  const { each, free } = roomOf(queue)
   const rests = (node: NodeAt): boolean => (queue.restUntilMs.get(node) ?? 0) > now
   const nodeFor = (wanted: Wanted): NodeAt | undefined =>
     ranked.find((node) => !wanted.failures.has(node) && !rests(node))
-
-  const at = waiting.findIndex((wanted) => nodeFor(wanted) !== undefined)
-  if (at < 0) {
+  const choose = (wanted: Wanted): Choice | undefined => {
+    const sources = sourcesFor(queue, wanted, now)
+    if (sources.length > 0) return free > 0 ? soonest(sources, each) : undefined
+    const node = queue.requests < REQUESTS_MAX ? nodeFor(wanted) : undefined
+    return node === undefined ? undefined : { node, source: undefined }
+  }
+  let chosen: Choice | undefined
+  const at = waiting.findIndex((wanted) => {
+    chosen = choose(wanted)
+    return chosen !== undefined
+  })
+  if (chosen === undefined) {
     wakeAfterRest(queue, now)
     return undefined
   }
-  const node = nodeFor(waiting[at] as Wanted) as NodeAt
-  const size = Math.min(BATCH_BLOCKS, Math.ceil(waiting.length / (REQUESTS_MAX - queue.requests)))
-  const wanted: Wanted[] = []
+  const { node, source } = chosen
+  const goesToo = (wanted: Wanted): boolean => {
+    const sources = sourcesFor(queue, wanted, now)
+    return source === undefined ? sources.length === 0 && nodeFor(wanted) === node : sources.includes(source)
+  }
+  const requests = source === undefined ? REQUESTS_MAX - queue.requests : free
+  const size = Math.min(BATCH_BLOCKS, Math.ceil(waiting.length / requests))
   const { ref } = waiting[at] as Wanted
+  const wanted = waiting.splice(at, 1)
   for (let i = at; i < waiting.length && wanted.length < size; ) {
     const next = waiting[i] as Wanted
-    if (next.ref === ref && nodeFor(next) === node) wanted.push(...waiting.splice(i, 1))
+    if (next.ref === ref && goesToo(next)) wanted.push(...waiting.splice(i, 1))
     else i++
   }
   const last = wanted.some(({ failures }) => failures.size === queue.nodes.all.length - 1)
-  return { node, wanted, last }
+  return { node, source, wanted, last }
+}
+
+/**
+ * Requests to each holder, and how many more there may be now: of few holders each has several, so that one
+ * is on its way while another is answered; of many each has one, of as many blocks as can be.
+ */
+function roomOf({ direct, straight }: Queue): { each: number; free: number } {
+  if (direct === undefined || direct.size === 0) return { each: 0, free: 0 }
+  const each = Math.ceil(REQUESTS_MAX / direct.size)
+  return { each, free: Math.min(DIRECT_MAX, each * direct.size) - straight }
+}
+
+/** The one that will have given a block first, by what is asked of it and what it took lately. */
+function soonest(sources: readonly Source[], each: number): Choice | undefined {
+  const dueMs = ({ blocks, msPerBlock }: Source): number => (blocks + 1) * msPerBlock
+  let best: Source | undefined
+  for (const source of sources) {
+    if (source.requests < each && (best === undefined || dueMs(source) < dueMs(best))) best = source
+  }
+  return best === undefined ? undefined : { node: best.node, source: best }
 }
 
 /** Takes out those that nobody waits for any more, and those that no node is left for. */
@@ -157,14 +240,17 @@ function drop(queue: Queue): void {
 }
 
 function wakeAfterRest(queue: Queue, now: number): void {
-  if (queue.waiting.length === 0 || queue.requests > 0) return // the end of a request looks again
+  if (queue.waiting.length === 0 || queue.requests + queue.straight > 0) return // the end of one looks again
   const next = Math.min(...[...queue.restUntilMs.values()].filter((until) => until > now))
   if (Number.isFinite(next)) setTimeout(() => schedule(queue), next - now)
 }
 
 /** One request to one node: gives what arrives to those who want it, and puts back what doesn't. */
-async function request(queue: Queue, { node, wanted, last }: Batch): Promise<void> {
-  const guard = guardProgress(node, last ? LAST_NODE_PATIENCE * queue.stallMs : queue.stallMs)
+async function request(queue: Queue, { node, source, wanted, last }: Batch): Promise<void> {
+  const patienceMs = last ? LAST_NODE_PATIENCE * queue.stallMs : queue.stallMs
+  const lateMs = Math.min(queue.direct?.lateMs ?? patienceMs, queue.stallMs)
+  const guard = guardProgress(node, source === undefined ? patienceMs : lateMs)
+  const startedMs = performance.now()
   let got = 0
   let begun = false
   // once all that are left were aborted, the rest of the answer is of no use
@@ -185,20 +271,38 @@ async function request(queue: Queue, { node, wanted, last }: Batch): Promise<voi
       const { resolve } = wanted[got++] as Wanted
       resolve(block.bytes)
       guard.progress()
+      if (source !== undefined) source.blocks--
     }
     if (got < wanted.length) throw new Error(`it ended after ${got} of ${wanted.length} blocks`)
+    if (source !== undefined) queue.direct?.noteGap(guard.gapMs)
   } catch (cause) {
     const left = wanted.slice(got)
     if (left.length > 0 && left.every(({ settled }) => settled)) return
-    blame(queue, {
-      node,
-      failure: failureOf(node, cause, { begun, stalled: guard.signal.aborted }),
-      left,
-      got
-    })
+    const failure = failureOf(node, cause, { begun, stalled: guard.signal.aborted })
+    if (source === undefined) blame(queue, { node, failure, left, got })
+    else passOver(queue, { source, failure, left })
   } finally {
     guard.stop()
+    if (source !== undefined)
+      noteEnd(source, { got, of: wanted.length, tookMs: performance.now() - startedMs })
   }
+}
+
+function noteEnd(source: Source, { got, of, tookMs }: { got: number; of: number; tookMs: number }): void {
+  source.blocks -= of - got
+  if (got > 0) source.msPerBlock += (tookMs / got - source.msPerBlock) / 4
+}
+
+/** What a holder didn't give when it was asked straight is asked of the next, or of the nodes given. */
+function passOver(
+  queue: Queue,
+  { source, failure: { type, error }, left }: { source: Source; failure: Failure; left: Wanted[] }
+): void {
+  const ofOne = type === 'said' && OF_ONE_BLOCK.has(error.code)
+  const restMs = type === 'said' && error.code === 'BUSY' ? waitAfter(error) : REST_MS
+  if (!ofOne) source.restUntilMs = performance.now() + restMs
+  for (const wanted of ofOne ? left.slice(0, 1) : left) wanted.passed.add(source)
+  queue.waiting.unshift(...left)
 }
 
 function check(node: NodeAt, block: Block, wanted: Wanted | undefined): void {
@@ -274,56 +378,4 @@ function blamedOf(type: Failure['type'], ofOne: boolean, got: number): number {
   // torn after some progress: asked again the next block comes first, and the node can say what is wrong
   if (type === 'torn' && got > 0) return 0
   return ofOne || type === 'wrong' || got > 0 ? 1 : Number.POSITIVE_INFINITY
-}
-
-interface ProgressGuard {
-  readonly signal: AbortSignal
-  progress(): void
-  over(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array>
-  stop(): void
-}
-
-/** Aborts when there was no progress for `ms`. One timer that looks back, not one that is reset a piece. */
-function guardProgress(node: NodeAt, ms: number): ProgressGuard {
-  const controller = new AbortController()
-  let atMs = performance.now()
-  let bytes = 0
-  let timer: ReturnType<typeof setTimeout>
-  const look = (): void => {
-    const leftMs = atMs + ms - performance.now()
-    if (leftMs > 0) timer = setTimeout(look, leftMs)
-    else controller.abort(new CairnError('TIMEOUT', `${node.url} made no progress for ${ms / 1_000} s`))
-  }
-  timer = setTimeout(look, ms)
-  const progress = (): void => {
-    atMs = performance.now()
-    bytes = 0
-  }
-  return {
-    signal: controller.signal,
-    progress,
-    async *over(pieces) {
-      const { signal } = controller
-      const { promise: aborted, reject } = Promise.withResolvers<never>()
-      aborted.catch(() => {}) // whoever reads is told
-      signal.addEventListener('abort', () => reject(signal.reason), { once: true })
-      const iterator = pieces[Symbol.asyncIterator]()
-      try {
-        for (;;) {
-          // not left to the body: one that stands still does not always end with its signal
-          const next = await Promise.race([iterator.next(), aborted])
-          if (next.done === true) return
-          bytes += next.value.length
-          if (bytes >= PROGRESS_BYTES) progress()
-          yield next.value
-        }
-      } finally {
-        iterator.return?.(undefined).catch(() => {}) // not awaited, for the same reason
-      }
-    },
-    stop() {
-      clearTimeout(timer)
-      controller.abort() // what is left of the answer is of no use
-    }
-  }
 }

@@ -32,13 +32,25 @@ export interface BadProxy {
   closed: number
   /** All paths that were asked for. */
   paths: string[]
+  /** What was sent as `authorization`. */
+  tokens: string[]
   close(): Promise<void>
 }
 
 export async function startProxy(upstream: string, fault: Fault, only = /^\/v1\/blocks/): Promise<BadProxy> {
-  const proxy: BadProxy = { url: '', only, fault, done: 0, closed: 0, paths: [], close: async () => {} }
+  const proxy: BadProxy = {
+    url: '',
+    only,
+    fault,
+    done: 0,
+    closed: 0,
+    paths: [],
+    tokens: [],
+    close: async () => {}
+  }
   const server = createServer((req, res) => {
     proxy.paths.push(req.url ?? '')
+    if (req.headers.authorization !== undefined) proxy.tokens.push(req.headers.authorization)
     res.on('close', () => {
       if (!res.writableFinished) proxy.closed++
     })
