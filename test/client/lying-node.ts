@@ -199,7 +199,7 @@ lying(
         () => undefined,
         (error) => error
       )
-    assert.ok(CairnError.is(error, 'BAD_MESSAGE'), String(error))
+    assert.ok(CairnError.is(error, 'TOO_FEW_REPLICAS'), String(error))
     assert.match(error.hint ?? '', 'just started')
     assert.equal(at.signed, [])
     assert.is((await at.honest.refs.get('site', { latest: true })).sequence, 2)

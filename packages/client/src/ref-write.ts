@@ -244,8 +244,10 @@ async function checkDraft(
   want: RefWant
 ): Promise<void> {
   const { scene, network, signal } = by
-  const refused = (why: string, hint = 'it lies, or is broken: use another node'): CairnError =>
-    new CairnError('BAD_MESSAGE', `${from.url} drafted what must not be signed: ${why}`, { hint })
+  const refused = (why: string): CairnError =>
+    new CairnError('BAD_MESSAGE', `${from.url} drafted what must not be signed: ${why}`, {
+      hint: 'it lies, or is broken: use another node'
+    })
   const why = doubtOf(body, { want, chain, network, sha256 })
   if (why !== undefined) throw refused(why)
   const seen = scene.seen.get(`${want.owner} ${want.name}`)
@@ -259,7 +261,9 @@ async function checkDraft(
   if (members !== undefined && !isPlaced(body, members, sha256)) {
     // A lie, or one of the two has just started and knows few: soon both know the same.
     by.unborneMs ??= performance.now()
-    throw refused('voters that no other node bears out', 'if a node has just started: again in a moment')
+    throw new CairnError('TOO_FEW_REPLICAS', `${from.url} names voters that no other node bears out`, {
+      hint: 'if a node has just started: again in a moment; if it stays so one of them lies: use others'
+    })
   }
   if (body.predecessors.length > 0 || want.replicas !== undefined) return
   const replicas = await ask('/v1/node', (json) => (json as NodeInfo).network.replicas)
