@@ -40,7 +40,7 @@ import type {
   Usage
 } from './store.ts'
 import { Changes, type Fingerprinted, type Run } from './summary.ts'
-import { verifyEntries } from './verify.ts'
+import { isLong, verifyLong } from './verify.ts'
 import type { Totals } from './weigh.ts'
 import { Writer } from './writer.ts'
 
@@ -216,7 +216,7 @@ export class DiskStore implements Store {
     const keys = united.map(({ key }) => key)
     const submit = (): Promise<void> => this.#writer.submit(united.map(putOp), false)
     try {
-      await this.#order.run(keys, verifyEntries(united), submit)
+      await this.#order.run(keys, verifyLong(united), submit)
     } catch (cause) {
       if (CairnError.is(cause, 'FULL')) this.#background.wake()
       throw this.#noticed(cause)
@@ -416,8 +416,10 @@ export class DiskStore implements Store {
   }
 }
 
-function putOp({ key, bytes, claims }: Entry): Op {
-  return bytes === undefined ? { type: 'put', key, claims } : { type: 'put', key, bytes, claims }
+function putOp({ key, bytes, claims, verified }: Entry): Op {
+  if (bytes === undefined) return { type: 'put', key, claims }
+  if (verified || isLong(bytes)) return { type: 'put', key, bytes, claims }
+  return { type: 'put', key, bytes, claims, unverified: true }
 }
 
 async function runOf(catalog: Catalog, slot: number): Promise<Run> {

@@ -97,6 +97,13 @@ export function effectBytes({ key, bytes, claims, deletion }: Effect): number {
   return size
 }
 
+/** What of the effects is blocks. */
+export function payloadBytes(effects: readonly Effect[]): number {
+  let sum = 0
+  for (const { bytes } of effects) sum += bytes?.length ?? 0
+  return sum
+}
+
 function proofBytes({ claims }: Effect): number {
   let bytes = 0
   for (const { proof } of claims) bytes += proof.length

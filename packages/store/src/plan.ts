@@ -17,9 +17,25 @@ import { mergeClaims, newClaims, replaceClaims } from './claims.ts'
 import type { Position } from './record.ts'
 import { type Row, type RowBlock, type RowClaim, without } from './row.ts'
 
+export interface PutOp {
+  type: 'put'
+  key: BlockKey
+  bytes?: Uint8Array
+  claims: readonly HeldClaim[]
+  /** In a recovery claims may be met before their block. */
+  early?: true
+  /** Nobody compared the bytes with their name yet: the writer does. */
+  unverified?: true
+}
+
+export type Unverified = PutOp & { bytes: Uint8Array }
+
+export function isUnverified(op: Op): op is Unverified {
+  return op.type === 'put' && op.unverified === true
+}
+
 export type Op =
-  /** `early`: in a recovery claims may be met before their block. */
-  | { type: 'put'; key: BlockKey; bytes?: Uint8Array; claims: readonly HeldClaim[]; early?: true }
+  | PutOp
   | { type: 'delete'; key: BlockKey }
   /** Deletes it only if its claims are these. */
   | { type: 'let-go'; key: BlockKey; claims: readonly Register[] }
@@ -109,7 +125,7 @@ export function split(effect: Effect): Effect[] {
   return [...parts, rest]
 }
 
-function put(op: Op & { type: 'put' }, row: Row | undefined): Effect | undefined {
+function put(op: PutOp, row: Row | undefined): Effect | undefined {
   const { key, bytes } = op
   const held = row?.claims ?? []
   const claims = newClaims(held, op.claims).map(unplaced)

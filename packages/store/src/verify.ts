@@ -14,38 +14,44 @@ export const ASIDE_BYTES_MIN = 64 * 1024
 /** Hashed in one turn of the event loop: 1.3 ms on a slow core, and nothing else runs meanwhile. */
 const HASH_BYTES_PER_TURN = 512 * 1024
 
-/**
- * Long blocks on other threads, short ones here in turns; `undefined` when that is done already.
- * @throws CairnError BLOCK_CORRUPT, BLOCK_TOO_LARGE, BUSY
- */
-export function verifyEntries(entries: readonly Entry[]): Promise<void> | undefined {
+/** The long ones; `undefined` if there are none. @throws CairnError BLOCK_CORRUPT, BLOCK_TOO_LARGE, BUSY */
+export function verifyLong(entries: readonly Entry[]): Promise<void> | undefined {
   const long: Promise<void>[] = []
-  const turns: Entry[][] = []
-  let hashed = HASH_BYTES_PER_TURN
-  for (const entry of entries) {
-    const { key, bytes, verified } = entry
-    if (bytes === undefined || verified) continue
-    if (bytes.length >= ASIDE_BYTES_MIN) {
-      long.push(verifyAside(key, bytes))
-      continue
-    }
-    if (hashed >= HASH_BYTES_PER_TURN) {
-      turns.push([])
-      hashed = 0
-    }
-    hashed += bytes.length
-    turns.at(-1)?.push(entry)
+  for (const { key, bytes, verified } of entries) {
+    if (bytes !== undefined && !verified && isLong(bytes)) long.push(verifyAside(key, bytes))
   }
-  if (long.length > 0 || turns.length > 1)
-    return Promise.all([...long, verifyInTurns(turns)]).then(() => undefined)
-  for (const { key, bytes } of turns[0] ?? []) verifyBytes(key, bytes as Uint8Array)
-  return undefined
+  return long.length === 0 ? undefined : Promise.all(long).then(() => undefined)
 }
 
-async function verifyInTurns(turns: readonly (readonly Entry[])[]): Promise<void> {
-  for (const turn of turns) {
-    for (const { key, bytes } of turn) verifyBytes(key, bytes as Uint8Array)
-    await new Promise((resolve) => setImmediate(resolve))
+export function isLong(bytes: Uint8Array): boolean {
+  return bytes.length >= ASIDE_BYTES_MIN
+}
+
+export interface Named {
+  key: BlockKey
+  bytes: Uint8Array
+}
+
+/** Those of many callers' short blocks for `refuse` to throw why; hashed here, in turns. */
+export async function misnamed<T extends Named>(blocks: readonly T[]): Promise<ReadonlySet<T>> {
+  const wrong = new Set<T>()
+  let hashed = 0
+  for (const block of blocks) {
+    if (hashed >= HASH_BYTES_PER_TURN) {
+      await new Promise((resolve) => setImmediate(resolve))
+      hashed = 0
+    }
+    if (!isNamed(block)) wrong.add(block)
+    hashed += block.bytes.length
+  }
+  return wrong
+}
+
+function isNamed({ key, bytes }: Named): boolean {
+  try {
+    return matches(key, bytes)
+  } catch {
+    return false // no name that we know: `refuse` throws the same
   }
 }
 
@@ -66,7 +72,8 @@ export function verifyBytes(key: BlockKey, bytes: Uint8Array): void {
   if (bytes.length > BLOCK_BYTES_MAX || !matches(key, bytes)) refuse(key, bytes)
 }
 
-function refuse(key: BlockKey, bytes: Uint8Array): void {
+/** @throws CairnError BLOCK_CORRUPT, BLOCK_TOO_LARGE: why bytes are not what their name says. */
+export function refuse(key: BlockKey, bytes: Uint8Array): void {
   try {
     verifyBlock(key, bytes)
   } catch (cause) {

@@ -9,12 +9,13 @@ import { replicasOf } from './claims.ts'
 import { fault, fullError } from './fault.ts'
 import type { Files } from './files.ts'
 import { ALIGN_BYTES, segmentPage } from './format.ts'
-import { effectBytes, Group } from './group.ts'
-import { type Effect, effectOf, type Op, split } from './plan.ts'
+import { effectBytes, Group, payloadBytes } from './group.ts'
+import { type Effect, effectOf, isUnverified, type Op, split, type Unverified } from './plan.ts'
 import type { Position } from './record.ts'
 import type { Room } from './room.ts'
 import type { Row } from './row.ts'
 import type { Changes } from './summary.ts'
+import { misnamed, refuse } from './verify.ts'
 import { count, type Totals, weigh } from './weigh.ts'
 
 /** Written but not synced: beyond it the writer waits. Six groups; more bought nothing when measured. */
@@ -193,8 +194,9 @@ export class Writer {
     if (this.#fence !== undefined) throw this.#fence
     const { room } = this.#context
     if (round.some(({ urgent }) => !urgent)) await room.ballast(Date.now())
-    const rows = await this.#rowsOf(round)
-    for (const job of round) await this.#plan(job, rows)
+    const unverified = round.flatMap(({ ops }) => ops.filter(isUnverified))
+    const [rows, wrong] = await Promise.all([this.#rowsOf(round), misnamed(unverified)])
+    for (const job of round) await this.#plan(job, rows, wrong)
     await this.#flush()
   }
 
@@ -217,12 +219,13 @@ export class Writer {
     return rows
   }
 
-  async #plan(job: Job, rows: Map<BlockKey, Row | undefined>): Promise<void> {
+  async #plan(job: Job, rows: Map<BlockKey, Row | undefined>, wrong: ReadonlySet<Unverified>): Promise<void> {
     const planned = new Map<BlockKey, Row | undefined>()
     const effects: Effect[] = []
     let bytes = 0
     try {
       for (const op of job.ops) {
+        if (isUnverified(op) && wrong.has(op)) refuse(op.key, op.bytes)
         const row = planned.has(op.key) ? planned.get(op.key) : rows.get(op.key)
         const effect = effectOf(op, row)
         if (effect === undefined) continue
@@ -231,7 +234,7 @@ export class Writer {
         bytes += effectBytes(effect)
       }
       // A group's record and padding, and a new segment's page. An index row takes less than its record.
-      const need = effects.length === 0 ? 0 : 2 * bytes - payload(effects) + 4 * ALIGN_BYTES
+      const need = effects.length === 0 ? 0 : 2 * bytes - payloadBytes(effects) + 4 * ALIGN_BYTES
       if (need > 0 && !this.#context.room.admits(need, job.urgent)) {
         throw fullError(this.#context.room.capacity)
       }
@@ -428,12 +431,6 @@ export class Writer {
     this.#position = { segment, offset: ALIGN_BYTES }
     this.#durable = 0 // the page is not synced on its own
   }
-}
-
-function payload(effects: readonly Effect[]): number {
-  let bytes = 0
-  for (const effect of effects) bytes += effect.bytes?.length ?? 0
-  return bytes
 }
 
 function mark({ key, before, after, quiet }: Effect, changes: Changes): void {

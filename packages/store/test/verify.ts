@@ -3,7 +3,7 @@ import { cidOf, keyOf } from '@cairn/blocks'
 import { type BlockKey, CairnError } from '@cairn/core'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { ASIDE_BYTES_MIN, matches, matchesAside, verifyAside, verifyBytes } from '../src/verify.ts'
+import { ASIDE_BYTES_MIN, matches, matchesAside, misnamed, verifyAside, verifyBytes } from '../src/verify.ts'
 
 const verify = suite('verifyBytes')
 
@@ -39,6 +39,25 @@ verify('long blocks are checked aside, to the same end', async () => {
   )
   assert.ok(CairnError.is(tooLarge, 'BLOCK_TOO_LARGE'))
 })
+
+verify(
+  'of many short blocks those are found that are misnamed, and the event loop turns meanwhile',
+  async () => {
+    const blocks = Array.from({ length: 60 }, (_, i) => {
+      const bytes = new Uint8Array(30_000).fill(i)
+      const named = i % 9 === 4 ? bytes.subarray(1) : bytes
+      return { key: keyOf(cidOf(named, { hash: i % 2 === 0 ? 'sha2-256' : 'blake3' })), bytes }
+    })
+    let turns = 0
+    setImmediate(() => turns++) // comes before the one that it waits for
+    const wrong = await misnamed(blocks)
+    assert.equal(
+      [...wrong].map((block) => blocks.indexOf(block)),
+      [4, 13, 22, 31, 40, 49, 58]
+    )
+    assert.ok(turns > 0)
+  }
+)
 
 verify('a block too large is refused even if it is right', () => {
   const large = new Uint8Array(2 * 1024 * 1024 + 1)

@@ -1,5 +1,6 @@
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { type BlockKey, CairnError } from '@cairn/core'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { sampleClaim } from '../src/contract.ts'
@@ -32,6 +33,31 @@ writer('a delete and a put of one block, at once and over again, end as the last
     })
     await withStore({ directory, rebuild: true }, async (store) => assert.is(store.usage().blocks, 2))
   })
+)
+
+writer('of calls at once only those are refused whose bytes are not what they are named', () =>
+  inScratch((directory) =>
+    withStore({ directory }, async (store) => {
+      // more than is hashed in one turn of the event loop
+      const calls = Array.from({ length: 50 }, (_, i) => {
+        const block = entry(i, 30_000)
+        return i % 7 === 3 ? { ...block, bytes: block.bytes.toReversed() } : block
+      })
+      const unknown = { ...entry(50), key: `1122${'00'.repeat(34)}` as BlockKey }
+      const odd = store.put([unknown]).catch((cause) => cause)
+      const outcomes = await Promise.allSettled(calls.map((block) => store.put([block])))
+      assert.ok((await odd) instanceof Error, 'a name that nobody knows')
+      assert.not(store.usage().readOnly)
+      for (const [i, { key, bytes }] of calls.entries()) {
+        const outcome = outcomes[i] as PromiseSettledResult<void>
+        assert.equal(await store.get(key), i % 7 === 3 ? undefined : bytes)
+        assert.is(
+          outcome.status === 'rejected' && CairnError.is(outcome.reason, 'BLOCK_CORRUPT'),
+          i % 7 === 3
+        )
+      }
+    })
+  )
 )
 
 writer('claims that come while their block is being written join it', () =>
