@@ -174,6 +174,23 @@ car('one changed bit in a block is found, and the blocks before it were given', 
   same(found, some.slice(0, -1))
 })
 
+car('who verifies in its place is shown every block, and may say no', async () => {
+  const whole = await bytesOf(carOf([], some))
+  whole[whole.length - 1] = (whole.at(-1) as number) ^ 4
+  const shown: string[] = []
+  const { blocks } = await readCar([whole], { verify: (cid) => shown.push(cid.toString()) })
+  assert.is((await listed(blocks)).length, some.length)
+  assert.equal(
+    shown,
+    some.map(({ cid }) => cid.toString())
+  )
+  const verify = (): never => {
+    throw new CairnError('BLOCK_CORRUPT', 'no')
+  }
+  const refused = await readCar([whole], { verify })
+  await rejects(() => listed(refused.blocks), 'BLOCK_CORRUPT')
+})
+
 car('hostile lengths are refused before anything is read for them', async () => {
   const header = await bytesOf(carOf([], []))
   const after = (...bytes: number[]) => concat([header, Uint8Array.from(bytes)])

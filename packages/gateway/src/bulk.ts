@@ -3,9 +3,16 @@
  * Bounded whatever is asked: requests at once, and bytes in memory over all of them.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { type Block, carOf, noteGarbage, readCar } from '@cairn/blocks'
+import { type Block, carOf, keyOf, noteGarbage, readCar } from '@cairn/blocks'
 import { BLOCK_BYTES_MAX, CairnError } from '@cairn/core'
-import { blockBuffers, type CairnNode, type PutBlock, type PutOptions, type PutOutcome } from '@cairn/node'
+import {
+  blockBuffers,
+  type CairnNode,
+  type PutBlock,
+  type PutOptions,
+  type PutOutcome,
+  verifySoon
+} from '@cairn/node'
 import type { CID } from 'multiformats/cid'
 import { flushed, goneSignal, readBody, readJson, sendJson, tooLarge, write } from './answer.ts'
 import { askedBlocks, askedPut, askedUpload, BLOCKS_BODY_BYTES_MAX, type Blocks } from './asked.ts'
@@ -90,8 +97,11 @@ async function receive(
   const give = await sending.take(Math.min(declared, GROUP_BYTES + BLOCK_BYTES_MAX), signal)
   try {
     const outcomes: PutOutcome[] = []
-    const { blocks } = await readCar(limited(readBody(req), bytesMax), { memory: blockBuffers.take })
+    const { verify, all } = verdicts()
+    const body = limited(readBody(req), bytesMax)
+    const { blocks } = await readCar(body, { memory: blockBuffers.take, verify })
     for await (const group of groups(blocks)) {
+      await all()
       const onReleased = (): void => {
         for (const { bytes } of group) blockBuffers.give(bytes)
       }
@@ -247,6 +257,25 @@ async function* limited(body: AsyncIterable<Uint8Array>, bytesMax: number): Asyn
   }
 }
 
+/** Long blocks are hashed on other threads while the next are read: each would hold the loop for 3 ms. */
+function verdicts(): { verify: (cid: CID, bytes: Uint8Array) => void; all: () => Promise<void> } {
+  let open: Promise<void>[] = []
+  return {
+    verify(cid, bytes) {
+      const verdict = verifySoon(keyOf(cid), bytes)
+      verdict?.catch(() => {}) // it is heard below, unless the body fails before
+      if (verdict !== undefined) open.push(verdict)
+    },
+    /** Once every block so far is known to be what it is called. */
+    async all() {
+      const known = open
+      open = []
+      await Promise.all(known)
+    }
+  }
+}
+
+/** What the node takes at once; it is verified by the time that it gets there. */
 async function* groups(blocks: AsyncIterable<Block>): AsyncGenerator<PutBlock[]> {
   let group: PutBlock[] = []
   let bytes = 0

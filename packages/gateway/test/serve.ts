@@ -404,6 +404,10 @@ serve(
     flipped[good.length - 5] = (flipped[good.length - 5] as number) ^ 1
     const refused = async (body: Uint8Array): Promise<string> => errorOf(await send(at, body))
     assert.is(await refused(flipped), 'BLOCK_CORRUPT')
+    const long = await collect(carOf([], someBlocks(3, 300_000)))
+    long[450_000] = (long[450_000] as number) ^ 1 // hashed on another thread
+    assert.is(await refused(long), 'BLOCK_CORRUPT')
+    assert.is(await refused(long.subarray(0, long.length - 1)), 'BAD_CAR', 'and nobody waits for the hashes')
     assert.is(await refused(good.subarray(0, good.length - 1)), 'BAD_CAR')
     assert.is(await refused(new Uint8Array(1_000).fill(7)), 'BAD_CAR')
     assert.is(await refused(await collect(carOf([], []))), 'BAD_REQUEST')

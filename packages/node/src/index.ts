@@ -1,3 +1,4 @@
+export { verifySoon } from '@cairn/store'
 export type * from './api.ts'
 export { type Buffers, blockBuffers } from './buffers.ts'
 export type { NodeOptions } from './config.ts'

@@ -55,6 +55,16 @@ function isNamed({ key, bytes }: Named): boolean {
   }
 }
 
+/**
+ * Short bytes at once. Long ones, which must not change meanwhile, on other threads: their verdict is late.
+ * @throws CairnError BLOCK_CORRUPT, BLOCK_TOO_LARGE, BUSY
+ */
+export function verifySoon(key: BlockKey, bytes: Uint8Array): Promise<void> | undefined {
+  if (isLong(bytes)) return verifyAside(key, bytes)
+  verifyBytes(key, bytes)
+  return undefined
+}
+
 /** @throws CairnError BLOCK_CORRUPT, BLOCK_TOO_LARGE, BUSY */
 export async function verifyAside(key: BlockKey, bytes: Uint8Array): Promise<void> {
   if (bytes.length > BLOCK_BYTES_MAX || !(await matchesAside(key, bytes))) refuse(key, bytes)
