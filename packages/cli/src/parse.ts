@@ -2,6 +2,7 @@
  * What a person types, as numbers: sizes, durations, ranges, counts, addresses. Each refuses what it
  * does not understand with BAD_REQUEST and an example of what it would take.
  */
+import { isIP } from 'node:net'
 import { CairnError } from '@cairn/core'
 
 function refuse(what: string, text: string, hint: string): CairnError {
@@ -113,6 +114,14 @@ export function parseListen(text: string): string {
     throw refuse('an address to listen on', text, 'write it as 0.0.0.0:4001 or /ip4/0.0.0.0/tcp/4001')
   }
   return v6 === undefined ? `/ip4/${v4}/tcp/${parsePort(port)}` : `/ip6/${v6}/tcp/${parsePort(port)}`
+}
+
+/** An address that others can be told: not 0.0.0.0, which is none of theirs. */
+export function parseHost(text: string): string {
+  if (isIP(text) === 0 || text === '0.0.0.0' || text === '::') {
+    throw refuse('the address of an interface', text, 'one of this machine that others reach, as 192.168.1.7')
+  }
+  return text
 }
 
 export interface DagPath {

@@ -28,6 +28,9 @@ export interface NodePlan {
   repairDelayMs?: number
   /** Of the HTTP interface; any free one when the usual is taken and none was asked for. */
   port?: number
+  /** Its address, loopback unless told; and whether whoever reaches it may read without the token. */
+  host?: string
+  freeReads?: boolean
   /** Stop when that process is gone. */
   whilePid?: number
 }
@@ -95,7 +98,7 @@ async function refuseSecond(home: string): Promise<void> {
 type NodeOptions = Parameters<typeof import('@cairn/node').createNode>[0]
 
 function nodeOptions(plan: NodePlan): NodeOptions {
-  const { port: _port, whilePid: _whilePid, repairDelayMs, ...options } = plan
+  const { port: _p, host: _h, freeReads: _f, whilePid: _w, repairDelayMs, ...options } = plan
   return repairDelayMs === undefined ? options : { ...options, config: { repairDelayMs } }
 }
 
@@ -108,11 +111,17 @@ async function servePlanned(
   serve: Serve,
   onStop: () => void
 ): Promise<Served> {
+  const { port, host, freeReads } = plan
+  const options = {
+    ...(host === undefined ? {} : { host }),
+    ...(freeReads === undefined ? {} : { freeReads }),
+    onStop
+  }
   try {
-    return await serve(node, { port: plan.port ?? HTTP_PORT, onStop })
+    return await serve(node, { ...options, port: port ?? HTTP_PORT })
   } catch (error) {
-    if (plan.port !== undefined || !CairnError.is(error, 'PORT_IN_USE')) throw error
-    return await serve(node, { port: 0, onStop })
+    if (port !== undefined || !CairnError.is(error, 'PORT_IN_USE')) throw error
+    return await serve(node, { ...options, port: 0 })
   }
 }
 

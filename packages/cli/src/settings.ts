@@ -7,7 +7,15 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CairnError } from '@cairn/core'
 import { parse, TomlError } from 'smol-toml'
-import { nearest, parseCount, parseDuration, parseListen, parseSize, REPLICAS_MAX } from './parse.ts'
+import {
+  nearest,
+  parseCount,
+  parseDuration,
+  parseHost,
+  parseListen,
+  parseSize,
+  REPLICAS_MAX
+} from './parse.ts'
 
 export interface Settings {
   /** Nodes that commands talk to, URLs. */
@@ -16,6 +24,8 @@ export interface Settings {
   replicas?: number
   listen?: string[]
   port?: number
+  host?: string
+  freeReads?: boolean
   bulkPort?: number
   capacity?: number
   zone?: string
@@ -56,7 +66,7 @@ function whole(what: string, range: { least: number; most: number }): Kind<numbe
   }
 }
 
-function worded(kind: string, read: (value: string) => number): Kind<number> {
+function worded<T>(kind: string, read: (value: string) => T): Kind<T> {
   return { kind, read: (value) => (typeof value === 'string' ? read(value) : undefined) }
 }
 
@@ -67,6 +77,8 @@ const KEYS: { [K in keyof Required<Settings>]: Kind<Required<Settings>[K]> } = {
   replicas: whole('a number of replicas', { least: 1, most: REPLICAS_MAX }),
   listen: texts(parseListen),
   port: whole('a port', { least: 0, most: 65_535 }),
+  host: worded('an address such as "192.168.1.7"', parseHost),
+  freeReads: flag,
   bulkPort: whole('a port', { least: 0, most: 65_535 }),
   capacity: worded('a size such as "200GB"', parseSize),
   zone: text,

@@ -8,6 +8,7 @@ import {
   parseDagPath,
   parseDuration,
   parseHash,
+  parseHost,
   parseListen,
   parsePort,
   parseRange,
@@ -101,6 +102,12 @@ parse('the nearest known word is suggested, a far one is not', () => {
   assert.is(nearest('Zone', known), 'zone')
   assert.is(nearest('nam', known), 'name')
   assert.is(nearest('colour', known), undefined)
+})
+
+parse('the address of an interface is one that others can be told', () => {
+  for (const good of ['127.0.0.2', '192.168.1.7', '::1', 'fd00::7']) assert.is(parseHost(good), good)
+  for (const bad of ['', '0.0.0.0', '::', 'nas', '192.168.1.7:80', '[::1]'])
+    refused(() => parseHost(bad), bad)
 })
 
 parse.run()

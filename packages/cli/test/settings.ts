@@ -25,6 +25,8 @@ settings('every key is read into its field, with its unit', () => {
     replicas = 2
     listen = "0.0.0.0:4001"
     port = 7401
+    host = "192.168.1.7"
+    free-reads = true
     bulk-port = 4002
     capacity = "200GB"
     zone = "cellar"
@@ -37,6 +39,8 @@ settings('every key is read into its field, with its unit', () => {
     replicas: 2,
     listen: ['/ip4/0.0.0.0/tcp/4001'],
     port: 7401,
+    host: '192.168.1.7',
+    freeReads: true,
     bulkPort: 4002,
     capacity: 200e9,
     zone: 'cellar',

@@ -172,4 +172,22 @@ start('a join that cannot be says why and exits with a code that fits', async ()
   })
 })
 
+start('on an address of its own it may be read with the token, or freely if that was said', async () => {
+  await inScope(async ({ begin, run }) => {
+    for (const free of [false, true]) {
+      const flags = ['--port', '0', '--host', '127.0.0.2', ...(free ? ['--free-reads'] : [])]
+      const { home, ended } = await begin('one', ['start', ...flags])
+      const url = (await readRunning(home))?.url ?? ''
+      assert.match(url, /^http:\/\/127\.0\.0\.2:/)
+      assert.is((await fetch(`${url}/v1/node`)).status, free ? 200 : 401)
+      assert.is((await fetch(`${url}/v1/invite`)).status, 401)
+      assert.is((await run('one', 'peers')).exit, 0)
+      assert.is((await run('one', 'stop')).exit, 0)
+      assert.is((await ended).exit, 0)
+    }
+    const wrong = await run('one', 'start', '--host', '203.0.113.7')
+    assert.match(wrong.stderr, /no address of this machine/)
+  })
+})
+
 start.run()

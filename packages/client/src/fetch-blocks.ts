@@ -83,7 +83,8 @@ export function createFetchBlock(nodes: Nodes, { stallMs = STALL_MS, direct }: F
     const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>()
     const wanted: Wanted = {
       cid,
-      slot: queue.direct === undefined ? undefined : slotFor(cid),
+      // what is read by a name may be at mirrors, which nodes know of, and count reads for
+      slot: queue.direct === undefined || ref !== undefined ? undefined : slotFor(cid),
       ref,
       resolve(bytes) {
         settle()
@@ -108,7 +109,7 @@ export function createFetchBlock(nodes: Nodes, { stallMs = STALL_MS, direct }: F
     }
     signal?.addEventListener('abort', abort, { once: true })
     queue.waiting.push(wanted)
-    queue.direct?.wanted()
+    if (wanted.slot !== undefined) queue.direct?.wanted()
     schedule(queue)
     return promise
   }

@@ -192,7 +192,12 @@ async function listen(server: Server, host: string, port: number): Promise<void>
   try {
     await promise
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw cause
+    const { code } = cause as NodeJS.ErrnoException
+    if (code === 'EADDRNOTAVAIL') {
+      const hint = 'name one that it has, or leave it out'
+      throw new CairnError('BAD_CONFIG', `${host} is no address of this machine`, { cause, hint })
+    }
+    if (code !== 'EADDRINUSE') throw cause
     throw new CairnError('PORT_IN_USE', `port ${port} of ${host} is in use`, {
       cause,
       hint: 'stop what uses it, or choose another with --port (0 takes a free one)'

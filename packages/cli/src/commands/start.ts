@@ -1,7 +1,15 @@
 /** `cairn start`: a node in the foreground. The first start makes a network, later ones return to it. */
 import { CairnError } from '@cairn/core'
 import { type Command, Option } from 'commander'
-import { parseCount, parseDuration, parseListen, parsePort, parseReplicas, parseSize } from '../parse.ts'
+import {
+  parseCount,
+  parseDuration,
+  parseHost,
+  parseListen,
+  parsePort,
+  parseReplicas,
+  parseSize
+} from '../parse.ts'
 import { collect } from '../program.ts'
 import { type NodePlan, runNode } from '../run-node.ts'
 import { act, type Program, type Session, setting } from '../session.ts'
@@ -63,10 +71,16 @@ export function nodeFlags(command: Command): Command {
         .argParser((text) => parsePort(text))
     )
     .addOption(
-      new Option('--port <PORT>', 'of the HTTP interface on 127.0.0.1 (7401, or any free one)')
+      new Option('--port <PORT>', 'of the HTTP interface (7401, or any free one)')
         .env('CAIRN_PORT')
         .argParser((text) => parsePort(text))
     )
+    .addOption(
+      new Option('--host <ADDRESS>', 'of the HTTP interface; others reach it there (127.0.0.1)')
+        .env('CAIRN_HOST')
+        .argParser((text) => parseHost(text))
+    )
+    .option('--free-reads', 'whoever reaches the HTTP interface may read without the token')
     .addOption(
       new Option('--capacity <SIZE>', 'at most so much of the disk, e.g. 200GB (half of what is free)')
         .env('CAIRN_CAPACITY')
@@ -87,13 +101,16 @@ export function nodeFlags(command: Command): Command {
     )
 }
 
+const PLANNED = [
+  ...(['listen', 'port', 'host', 'freeReads', 'bulkPort'] as const),
+  ...(['capacity', 'zone', 'name', 'mdns'] as const)
+]
+
 /** The parts of the plan that a later start needs too. */
 export async function nodePlan(session: Session, command: Command): Promise<NodePlan> {
   const { whilePid } = command.opts<StartOptions>()
   const plan: Record<string, unknown> = { home: session.home, whilePid }
-  for (const key of ['listen', 'port', 'bulkPort', 'capacity', 'zone', 'name', 'mdns'] as const) {
-    plan[key] = setting(session, command, key)
-  }
+  for (const key of PLANNED) plan[key] = setting(session, command, key)
   plan.repairDelayMs = setting(session, command, 'repairDelay')
   return defined(plan) as unknown as NodePlan
 }
