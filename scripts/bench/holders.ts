@@ -1,8 +1,9 @@
 /**
  * One get from 5, 3 and 1 holders, each on a machine of its own whose cable carries 20 MB/s (tbf in network
- * namespaces), through a node that has nothing itself. Needs root, iproute2 and nftables.
+ * namespaces), by a client beside a node that has nothing itself: blocks straight from the holders, or all
+ * through the node. Needs root, iproute2 and nftables.
  *
- * Run: npm run bench -- holders [--mib 192] [--rounds 3] [--json]
+ * Run: npm run bench -- holders [--mib 192] [--rounds 3] [--through] [--json]
  */
 import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
@@ -24,6 +25,7 @@ const { values: flags } = parseArgs({
   options: {
     mib: { type: 'string', default: '192' },
     rounds: { type: 'string', default: '3' },
+    through: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false }
   }
 })
@@ -39,7 +41,8 @@ async function said(node: Node, ...args: string[]): Promise<Record<string, unkno
 /** MB/s of one get, the client beside the reading node. */
 async function read(reader: Node, cid: string): Promise<number> {
   const script = fileURLToPath(new URL('client-process.ts', import.meta.url))
-  const command = [process.execPath, ...process.execArgv, script, reader.url, reader.token, 'get', cid]
+  const verb = flags.through ? 'get-through' : 'get'
+  const command = [process.execPath, ...process.execArgv, script, reader.url, reader.token, verb, cid]
   const { stdout } = await promisify(execFile)('ip', [
     ...['netns', 'exec', reader.options.netns ?? ''],
     ...command
@@ -60,7 +63,8 @@ async function measure(count: number, { machines, slow }: Hub): Promise<number[]
   await withNodes(async (world) => {
     const start = (i: number, join: string | undefined, flagged: string[]): Promise<Node> => {
       const { name, address } = machines[i] as (typeof machines)[0]
-      const options = { netns: name, flags: ['--listen', `${address}:0`, ...flagged] }
+      const reached = ['--listen', `${address}:0`, '--host', address, '--free-reads']
+      const options = { netns: name, flags: [...reached, ...flagged] }
       return world.start(`m${i}`, join === undefined ? options : { ...options, join })
     }
     const big = ['--capacity', '4000GB']

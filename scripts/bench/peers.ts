@@ -4,12 +4,12 @@
  */
 import { execFile, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { accessSync, constants, existsSync } from 'node:fs'
+import { accessSync, constants, existsSync, mkdirSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { cpuSecondsOf, peakMiBOf, start } from './processes.ts'
+import { cpuSecondsOf, endedCpuSeconds, peakMiBOf, start } from './processes.ts'
 import type { Sample } from './table.ts'
 
 /** For all that one process of a peer does in a round. */
@@ -45,7 +45,9 @@ export function findPeers(): { peers: Peer[]; notes: string[] } {
   else notes.push(`Helia: can't be installed: ${missing}`)
   if (onPath('ipfs')) peers.push({ name: 'Kubo', measure: measureKubo })
   else notes.push('ipfs: not found on PATH')
-  for (const name of ['ipfs-cluster-service', 'garage', 'sendme']) {
+  if (onPath('sendme')) peers.push({ name: 'sendme', measure: measureSendme })
+  else notes.push('sendme: not found on PATH')
+  for (const name of ['ipfs-cluster-service', 'garage']) {
     notes.push(`${name}: ${onPath(name) ? 'found, but nothing here drives it yet' : 'not found on PATH'}`)
   }
   return { peers, notes }
@@ -145,4 +147,37 @@ async function startKubo(home: string) {
     return { pid: child.pid as number, ipfs, end }
   }
   throw new Error('the daemon of Kubo ended before it was ready')
+}
+
+/** NOTE: written from sendme's own description, and never run: no machine of ours had it. */
+async function measureSendme({ directory, source, record }: Round): Promise<void> {
+  const [from, to] = [join(directory, 'a'), join(directory, 'b')]
+  for (const path of [from, to]) mkdirSync(path)
+  const startedMs = performance.now()
+  const sender = spawn('sendme', ['send', source.path], { cwd: from, stdio: ['ignore', 'pipe', 'inherit'] })
+  const pid = sender.pid as number
+  try {
+    const ticket = await ticketOf(createInterface({ input: sender.stdout }))
+    sender.stdout.resume()
+    const took = { seconds: (performance.now() - startedMs) / 1000, cpuSeconds: cpuSecondsOf(pid) }
+    record('add to one', { ...took, peakMiB: peakMiBOf(pid) })
+    const before = cpuSecondsOf(pid) + endedCpuSeconds()
+    const fromMs = performance.now()
+    await run('sendme', ['receive', ticket], { cwd: to, timeout: LIMIT_MS })
+    const seconds = (performance.now() - fromMs) / 1000
+    const cpuSeconds = cpuSecondsOf(pid) + endedCpuSeconds() - before
+    record('get', { seconds, cpuSeconds, peakMiB: peakMiBOf(pid) })
+  } finally {
+    const ended = once(sender, 'exit')
+    if (sender.kill('SIGINT')) await ended
+  }
+}
+
+/** What it says to give to who receives. */
+async function ticketOf(lines: AsyncIterable<string>): Promise<string> {
+  for await (const line of lines) {
+    const [, ticket] = /sendme receive (\S+)/.exec(line) ?? []
+    if (ticket !== undefined) return ticket
+  }
+  throw new Error('sendme ended without a ticket')
 }

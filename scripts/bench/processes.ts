@@ -120,9 +120,19 @@ async function lineOf<T>(child: ChildProcess, script: string): Promise<T> {
 }
 
 export function cpuSecondsOf(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  const fields = statOf(pid)
   return (Number(fields[11]) + Number(fields[12])) / TICKS_A_SECOND
+}
+
+/** Of all children of this process that have ended. */
+export function endedCpuSeconds(): number {
+  const fields = statOf('self')
+  return (Number(fields[13]) + Number(fields[14])) / TICKS_A_SECOND
+}
+
+function statOf(process: number | 'self'): string[] {
+  const stat = readFileSync(`/proc/${process}/stat`, 'utf8')
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')
 }
 
 export function peakMiBOf(pid: number): number {
