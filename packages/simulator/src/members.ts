@@ -113,7 +113,9 @@ function seal(by: PeerId, bytes: Uint8Array): Uint8Array {
  */
 export function acquaint({ states }: Members): void {
   const own = states.map(({ self, table }) => table.known.get(self) as Known)
-  for (const { table, self } of states) {
+  for (const { table, self, rumours } of states) {
+    rumours.levels.length = 0 // nobody talks of it any more
+    rumours.size = 0
     for (const known of own) if (known.member.id !== self) enterKnown(table, known)
   }
 }
