@@ -1,6 +1,6 @@
 /** What each step of a scenario does to the network, and to the account of it. */
-import { leftToHandOver, shuffle } from '@cairn/core'
-import { diskOf, freshKeys, put, quarantine, read } from './cluster.ts'
+import { type BlockKey, leftToHandOver, shuffle } from '@cairn/core'
+import { diskOf, endPut, freshKeys, put, quarantine, read } from './cluster.ts'
 import { copyOf, rot, SYNC_MS } from './disk.ts'
 import { bridge, cut, FAST, heal, LAN, partition } from './network.ts'
 import { feed, kill, setClock, stall, thaw } from './run.ts'
@@ -10,6 +10,7 @@ import {
   after,
   crash,
   cutPowerOf,
+  endedKeys,
   exchangeDisk,
   heldKeys,
   isActive,
@@ -82,10 +83,11 @@ function actOnActive(world: World, step: Act & { node: number }): void {
     step.type === 'put' ||
     step.type === 'put-again' ||
     step.type === 'read' ||
+    step.type === 'end' ||
     step.type === 'leave' ||
     step.type === 'stall'
   if (asks && isHeld(world, node)) return
-  if (!['put', 'put-again', 'read'].includes(step.type)) note(world, JSON.stringify(step))
+  if (!['put', 'put-again', 'read', 'end'].includes(step.type)) note(world, JSON.stringify(step))
   switch (step.type) {
     case 'put': {
       const keys = freshKeys(cluster, step.count)
@@ -101,6 +103,9 @@ function actOnActive(world: World, step: Act & { node: number }): void {
     }
     case 'read':
       readSome(world, node, step.put)
+      return
+    case 'end':
+      end(world, node, step.put)
       return
     case 'leave':
       leave(world, node)
@@ -192,6 +197,12 @@ function readSome(world: World, node: number, nth: number): void {
   }
 }
 
+function end({ cluster, puts, ends }: World, node: number, nth: number): void {
+  const some = puts[nth % Math.max(1, puts.length)]
+  if (some === undefined) return
+  ends.set(some.record, [...(ends.get(some.record) ?? []), endPut(cluster, node, some.record, some.keys)])
+}
+
 function rotSome(world: World, node: number, count: number): void {
   const { cluster, random } = world
   const disk = diskOf(cluster, node)
@@ -233,13 +244,15 @@ function leave(world: World, node: number): void {
 }
 
 /** One that said that all is handed over leaves nothing behind that nobody else ever had. */
-function judgeLeaving(world: World, node: number, held: readonly string[]): void {
+function judgeLeaving(world: World, node: number, held: readonly BlockKey[]): void {
   const keys = heldKeys(world)
+  const ended = endedKeys(world)
   for (const key of held) {
+    if (ended.has(key)) continue
     const wasTaken = [...world.cluster.nodes.keys()].some((other) => {
       return world.taken.has(`${other} ${key}`) || world.rotted.has(`${other} ${key}`)
     })
-    const has = (keys as Set<string>).has(key)
+    const has = keys.has(key)
     if (!has && !wasTaken) world.wrong.push(`${node} left with the last copy of ${key}`)
   }
 }

@@ -14,6 +14,8 @@ import {
   letGoOf,
   PROMISE_AGE_MS,
   shortAmong,
+  undoneEnds,
+  unwantedOf,
   type World
 } from './world.ts'
 
@@ -53,6 +55,7 @@ export function alwaysHolds(world: World): void {
       must(new Set(receipts).size === receipts.length, () => `two receipts of one member for ${key}`)
       must(reason !== undefined || receipts.length >= wanted, () => `${key} is short and nobody says why`)
     }
+    if (world.ends.has(record)) continue
     for (const key of keys) keepersHold(world, record, key)
   }
   for (const [node, disk] of cluster.disks.entries()) {
@@ -103,7 +106,11 @@ function promisesHold(world: World): void {
       const lostMs = Math.max(taken.get(id) ?? -PROMISE_AGE_MS, rotted.get(id) ?? -PROMISE_AGE_MS)
       const wasTaken = lostMs > atMs - PROMISE_AGE_MS
       const isLater = letGoOf(world, key).some((one) => one.node === other && one.atMs >= atMs)
-      must(wasTaken || isLater, () => `${other} promised ${node} to keep ${key}, and does not have it`)
+      const isCollected = cluster.collected.some((one) => one.node === other && one.key === key)
+      must(
+        wasTaken || isLater || isCollected,
+        () => `${other} promised ${node} to keep ${key}, and does not have it`
+      )
     }
   }
 }
@@ -151,6 +158,7 @@ export function finallyHolds(world: World): void {
   tellsTheTruth(world, core)
   claimsAreEverywhere(world, core)
   straysGo(world, core)
+  garbageGoes(world)
   comesToRest(world, core)
   must(deathsOf(world, core) === deaths, () => 'one that is up was buried though nothing was wrong')
   alwaysHolds(world)
@@ -219,6 +227,7 @@ function saysSafe({ tally, silent }: Said, blocks: number): boolean {
 function nothingAcknowledgedIsLost(world: World): void {
   const keys = heldKeys(world)
   for (const { record, keys: put } of world.puts) {
+    if (world.ends.has(record)) continue
     for (const key of put) {
       const isKept = keepersOf(world, record, key).length === 0 || keys.has(key)
       must(isKept, () => `${key} was acknowledged and is lost`)
@@ -260,6 +269,20 @@ function straysGo(world: World, core: readonly number[]): void {
   const spare = () => [...heldKeys(world)].filter((key) => copiesOf(cluster, key).length > wanted).length
   runUntil(cluster, SPARE_MS, () => spare() === 0, 1_000)
   must(spare() === 0, () => `${spare()} blocks have more than ${wanted} copies, and keep them`)
+}
+
+/** What nobody wants any more is deleted everywhere, stays so, and nothing else goes with it. */
+function garbageGoes(world: World): void {
+  const before = heldKeys(world)
+  runUntil(world.cluster, SPARE_MS, () => unwantedOf(world).length === 0, 1_000)
+  must(unwantedOf(world).length === 0, () => `${unwantedOf(world).length} blocks that nobody wants stay`)
+  const after = heldKeys(world)
+  must(
+    [...before].every((key) => after.has(key)),
+    () => 'a block that somebody wants went as garbage'
+  )
+  const [undone] = undoneEnds(world)
+  must(undone === undefined, () => `${undone} was ended, and is wanted again`)
 }
 
 /** Every holder of a block knows every reason for which it is kept. */

@@ -18,7 +18,7 @@ const HELP = `npm run simulate -- [options]
   --seeds K          so many seeds (100)            --first-seed S  from this one on (1)
   --nodes M          nodes of each (12)             --minutes T     of virtual time (3)
   --days D           the same, in days              --replicas N    of a trace (3)
-  --whole            long quiet between faults is played, too; else 72 s of it
+  --whole            long quiet between faults is played, too; else 40 s of it
   --trace FILE       seconds,node,event lines with an event of up, down, lost, join or leave
   --scenario FILE    one scenario that was kept     --keep FILE     keep what fails, made short, there
   --teeth            the planted bugs: each must be found within --seeds

@@ -158,5 +158,17 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'core/src/release.ts',
     find: 'if (own === undefined) unpromised.absent.push(copy)',
     put: 'if (own === undefined) keys.push(copy.key)'
+  },
+  {
+    name: 'one claim that ended ends them all',
+    file: 'core/src/claim.ts',
+    find: 'claims.length > 0 && claims.every(({ live }) => !live)',
+    put: 'claims.some(({ live }) => !live)'
+  },
+  {
+    name: 'what was collected is forgotten',
+    file: 'simulator/src/collect.ts',
+    find: 'collect(disk, key, [...sharedClaims(block.claims)])',
+    put: ''
   }
 ]

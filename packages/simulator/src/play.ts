@@ -36,6 +36,7 @@ export function play(scenario: Scenario, inspect?: (world: World) => void): Outc
   const { cluster, log, puts } = world
   const held = heldKeys(world)
   const settled = puts
+    .filter(({ record }) => !world.ends.has(record))
     .flatMap(({ record }) => record.settled ?? [])
     .filter((block) => block.receipts.length > 0)
   return {

@@ -10,7 +10,8 @@ export type Act =
   | { type: 'put'; node: number; count: number; size: number; ack: Ack; replicas: number }
   /** The blocks of an earlier put, under a claim of its own. */
   | { type: 'put-again'; node: number; put: number; ack: Ack; replicas: number }
-  | { type: 'read'; node: number; put: number }
+  /** What an earlier put keeps is no longer wanted, by that put. */
+  | { type: 'read' | 'end'; node: number; put: number }
   | { type: 'crash' | 'power-cut' | 'power-cut-at-receipt' | 'start' | 'join' | 'leave'; node: number }
   | { type: 'restart'; node: number; downMs: number }
   | { type: 'restart-all'; downMs: number }
@@ -57,15 +58,14 @@ export const GATHER_MS = 8_000
 /** In a burst steps come this far apart on average, ms, … */
 const STEP_GAP_MS = 1_500
 /** … a burst lasts as long, … */
-const BURST_MS = 60_000
+const BURST_MS = 40_000
 /** … and quiet follows for this part of the whole time at most. */
 const QUIET_PART = 0.4
 /**
  * What follows of it is left out: by then the dead have been found, what they held was repaired, all have
- * compared twice and let go; a longer one shows only that nothing goes on happening. Scenarios of three
- * minutes have none that is longer.
+ * compared and let go; a longer one shows only that nothing goes on happening.
  */
-const QUIET_MAX_MS = 72_000
+const QUIET_MAX_MS = 40_000
 
 export function drawScenario({ seed, nodes, minutes, whole = false }: Draw): Scenario {
   const random = seeded(Math.imul(seed, 7_919) + 17)
@@ -106,7 +106,8 @@ function drawConfig(random: Random, replicas: number): Partial<Config> {
     ...{ replicas, probeIntervalMs, suspicionMinMs: 2.5 * probeIntervalMs },
     repairDelayMs: 1_000 * (3 + pick(random, 13)),
     compareIdleMs: 5_000 * (1 + pick(random, 6)),
-    ...{ releaseAfterMs: 2_000, releaseRetryMs: 5_000 }
+    ...{ releaseAfterMs: 2_000, releaseRetryMs: 5_000 },
+    ...{ collectGraceMs: 3_000, collectedTellMs: 20_000 }
   }
 }
 
@@ -138,6 +139,7 @@ const ACKS: readonly Ack[] = ['all', 'all', 'quorum', 'one']
 function drawClient(random: Random, { nodes, replicas }: { nodes: number; replicas: number }): Act[] {
   const node = pick(random, nodes)
   if (pick(random, 3) === 0) return [{ type: 'read', node, put: pick(random, 1_000) }]
+  if (pick(random, 6) === 0) return [{ type: 'end', node, put: pick(random, 1_000) }]
   const ack = ACKS[pick(random, ACKS.length)] as Ack
   if (pick(random, 6) === 0) return [{ type: 'put-again', node, put: pick(random, 1_000), ack, replicas }]
   const size = SIZES[pick(random, SIZES.length)] as number

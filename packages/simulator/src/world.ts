@@ -2,7 +2,7 @@
  * A simulated network as a scenario treats it, with the account of what was done to whom: by it a run is
  * judged. Whatever a fault took from a node is written down here, and only that may be missing.
  */
-import { type BlockKey, type Random, seeded } from '@cairn/core'
+import { type BlockKey, type HeldClaim, isEnded, mergeClaims, type Random, seeded } from '@cairn/core'
 import { type Cluster, diskOf, type LetGo, type Put, reopenDisk, simulateCluster } from './cluster.ts'
 import { copyOf, createDisk, cutPower, type SimulatedDisk, tear } from './disk.ts'
 import { enqueue } from './queue.ts'
@@ -15,6 +15,8 @@ export interface World {
   /** For choices within a step: which copies rot, who goes first. */
   readonly random: Random
   readonly puts: { record: Put; keys: readonly BlockKey[] }[]
+  /** Puts that are no longer wanted, and each time that somebody said so. */
+  readonly ends: Map<Put, Put[]>
   /** Nodes that take no part yet, and those that left for good. */
   readonly outside: Set<number>
   readonly left: Set<number>
@@ -60,6 +62,7 @@ export function createWorld(scenario: Scenario): World {
     cluster,
     random,
     puts: [],
+    ends: new Map(),
     ...sets,
     ...maps,
     log: [],
@@ -191,18 +194,69 @@ export function letGoOf({ cluster, letGo }: World, key: BlockKey): readonly LetG
   return letGo.byKey.get(key) ?? []
 }
 
-/** Every block that some node, up or down, has a good copy of, but for those that left. */
-export function heldKeys({ cluster, left }: World): Set<BlockKey> {
-  const keys = new Set<BlockKey>()
-  for (const [node, { blocks }] of cluster.disks.entries()) {
-    if (left.has(node)) continue
-    for (const [key, { corrupt }] of blocks) if (!corrupt) keys.add(key)
+/** All nodes, up or down, but for those that left. */
+function remaining({ cluster, left }: World): number[] {
+  return [...cluster.disks.keys()].filter((node) => !left.has(node))
+}
+
+/** All claims, as these disks together have them, on each block on which one is known to have ended. */
+function claimsWithEnds({ cluster }: World, among: readonly number[]): Map<BlockKey, HeldClaim[]> {
+  const claims = new Map<BlockKey, HeldClaim[]>()
+  const disks = among.map((node) => diskOf(cluster, node))
+  for (const disk of disks) {
+    for (const key of disk.collected.keys()) claims.set(key, [])
+    for (const [key, block] of disk.blocks) if (block.claims.some(({ live }) => !live)) claims.set(key, [])
   }
+  for (const [key, known] of claims) {
+    let all = known
+    for (const { blocks, collected } of disks) {
+      all = mergeClaims(all, blocks.get(key)?.claims ?? collected.get(key) ?? [])
+    }
+    claims.set(key, all)
+  }
+  return claims
+}
+
+/** The blocks that nobody wants any more, as far as these nodes together know. */
+export function endedKeys(world: World, among = remaining(world)): Set<BlockKey> {
+  const ended = [...claimsWithEnds(world, among)].filter(([, claims]) => isEnded(claims))
+  return new Set(ended.map(([key]) => key))
+}
+
+/** Blocks that somebody has, and nobody wants. */
+export function unwantedOf(world: World): BlockKey[] {
+  const disks = remaining(world).map((node) => diskOf(world.cluster, node))
+  return [...endedKeys(world)].filter((key) => disks.some(({ blocks }) => blocks.has(key)))
+}
+
+/** What was ended, and is wanted again though one that signed for its end lost it to no fault. */
+export function undoneEnds(world: World): BlockKey[] {
+  const all = claimsWithEnds(world, remaining(world))
+  return [...world.ends].flatMap(([put, ends]) =>
+    [...put.claims.keys()].filter((key) => {
+      const claimant = put.claims.get(key)?.claimant
+      const isLive = all.get(key)?.some((claim) => claim.claimant === claimant && claim.live)
+      return isLive === true && ends.some((end) => keepersOf(world, end, key).length > 0)
+    })
+  )
+}
+
+/**
+ * Every block that some node, up or down, has a good copy of, but for those that left, and that somebody
+ * wants.
+ */
+export function heldKeys(world: World): Set<BlockKey> {
+  const keys = new Set<BlockKey>()
+  for (const node of remaining(world)) {
+    for (const [key, { corrupt }] of diskOf(world.cluster, node).blocks) if (!corrupt) keys.add(key)
+  }
+  for (const key of endedKeys(world)) keys.delete(key)
   return keys
 }
 
 /** Blocks that fewer of these nodes hold than should, of those that any of them has to give. */
-export function shortAmong({ cluster, scenario }: World, among: readonly number[]): BlockKey[] {
+export function shortAmong(world: World, among: readonly number[]): BlockKey[] {
+  const { cluster, scenario } = world
   const wanted = Math.min(scenario.replicas, among.length)
   const copies = new Map<BlockKey, number>()
   for (const node of among) {
@@ -211,5 +265,8 @@ export function shortAmong({ cluster, scenario }: World, among: readonly number[
       if (!corrupt) copies.set(key, (copies.get(key) ?? 0) + 1)
     }
   }
-  return [...copies].filter(([, count]) => count < wanted).map(([key]) => key)
+  const short = [...copies].filter(([, count]) => count < wanted).map(([key]) => key)
+  if (short.length === 0) return short
+  const ended = endedKeys(world, [...among])
+  return short.filter((key) => !ended.has(key))
 }
