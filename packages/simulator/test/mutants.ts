@@ -16,7 +16,7 @@ const PLAYED = [
   'leaving without handing over',
   'let go on N - 1 promises'
 ]
-const SIZE = { first: 1, seeds: 100, nodes: 8, minutes: 3 }
+const SIZE = { first: 1, seeds: 100, nodes: 12, minutes: 3 }
 
 const mutants = suite('planted bugs')
 
