@@ -1,9 +1,9 @@
 /**
  * One get from 5, 3 and 1 holders, each on a machine of its own whose cable carries 20 MB/s (tbf in network
- * namespaces), by a client beside a node that has nothing itself: blocks straight from the holders, or all
- * through the node. Needs root, iproute2 and nftables.
+ * namespaces; `--cable` says how many), by a client beside a node that has nothing itself: blocks straight
+ * from the holders, or all through the node. Needs root, iproute2 and nftables.
  *
- * Run: npm run bench -- holders [--mib 192] [--rounds 3] [--through] [--json]
+ * Run: npm run bench -- holders [--holders 5,3,1] [--cable 20] [--mib 192] [--rounds 3] [--through] [--json]
  */
 import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
@@ -16,13 +16,12 @@ import { type Hub, hub } from '../../test/support/hub.ts'
 import { cairn, lastJson, type Node, withNodes } from '../../test/support/nodes.ts'
 
 const MIB = 1024 * 1024
-const CABLE_BYTES_PER_SECOND = 20_000_000
-const CABLE_KBIT = (8 * CABLE_BYTES_PER_SECOND) / 1_000
-const HOLDERS = [5, 3, 1] as const
 const STEP_MS = 120_000
 
 const { values: flags } = parseArgs({
   options: {
+    holders: { type: 'string', default: '5,3,1' },
+    cable: { type: 'string', default: '20' },
     mib: { type: 'string', default: '192' },
     rounds: { type: 'string', default: '3' },
     through: { type: 'boolean', default: false },
@@ -30,6 +29,8 @@ const { values: flags } = parseArgs({
   }
 })
 const mib = Number(flags.mib)
+/** Of each holder's cable. */
+const MB_PER_SECOND = Number(flags.cable)
 
 async function said(node: Node, ...args: string[]): Promise<Record<string, unknown>> {
   const { netns } = node.options
@@ -78,20 +79,20 @@ async function measure(count: number, { machines, slow }: Hub): Promise<number[]
     // so small beside the others that hardly any slot is its own
     const reader = await start(0, invite, ['--capacity', '1GB'])
     await alive(reader, 1 + count)
-    for (let i = 1; i <= count; i++) slow(i, CABLE_KBIT)
+    for (let i = 1; i <= count; i++) slow(i, 8_000 * MB_PER_SECOND)
     for (let round = 0; round < Number(flags.rounds); round++) MBs.push(await read(reader, String(cid)))
   })()
   return MBs
 }
 
 const results: { holders: number; MBs: number[]; ratio: number }[] = []
-for (const holders of HOLDERS) {
+for (const holders of flags.holders.split(',').map(Number)) {
   let MBs: number[] = []
   await hub(1 + holders, async (made) => {
     MBs = await measure(holders, made)
   })
   const median = MBs.toSorted((a, b) => a - b)[Math.floor(MBs.length / 2)] as number
-  const ratio = median / ((holders * CABLE_BYTES_PER_SECOND) / 1e6)
+  const ratio = median / (holders * MB_PER_SECOND)
   results.push({ holders, MBs, ratio })
   const told = MBs.map((one) => one.toFixed(1)).join(', ')
   if (!flags.json) console.log(`${holders} holders: ${told} MB/s, ${ratio.toFixed(2)} of the cables'`)

@@ -22,6 +22,8 @@ import type { PeerInfo } from './types.ts'
 const WORTH_BLOCKS = 16
 /** Members come and go: between two looks at who is there, while blocks are asked for, ms. */
 const LOOK_MS = 60_000
+/** Blocks wait so long for the first look, ms: they could all go through a node that has to ask as well. */
+const SOON_MS = 200
 /** For the node that tells who is there, and for a member to say who it is, ms. */
 const LOOK_LIMIT_MS = 5_000
 const CHECK_MS = 1_000
@@ -57,6 +59,8 @@ export interface Direct {
   wanted(): void
   /** How many sources there are. */
   readonly size: number
+  /** For the first time it is being found out who can be asked, and that may be known in a moment. */
+  readonly soon: boolean
   /** A holder that gives nothing for so long is passed over: the next one has the block too, ms. */
   readonly lateMs: number
   /** How long the answer of one that gave all made us wait at a time. */
@@ -74,25 +78,37 @@ interface View {
   readonly urls: Map<PeerId, string>
 }
 
-export function createDirect(nodes: Nodes): Direct {
+/** @param onChange others may be asked than before, or will not be after all */
+export function createDirect(nodes: Nodes, onChange: () => void): Direct {
   const sources = new Map<PeerId, Source>()
   /** Members that are asked who they are, and those that did not say it: until when that is left so. */
   const doubted = new Map<PeerId, number>()
   let view: View | undefined
   let wanted = 0
   let lookAtMs = Number.NEGATIVE_INFINITY
+  let looking = false
+  let soonUntilMs = Number.NEGATIVE_INFINITY
+  let soonTimer: ReturnType<typeof setTimeout> | undefined
   let checks = 0
   let gapMs = 0
   let version = 0
 
   const look = async (): Promise<void> => {
+    if (view === undefined) {
+      soonUntilMs = performance.now() + SOON_MS
+      soonTimer = setTimeout(onChange, SOON_MS)
+    }
+    looking = true
     view = (await viewOf(nodes.ranked()[0] as NodeAt, nodes)) ?? view
     for (const [id, { node }] of sources) {
       const url = view?.self === id ? view.by.url : view?.urls.get(id)
       if (url !== node.url) sources.delete(id) // gone, or elsewhere
     }
     if (view !== undefined && !sources.has(view.self)) sources.set(view.self, newSource(view.by))
+    looking = false
     version++
+    if (view === undefined || view.urls.size === 0) clearTimeout(soonTimer)
+    onChange()
     for (const id of doubted.keys()) if (view?.urls.has(id) !== true) doubted.delete(id)
   }
   const check = async (id: PeerId, url: string, { api }: View): Promise<void> => {
@@ -110,6 +126,8 @@ export function createDirect(nodes: Nodes): Direct {
       sources.set(id, newSource(node))
       version++
     } else doubted.set(id, performance.now() + REST_MS)
+    if (checks === 0) clearTimeout(soonTimer)
+    onChange()
   }
   const sourceOf = (id: PeerId, now: number): Source | undefined => {
     const known = sources.get(id)
@@ -122,6 +140,9 @@ export function createDirect(nodes: Nodes): Direct {
   return {
     get size() {
       return sources.size
+    },
+    get soon() {
+      return (looking || checks > 0) && performance.now() < soonUntilMs
     },
     get lateMs() {
       return Math.max(LATE_MS, LATE_TIMES * gapMs)

@@ -15,6 +15,10 @@ const BATCH_BLOCKS = 64
 /** Requests at once, of one client: through nodes that were given, and to holders straight. */
 const REQUESTS_MAX = 4
 const DIRECT_MAX = 16
+/** To one holder at the least: one is on its way while another is answered. */
+const OF_A_HOLDER = 2
+/** What a holder is asked for at a time takes it so long, ms: who reads in order waits for it meanwhile. */
+const BATCH_MS = 50
 /** Without progress for so long, the next node is asked, ms. */
 export const STALL_MS = 5_000
 /** The last node that is left gets so many times as long: it may be looking for the block itself. */
@@ -72,7 +76,7 @@ const NOBODY = { version: -1, all: [] }
 export function createFetchBlock(nodes: Nodes, { stallMs = STALL_MS, direct }: FetchHow): FetchBlock {
   const queue: Queue = {
     nodes,
-    direct: direct ? createDirect(nodes) : undefined,
+    direct: direct ? createDirect(nodes, () => schedule(queue)) : undefined,
     stallMs,
     waiting: [],
     restUntilMs: new Map(),
@@ -177,7 +181,9 @@ function takeBatch(queue: Queue): Batch | undefined {
   const choose = (wanted: Wanted): Choice | undefined => {
     const sources = sourcesFor(queue, wanted, now)
     if (sources.length > 0) return free > 0 ? soonest(sources, each) : undefined
-    const node = queue.requests < REQUESTS_MAX ? nodeFor(wanted) : undefined
+    // until it is known who else can be asked, a little goes through one node, and the rest waits
+    const most = wanted.slot !== undefined && queue.direct?.soon ? 1 : REQUESTS_MAX
+    const node = queue.requests < most ? nodeFor(wanted) : undefined
     return node === undefined ? undefined : { node, source: undefined }
   }
   let chosen: Choice | undefined
@@ -195,7 +201,8 @@ function takeBatch(queue: Queue): Batch | undefined {
     return source === undefined ? sources.length === 0 && nodeFor(wanted) === node : sources.includes(source)
   }
   const requests = source === undefined ? REQUESTS_MAX - queue.requests : free
-  const size = Math.min(BATCH_BLOCKS, Math.ceil(waiting.length / requests))
+  const most = source === undefined ? BATCH_BLOCKS : Math.max(1, Math.floor(BATCH_MS / source.msPerBlock))
+  const size = Math.min(BATCH_BLOCKS, most, Math.ceil(waiting.length / requests))
   const { ref } = waiting[at] as Wanted
   const wanted = waiting.splice(at, 1)
   for (let i = at; i < waiting.length && wanted.length < size; ) {
@@ -207,13 +214,10 @@ function takeBatch(queue: Queue): Batch | undefined {
   return { node, source, wanted, last }
 }
 
-/**
- * Requests to each holder, and how many more there may be now: of few holders each has several, so that one
- * is on its way while another is answered; of many each has one, of as many blocks as can be.
- */
+/** Requests to each holder, and how many more there may be now. */
 function roomOf({ direct, straight }: Queue): { each: number; free: number } {
   if (direct === undefined || direct.size === 0) return { each: 0, free: 0 }
-  const each = Math.ceil(REQUESTS_MAX / direct.size)
+  const each = Math.max(OF_A_HOLDER, Math.ceil(REQUESTS_MAX / direct.size))
   return { each, free: Math.min(DIRECT_MAX, each * direct.size) - straight }
 }
 
