@@ -1,6 +1,7 @@
 /**
  * Others of the field, measured beside Cairn in the same run: Helia, from a workspace of its own, and what
- * is found on PATH. Each adds to one node and reads that from a second, which has nothing.
+ * is found on PATH. Each adds to one node and reads that from a second, which has nothing; those that keep
+ * copies put on three. What a driver throws is told beside the table, and it is left out from then on.
  */
 import { execFile, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -9,11 +10,13 @@ import { delimiter, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { measureCluster } from './peers/cluster.ts'
+import { LIMIT_MS } from './peers/daemons.ts'
+import { measureGarage } from './peers/garage.ts'
+import { measureKubo } from './peers/kubo.ts'
 import { cpuSecondsOf, endedCpuSeconds, peakMiBOf, start } from './processes.ts'
 import type { Sample } from './table.ts'
 
-/** For all that one process of a peer does in a round. */
-const LIMIT_MS = 600_000
 const HELIA = fileURLToPath(new URL('helia', import.meta.url))
 const run = promisify(execFile)
 
@@ -28,13 +31,27 @@ export interface Round {
   /** Empty, of its own, removed afterwards. */
   directory: string
   source: Source
-  record(stage: 'add to one' | 'get', cost: Omit<Sample, 'stage' | 'who' | 'bytes'>): void
+  record(stage: 'put on three' | 'add to one' | 'get', cost: Omit<Sample, 'stage' | 'who' | 'bytes'>): void
 }
 
 export interface Peer {
   name: string
   measure(round: Round): Promise<void>
 }
+
+/** What each driver needs on PATH. */
+const ON_PATH: readonly [needs: string[], drivers: Peer[]][] = [
+  [['ipfs'], [{ name: 'Kubo', measure: measureKubo }]],
+  [['ipfs-cluster-service', 'ipfs-cluster-ctl', 'ipfs'], [{ name: 'IPFS Cluster', measure: measureCluster }]],
+  [
+    ['garage'],
+    [
+      { name: 'Garage', measure: (round) => measureGarage(round, false) },
+      { name: 'Garage, synced', measure: (round) => measureGarage(round, true) }
+    ]
+  ],
+  [['sendme'], [{ name: 'sendme', measure: measureSendme }]]
+]
 
 /** Those that can be measured, and a line about each that can't. */
 export function findPeers(): { peers: Peer[]; notes: string[] } {
@@ -43,12 +60,10 @@ export function findPeers(): { peers: Peer[]; notes: string[] } {
   const missing = installHelia()
   if (missing === undefined) peers.push({ name: 'Helia', measure: measureHelia })
   else notes.push(`Helia: can't be installed: ${missing}`)
-  if (onPath('ipfs')) peers.push({ name: 'Kubo', measure: measureKubo })
-  else notes.push('ipfs: not found on PATH')
-  if (onPath('sendme')) peers.push({ name: 'sendme', measure: measureSendme })
-  else notes.push('sendme: not found on PATH')
-  for (const name of ['ipfs-cluster-service', 'garage']) {
-    notes.push(`${name}: ${onPath(name) ? 'found, but nothing here drives it yet' : 'not found on PATH'}`)
+  for (const [needs, drivers] of ON_PATH) {
+    const absent = needs.filter((name) => !onPath(name))
+    if (absent.length === 0) peers.push(...drivers)
+    else notes.push(`${absent.join(', ')}: not found on PATH`)
   }
   return { peers, notes }
 }
@@ -101,52 +116,6 @@ async function measureHelia({ directory, source, record }: Round): Promise<void>
   } finally {
     await adds.end()
   }
-}
-
-/** NOTE: written from Kubo's documentation, and never run: no machine of ours had it. */
-async function measureKubo({ directory, source, record }: Round): Promise<void> {
-  const daemons: Awaited<ReturnType<typeof startKubo>>[] = []
-  try {
-    const [adds, gets] = [await startKubo(join(directory, 'a')), await startKubo(join(directory, 'b'))]
-    daemons.push(adds, gets)
-    const timed = async (work: () => Promise<string>) => {
-      const before = daemons.map(({ pid }) => cpuSecondsOf(pid))
-      const startedMs = performance.now()
-      const said = await work()
-      const seconds = (performance.now() - startedMs) / 1000
-      const cpu = daemons.map(({ pid }, i) => cpuSecondsOf(pid) - (before[i] as number))
-      const peakMiB = Math.max(...daemons.map(({ pid }) => peakMiBOf(pid)))
-      return { said, measured: { seconds, cpuSeconds: cpu.reduce((a, b) => a + b, 0), peakMiB } }
-    }
-    // of the options the ones that give Cairn's CIDs
-    const options = ['--quieter', '--recursive', '--cid-version=1', '--raw-leaves', '--chunker=size-1048576']
-    const added = await timed(() => adds.ipfs('add', ...options, source.path))
-    record('add to one', added.measured)
-    const [address = ''] = (await adds.ipfs('id', '--format=<addrs>')).split('\n')
-    await gets.ipfs('swarm', 'connect', address)
-    const got = await timed(() => gets.ipfs('get', '--output', join(directory, 'got'), added.said))
-    record('get', got.measured)
-  } finally {
-    for (const daemon of daemons) await daemon.end()
-  }
-}
-
-async function startKubo(home: string) {
-  const env = { ...process.env, IPFS_PATH: home }
-  const ipfs = async (...args: string[]) =>
-    (await run('ipfs', args, { env, timeout: LIMIT_MS })).stdout.trim()
-  await ipfs('init', '--profile=test') // knows nobody, and listens on the loopback interface alone
-  const child = spawn('ipfs', ['daemon', '--routing=none'], { env, stdio: ['ignore', 'pipe', 'inherit'] })
-  const end = async (): Promise<void> => {
-    const ended = once(child, 'exit')
-    if (child.kill()) await ended
-  }
-  for await (const line of createInterface({ input: child.stdout })) {
-    if (!line.includes('Daemon is ready')) continue
-    child.stdout.resume()
-    return { pid: child.pid as number, ipfs, end }
-  }
-  throw new Error('the daemon of Kubo ended before it was ready')
 }
 
 /** NOTE: written from sendme's own description, and never run: no machine of ours had it. */

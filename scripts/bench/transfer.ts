@@ -24,6 +24,8 @@ const FILE_BYTES = 4_096
 const READER_BYTES = 512 * 1024 ** 2
 /** CPU profiles go here, below where the command is run. */
 const PROFILES = 'cairn-profiles'
+/** Of what another system said when it failed; some say much. */
+const NOTE_CHARACTERS = 300
 /** How files are put and got; a get does the same work after either way of a put. */
 const PLAIN = { who: 'Cairn', verb: 'put' }
 const THROUGH = { who: 'Cairn, through one node', verb: 'get-through' }
@@ -153,7 +155,8 @@ async function measureRound(
         await inDirectory(peer.name, (path) => peer.measure({ directory: path, source, record }))
       }
     } catch (error) {
-      notes.push(`${peer.name}: given up: ${(error as Error).message}`)
+      const why = (error as Error).message.replace(/\s+/g, ' ').slice(0, NOTE_CHARACTERS)
+      notes.push(`${peer.name}: given up: ${why}`)
       peers.splice(peers.indexOf(peer), 1)
     }
   }
