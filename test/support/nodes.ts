@@ -214,9 +214,10 @@ async function killChild(child: Child): Promise<void> {
   await gone
 }
 
-/** A client of these nodes, in this order. */
+/** A client of these nodes, in this order, and of no other: what they can't give it does not get elsewhere. */
 export function clientOf(nodes: readonly Node[], options: ClientOptions = {}): Client {
-  return createClient({ urls: nodes.map(({ url, token }) => ({ url, token })), ...options })
+  const urls = nodes.map(({ url, token }) => ({ url, token }))
+  return createClient({ urls, direct: false, ...options })
 }
 
 /** Until each of the nodes sees all of them alive, and nobody else. */

@@ -40,15 +40,20 @@ export interface RefChaos {
   readonly bug: RefBug | undefined
   /** Disks put back to an older state: at most one, as many as a majority of three withstands. */
   restored: boolean
+  /**
+   * Of what that disk voted for last, one other hears nothing, and who has heard is down when it is back. Beyond what
+   * is promised, where the other was not asked in that life: then nobody there can tell that the disk is old.
+   */
+  readonly worst: boolean
 }
 
-export function startRefChaos(seed: number, bug?: RefBug): RefChaos {
+export function startRefChaos(seed: number, bug?: RefBug, worst = false): RefChaos {
   const random = seeded(seed * 104_729 + 7)
   const nodes = 4 + pick(random, 4)
   const link = pick(random, 2) === 0 ? LAN : LOSSY
   const cluster = simulateCluster({ seed, nodes, link, config: { repairDelayMs: 3_000 } })
   const maps = { ops: [], signed: new Map(), acknowledged: new Set<string>(), log: [] }
-  const chaos: RefChaos = { cluster, random, ...maps, bug, restored: false }
+  const chaos: RefChaos = { cluster, random, ...maps, bug, worst, restored: false }
   cluster.refs.keepsLate = bug === 'keeps-late'
   cluster.refs.onSigned = (record) => chaos.signed.set(record.hash, record)
   cluster.refs.onRef = (_node, action) => {
@@ -158,20 +163,43 @@ function start(chaos: RefChaos, node: number): void {
 
 /** A backup of some seconds ago takes the disk's place, once in a run; the voter is to notice. */
 function restore(chaos: RefChaos, node: number): void {
-  const { cluster, bug } = chaos
+  const { cluster, bug, random, worst } = chaos
   const disk = cluster.refs.disks[node]
   if (chaos.restored || disk === undefined) return
   chaos.restored = true
+  const others = [...cluster.nodes.keys()].filter((other) => other !== node)
+  const [deaf = 0] = worst ? others.splice(pick(random, others.length), 1) : []
+  const heard = worst ? others[pick(random, others.length)] : undefined
   const backup = { boot: disk.boot, states: new Map(disk.states) }
   runTo(cluster, cluster.nowMs + 4_000)
   // A life that votes and is then forgotten: only that makes the older state an older life's.
   start(chaos, node)
-  runTo(cluster, cluster.nowMs + 4_000)
+  if (worst) {
+    keepWriting(chaos, 4_000)
+    partition(cluster.network, [[deaf]])
+    keepWriting(chaos, 4_000)
+  } else runTo(cluster, cluster.nowMs + 4_000)
   kill(cluster, node)
   disk.states.clear()
   for (const [id, bytes] of backup.states) disk.states.set(id, bytes)
   if (bug !== 'old-disk-unnoticed') disk.boot = backup.boot
+  if (heard !== undefined) {
+    kill(cluster, heard)
+    heal(cluster.network)
+  }
   start(chaos, node)
+  if (heard === undefined) return
+  keepWriting(chaos, 8_000)
+  start(chaos, heard)
+}
+
+/** One operation after another, for so long. */
+function keepWriting(chaos: RefChaos, forMs: number): void {
+  const { cluster } = chaos
+  for (const untilMs = cluster.nowMs + forMs; cluster.nowMs < untilMs; ) {
+    begin(chaos)
+    runTo(cluster, cluster.nowMs + PAUSE_MS)
+  }
 }
 
 /** Ends all faults. */
