@@ -214,7 +214,7 @@ async function killChild(child: Child): Promise<void> {
   await gone
 }
 
-/** A client of these nodes, in this order, and of no other: what they can't give it does not get elsewhere. */
+/** A client of these nodes, in this order, and of no other: what they can't give it does not get. */
 export function clientOf(nodes: readonly Node[], options: ClientOptions = {}): Client {
   const urls = nodes.map(({ url, token }) => ({ url, token }))
   return createClient({ urls, direct: false, ...options })

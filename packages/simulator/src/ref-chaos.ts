@@ -41,8 +41,8 @@ export interface RefChaos {
   /** Disks put back to an older state: at most one, as many as a majority of three withstands. */
   restored: boolean
   /**
-   * Of what that disk voted for last, one other hears nothing, and who has heard is down when it is back. Beyond what
-   * is promised, where the other was not asked in that life: then nobody there can tell that the disk is old.
+   * Of what that disk voted for last, one other hears nothing, and who has heard is down when it is back.
+   * Beyond what is promised, where the other was not asked in that life: nobody can tell that it is old then.
    */
   readonly worst: boolean
 }
