@@ -86,7 +86,7 @@ export class Writer {
   #stuck: CairnError | undefined
   #closing = false
   /** The index lacks a batch, so nothing later may go in either. */
-  #abandoned = false
+  #abandoned: CairnError | undefined
   /** Segments whose rows go into the next batch whatever it touches. */
   #unsaved = new Set<number>()
   #syncIndex = false
@@ -143,7 +143,7 @@ export class Writer {
     const { segments, catalog } = this.#context
     const done = this.#applying.then(async () => {
       const row = segments.get(segment)
-      if (row === undefined || this.#abandoned) return
+      if (row === undefined || this.#abandoned !== undefined) return
       if (change === undefined) segments.delete(segment)
       else Object.assign(row, change)
       await catalog.apply({ rows: [], segments: [[segment, change && row]], state: this.#state }, true)
@@ -157,7 +157,7 @@ export class Writer {
     await this.#running
     await this.#syncing
     await this.#applying
-    if (this.#fence !== undefined || this.#abandoned) return
+    if (this.#fence !== undefined || this.#abandoned !== undefined) return
     const { files, catalog, segments } = this.#context
     if (this.#durable < this.#position.offset) await files.sync(this.#position.segment)
     const state = { ...this.#state, applied: { ...this.#position } }
@@ -264,7 +264,10 @@ export class Writer {
 
   /** A call that changes nothing may rest on what is not durable yet: it waits for that. */
   #joinLast(job: Job): void {
-    if (this.#group.effects.length > 0) this.#join(job, this.#groupJobs)
+    const failed = this.#fence ?? this.#abandoned
+    if (failed !== undefined)
+      job.reject(failed) // those of the last group were told already
+    else if (this.#group.effects.length > 0) this.#join(job, this.#groupJobs)
     else if (this.#last !== undefined) this.#join(job, this.#last.jobs as Set<Job>)
     else job.resolve()
   }
@@ -286,6 +289,8 @@ export class Writer {
       await files.truncate(at.segment, at.offset).catch(() => undefined)
       throw cause
     }
+    // A sync that failed meanwhile may have dropped these bytes, too: the next would not tell.
+    if (this.#fence !== undefined) throw this.#fence
     this.#group = new Group()
     this.#groupJobs = new Set()
     this.#position.offset += length
@@ -351,7 +356,10 @@ export class Writer {
   }
 
   async #apply(batch: readonly Written[]): Promise<void> {
-    if (this.#abandoned) return
+    if (this.#abandoned !== undefined) {
+      for (const { jobs } of batch) this.#reject(jobs, this.#abandoned)
+      return
+    }
     const { segments, totals, changes } = this.#context
     const rows = new Map<BlockKey, Row | undefined>()
     const touched = this.#unsaved
@@ -373,10 +381,7 @@ export class Writer {
     const applied = [...touched].map((segment) => [segment, segments.get(segment)] as const)
     const state = { ...this.#state, applied: last.end, ...totals }
     this.#state = state
-    if (!(await this.#persist({ rows, segments: applied, state }, batch))) {
-      this.#abandoned = true
-      return
-    }
+    if (!(await this.#persist({ rows, segments: applied, state }, batch))) return
     for (const key of rows.keys()) {
       if ((this.#overlay.get(key)?.number ?? Number.POSITIVE_INFINITY) <= last.number)
         this.#overlay.delete(key)
@@ -407,7 +412,10 @@ export class Writer {
         if (error.code === 'DISK_FAILED' || error.code === 'STORE_DAMAGED') this.#fenceOff(error)
         const giveUp = this.#closing || this.#fence !== undefined // the next open takes the groups in again
         if (attempt > 0 || giveUp) for (const { jobs } of batch) this.#reject(jobs, error)
-        if (giveUp) return false
+        if (giveUp) {
+          this.#abandoned = error
+          return false
+        }
         this.#stuck = error
         if (await room.release(files.directory).catch(() => false)) continue
         await new Promise((resolve) => setTimeout(resolve, INDEX_RETRY_MS))
