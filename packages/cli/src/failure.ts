@@ -2,7 +2,7 @@
  * How a command that fails says so, and with which exit code: what went wrong, a code to search for,
  * and what to do next. A script branches on the exit code or on `error.code`, never on the words.
  */
-import { constants } from 'node:os'
+import { systemCode } from '@cairn/blocks/fs'
 import { CairnError, type ErrorCode } from '@cairn/core'
 import { safeProse } from './format.ts'
 import { JSON_VERSION, type Output } from './output.ts'
@@ -31,9 +31,6 @@ export interface Failure {
   exit: number
 }
 
-/** Node has no name for it: that of a number unknown to libuv. */
-const EDQUOT = `Unknown system error -${constants.errno.EDQUOT}`
-
 /** What the system calls it -> what it means here. Anything else of the system's is a plain failure. */
 const SYSTEM: Record<string, { exit: number; hint?: string }> = {
   ENOENT: { exit: EXIT.notFound, hint: 'check the path' },
@@ -41,7 +38,7 @@ const SYSTEM: Record<string, { exit: number; hint?: string }> = {
   EACCES: { exit: EXIT.failure, hint: 'check who may read or write it' },
   EPERM: { exit: EXIT.failure, hint: 'check who may read or write it' },
   ENOSPC: { exit: EXIT.quota, hint: 'make room on that disk, and run the same command again' },
-  [EDQUOT]: { exit: EXIT.quota, hint: 'make room in the quota, and run the same command again' }
+  EDQUOT: { exit: EXIT.quota, hint: 'make room in the quota, and run the same command again' }
 }
 
 /** Where the command can say better what to do than whoever made the error. */
@@ -67,7 +64,7 @@ export function describeFailure(error: unknown): Failure {
   }
   const { code, syscall } = error as NodeJS.ErrnoException
   if (error instanceof Error && typeof code === 'string' && syscall !== undefined) {
-    const known = SYSTEM[code]
+    const known = SYSTEM[systemCode(error) ?? code]
     const hint = known?.hint === undefined ? {} : { hint: known.hint }
     return { code, message: error.message, ...hint, retryable: false, exit: known?.exit ?? EXIT.failure }
   }

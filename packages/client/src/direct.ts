@@ -4,19 +4,11 @@
  * no token of ours goes to it. Of its blocks nothing is believed anyway.
  */
 import { keyOf } from '@cairn/blocks'
-import {
-  CairnError,
-  createPlacement,
-  isLiving,
-  type PeerId,
-  type Placement,
-  slotOf,
-  weightOf
-} from '@cairn/core'
+import { CairnError, createPlacement, type PeerId, type Placement, slotOf } from '@cairn/core'
 import type { CID } from 'multiformats/cid'
 import { toNodeInfo, toPeers } from './json.ts'
-import type { NodeAt, Nodes } from './nodes.ts'
-import type { PeerInfo } from './types.ts'
+import { AVOID_MS, type NodeAt, type Nodes } from './nodes.ts'
+import { hasPlace, placedOf } from './placed.ts'
 
 /** Blocks asked for before it is worth asking who is there: for a small file it costs more than it saves. */
 const WORTH_BLOCKS = 16
@@ -29,8 +21,6 @@ const LOOK_LIMIT_MS = 5_000
 const CHECK_MS = 1_000
 /** Members asked at once who they are. */
 const CHECKS_MAX = 8
-/** One that can't be reached, or failed, is left alone so long, ms: as nodes that were given are. */
-export const REST_MS = 30_000
 /** Kept of each slot's order at the least; a network with more copies keeps so many. */
 const DEPTH = 4
 
@@ -125,7 +115,7 @@ export function createDirect(nodes: Nodes, onChange: () => void): Direct {
       doubted.delete(id)
       sources.set(id, newSource(node))
       version++
-    } else doubted.set(id, performance.now() + REST_MS)
+    } else doubted.set(id, performance.now() + AVOID_MS)
     if (checks === 0) clearTimeout(soonTimer)
     onChange()
   }
@@ -184,8 +174,8 @@ async function viewOf(by: NodeAt, nodes: Nodes): Promise<View | undefined> {
     const placement = createPlacement({ depth: Math.max(DEPTH, copies) })
     const urls = new Map<PeerId, string>()
     const near = isLoopback(new URL(by.url))
-    for (const peer of peers.filter(isPlaced)) {
-      placement.add({ id: peer.id, weight: weightOf(peer.capacity), zone: peer.zone ?? undefined })
+    for (const peer of peers.filter(hasPlace)) {
+      placement.add(placedOf(peer))
       const url = urlOf(peer.http, near)
       if (url !== undefined) urls.set(peer.id, url)
     }
@@ -193,11 +183,6 @@ async function viewOf(by: NodeAt, nodes: Nodes): Promise<View | undefined> {
   } catch {
     return undefined
   }
-}
-
-/** As in core's `placeMember`. */
-function isPlaced({ state }: PeerInfo): boolean {
-  return isLiving(state) && state !== 'leaving'
 }
 
 /** Of loopback only where the node that told it is there too: else it is another machine's. */

@@ -6,8 +6,8 @@
 import { type Block, readCar } from '@cairn/blocks'
 import { CairnError } from '@cairn/core'
 import type { CID } from 'multiformats/cid'
-import { createDirect, type Direct, REST_MS, type Source, slotFor } from './direct.ts'
-import { allFailed, type NodeAt, type Nodes, reasonOf, waitAfter } from './nodes.ts'
+import { createDirect, type Direct, type Source, slotFor } from './direct.ts'
+import { AVOID_MS, allFailed, type NodeAt, type Nodes, reasonOf, waitAfter } from './nodes.ts'
 import { guardProgress } from './progress.ts'
 
 /** Blocks of one request: of small ones many must share it, as a request costs a millisecond of both ends. */
@@ -132,19 +132,23 @@ function schedule(queue: Queue): void {
 function pump(queue: Queue): void {
   for (let batch = takeBatch(queue); batch !== undefined; batch = takeBatch(queue)) {
     const { source, wanted } = batch
-    if (source === undefined) queue.requests++
-    else queue.straight++
-    if (source !== undefined) {
-      source.requests++
-      source.blocks += wanted.length
-    }
+    countRequest(queue, source, 1)
+    if (source !== undefined) source.blocks += wanted.length
     void request(queue, batch).finally(() => {
-      if (source === undefined) queue.requests--
-      else queue.straight--
-      if (source !== undefined) source.requests--
+      countRequest(queue, source, -1)
       schedule(queue)
     })
   }
+}
+
+/** One more under way, or one less. */
+function countRequest(queue: Queue, source: Source | undefined, by: 1 | -1): void {
+  if (source === undefined) {
+    queue.requests += by
+    return
+  }
+  queue.straight += by
+  source.requests += by
 }
 
 /** Whom to ask: a node that was given, or a holder straight. */
@@ -304,7 +308,7 @@ function passOver(
   { source, failure: { type, error }, left }: { source: Source; failure: Failure; left: Wanted[] }
 ): void {
   const ofOne = type === 'said' && OF_ONE_BLOCK.has(error.code)
-  const restMs = type === 'said' && error.code === 'BUSY' ? waitAfter(error) : REST_MS
+  const restMs = type === 'said' && error.code === 'BUSY' ? waitAfter(error) : AVOID_MS
   if (!ofOne) source.restUntilMs = performance.now() + restMs
   for (const wanted of ofOne ? left.slice(0, 1) : left) wanted.passed.add(source)
   queue.waiting.unshift(...left)

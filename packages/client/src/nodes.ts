@@ -5,7 +5,7 @@
 import { CairnError, type ErrorCode } from '@cairn/core'
 
 /** A node that failed is asked last for so long, ms. As a restart takes. */
-const AVOID_MS = 30_000
+export const AVOID_MS = 30_000
 /** An answer that has not begun after so long makes the client ask the node whether it lives, ms. */
 const WATCH_MS = 5_000
 /** Unanswered questions after which it counts as gone; one may be lost behind bulk on a slow link. */

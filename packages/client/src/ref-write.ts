@@ -24,13 +24,13 @@ import {
   refSigned,
   sealRef,
   toHex,
-  type UpdateOutcome,
-  weightOf
+  type UpdateOutcome
 } from '@cairn/core'
 import { CID } from 'multiformats/cid'
 import { toPeers } from './json.ts'
 import type { RefKey } from './keys.ts'
 import { allFailed, elsewhere, type NodeAt } from './nodes.ts'
+import { hasPlace, placedOf } from './placed.ts'
 import {
   behind,
   type Json,
@@ -257,7 +257,7 @@ async function checkDraft(
   const others = scene.nodes.ranked().filter((node) => node !== from)
   const ask = <T>(path: string, read: (json: unknown) => T) =>
     firstTold(others, async (node) => read(await scene.nodes.json(node, { path, signal })))
-  const members = await ask('/v1/peers', placedOf)
+  const members = await ask('/v1/peers', (json) => toPeers(json).filter(hasPlace).map(placedOf))
   if (members !== undefined && !isPlaced(body, members, sha256)) {
     // A lie, or one of the two has just started and knows few: soon both know the same.
     by.unborneMs ??= performance.now()
@@ -268,11 +268,6 @@ async function checkDraft(
   if (body.predecessors.length > 0 || want.replicas !== undefined) return
   const replicas = await ask('/v1/node', (json) => (json as NodeInfo).network.replicas)
   if (replicas !== undefined && body.replicas !== replicas) throw refused('another N than the network has')
-}
-
-function placedOf(json: unknown) {
-  const living = toPeers(json).filter(({ state }) => state === 'alive' || state === 'suspect')
-  return living.map(({ id, capacity, zone }) => ({ id, weight: weightOf(capacity), zone }))
 }
 
 /** What the first of them says that answers. */

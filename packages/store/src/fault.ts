@@ -2,7 +2,7 @@
  * What the operating system's refusals mean for a store. Room, files and write permission may come back,
  * so those are typed and retried; anything else that a disk says is a failed disk.
  */
-import { constants } from 'node:os'
+import { systemCode } from '@cairn/blocks/fs'
 import { CairnError, type ErrorCode } from '@cairn/core'
 
 const MEANINGS: Record<string, ErrorCode> = {
@@ -43,7 +43,7 @@ export function fault(cause: unknown, doing: string): CairnError {
 
 function meaning(cause: unknown): ErrorCode {
   for (let error = cause; error instanceof Error; error = error.cause) {
-    const typed = MEANINGS[nameOf(error) ?? '']
+    const typed = MEANINGS[systemCode(error) ?? '']
     if (typed !== undefined) return typed
     const words = WORDS.find(([text]) => (error as Error).message.includes(text))
     if (words !== undefined) return MEANINGS[words[1]] as ErrorCode
@@ -60,12 +60,7 @@ export function fullError(capacity: number): CairnError {
 /** True for the errno `code`, wherever in the chain of causes. */
 export function isErrno(cause: unknown, code: string): boolean {
   for (let error = cause; error instanceof Error; error = error.cause) {
-    if (nameOf(error) === code) return true
+    if (systemCode(error) === code) return true
   }
   return false
-}
-
-/** Of a full quota Node knows the number only (libuv has no name for it). */
-function nameOf({ code, errno }: NodeJS.ErrnoException): string | undefined {
-  return errno === -constants.errno.EDQUOT ? 'EDQUOT' : code
 }

@@ -1,8 +1,9 @@
 /**
  * Garage: three nodes of one zone, three replicas; objects are put to and got from the first by its S3
  * interface, each file one object, many of them 16 at a time. A put is answered once two of the three have
- * it.  NOTE: written from its documentation and source (1.0 to 2.x), and never run: no machine of ours had
  * it.
+ *
+ * NOTE: written from its documentation and source (1.0 to 2.x), and never run: no machine of ours had it.
  */
 import { randomBytes } from 'node:crypto'
 import { openAsBlob, statSync } from 'node:fs'
